@@ -1,0 +1,1 @@
+"""Tidemark: durable, exact and fast time-series ingestion and queries over HTTP."""

@@ -1,0 +1,1 @@
+"""What exists before data: organizations, tokens, assets and sensors."""

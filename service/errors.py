@@ -1,0 +1,66 @@
+"""The one error that reaches users; each HTTP surface and the command line render it their own way."""
+
+from enum import Enum
+from http import HTTPStatus
+
+
+class Kind(Enum):
+    """What went wrong, as the code that machines read and the HTTP status that goes with it."""
+
+    INVALID_REQUEST = ("invalid_request", HTTPStatus.BAD_REQUEST)
+    UNAUTHORIZED = ("unauthorized", HTTPStatus.UNAUTHORIZED)
+    INSUFFICIENT_SCOPE = ("insufficient_scope", HTTPStatus.FORBIDDEN)
+    NOT_FOUND = ("not_found", HTTPStatus.NOT_FOUND)
+    METHOD_NOT_ALLOWED = ("method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED)
+    CONFLICT = ("conflict", HTTPStatus.CONFLICT)
+    TOO_LARGE = ("too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    UNSUPPORTED_MEDIA_TYPE = ("unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    UNAVAILABLE = ("unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    def __init__(self, code: str, status: HTTPStatus) -> None:
+        self.code = code
+        self.status = status
+
+
+class TidemarkError(Exception):
+    """An error with a message that tells its reader what to do.
+
+    `field` names the parameter, header or part of the body at fault; `retry_after` is in seconds, `allow` lists the
+    methods that a 405 would have accepted.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        field: str | None = None,
+        retry_after: int | None = None,
+        allow: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.field = field
+        self.retry_after = retry_after
+        self.allow = allow
+
+
+def invalid(field: str, message: str) -> TidemarkError:
+    """A value of the request that cannot be used (400)."""
+    return TidemarkError(Kind.INVALID_REQUEST, message, field=field)
+
+
+def not_found(message: str, field: str | None = None) -> TidemarkError:
+    """Something that does not exist, or belongs to another organization (404)."""
+    return TidemarkError(Kind.NOT_FOUND, message, field=field)
+
+
+def conflict(message: str, field: str | None = None) -> TidemarkError:
+    """A request that contradicts itself or what is stored (409)."""
+    return TidemarkError(Kind.CONFLICT, message, field=field)
+
+
+def unavailable(message: str, retry_after: int = 1) -> TidemarkError:
+    """The database is out of reach or too much work is pending (503); `retry_after` in seconds."""
+    return TidemarkError(Kind.UNAVAILABLE, message, retry_after=retry_after)

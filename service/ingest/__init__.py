@@ -1,0 +1,1 @@
+"""The way in: wire formats to readings, readings to committed batches."""

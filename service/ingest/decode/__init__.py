@@ -1,0 +1,1 @@
+"""Wire formats, each a pure decoder."""

@@ -1,0 +1,124 @@
+"""The rules for single values that every wire format and surface shares: instants, numbers, coordinates, metadata."""
+
+import re
+from datetime import datetime, timedelta
+from math import isfinite
+
+import orjson
+
+MAX_VALUE = 1e150
+"""Values and x axis values are at most this large in size."""
+MAX_METADATA = 64 * 1024
+"""Bytes of a reading's metadata as compact JSON."""
+MAX_AHEAD = 86_400_000_000
+"""Microseconds that a reading's instant may lie ahead of the server's clock."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - offsets are applied in whole microseconds, where no year can overflow
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_MAX_NUMBER_LENGTH = 400
+_TIMESTAMP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,30})?)?)?)"
+    r" ?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
+)
+
+
+class FieldError(ValueError):
+    """A value that cannot be used; `field` names where it stood, `message` says why."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+def parse_instant(text: str, field: str = "timestamp") -> int:
+    """Microseconds since 1970 UTC of an ISO 8601 date and time; no offset means UTC, a date alone its midnight.
+
+    Digits beyond microseconds are cut. The result may be negative. Raises FieldError.
+    """
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None:
+        raise FieldError(field, f"{_shown(text)} is not an ISO 8601 date and time such as 2020-10-13T14:02:39.489Z.")
+    try:
+        since = datetime.fromisoformat(match[1]) - _EPOCH
+    except ValueError as error:
+        raise FieldError(field, f"{_shown(text)} is not a date and time: {error}.") from None
+    at = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    offset = match[2]
+    if offset is None or offset in "Zz":
+        return at
+    hours, minutes = int(offset[1:3]), int(offset[-2:]) if len(offset) > 3 else 0
+    if hours > 23 or minutes > 59:
+        raise FieldError(field, f"{_shown(text)} has an offset that is not a time.")
+    ahead = (hours * 60 + minutes) * 60_000_000
+    return at + ahead if offset[0] == "-" else at - ahead
+
+
+def check_instant(at: int, now: int, field: str = "timestamp") -> int:
+    """The instant of a reading (microseconds since 1970 UTC), refused where no reading can be. Raises FieldError."""
+    if at < 0:
+        raise FieldError(field, "A reading cannot be older than 1970-01-01T00:00:00Z.")
+    if at > now + MAX_AHEAD:
+        raise FieldError(field, "A reading cannot be more than a day ahead of the server's clock.")
+    return at
+
+
+def parse_number(value: str | float, field: str) -> float:
+    """A finite number from JSON text or a JSON number; −0 becomes 0. Raises FieldError."""
+    if isinstance(value, str):
+        if len(value) > _MAX_NUMBER_LENGTH or _NUMBER.fullmatch(value) is None:
+            raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
+        value = float(value)
+    if not isfinite(value):
+        raise FieldError(field, "The number is too large.")
+    return value + 0.0
+
+
+def parse_value(value: str | float, field: str = "value") -> float:
+    """A reading's value (or x axis value): finite, at most 1e150 in size. Raises FieldError."""
+    number = parse_number(value, field)
+    if abs(number) > MAX_VALUE:
+        raise FieldError(field, "The number is too large: a value is at most 1e150 in size.")
+    return number
+
+
+def parse_latitude(value: str | float, field: str = "latitude") -> float:
+    """Degrees north, −90 to 90. Raises FieldError."""
+    number = parse_number(value, field)
+    if abs(number) > 90:
+        raise FieldError(field, "A latitude is a number of degrees from -90 to 90.")
+    return number
+
+
+def parse_longitude(value: str | float, field: str = "longitude") -> float:
+    """Degrees east, −180 to 180. Raises FieldError."""
+    number = parse_number(value, field)
+    if abs(number) > 180:
+        raise FieldError(field, "A longitude is a number of degrees from -180 to 180.")
+    return number
+
+
+def compact_json(document: bytes, field: str = "metadata") -> str:
+    """JSON of any kind in its compact form, at most 64 KiB; integers beyond 64 bits become doubles. Raises FieldError."""
+    try:
+        text = orjson.dumps(orjson.loads(document))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError) as error:
+        raise FieldError(field, f"This is not JSON: {error}.") from None
+    if len(text) > MAX_METADATA:
+        raise FieldError(field, f"Metadata is at most {MAX_METADATA // 1024} KiB of JSON, not {len(text)} bytes.")
+    return text.decode()
+
+
+def format_number(value: float) -> str:
+    """The shortest text that reads back to the same double: `12`, `12.5`, `1e+22`."""
+    text = repr(value)
+    return text[:-2] if text.endswith(".0") else text
+
+
+def format_instant(at: int) -> str:
+    """ISO 8601 in UTC with six decimals and `Z`, of microseconds since 1970 (years 1 to 9999)."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds") + "Z"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 50 else text[:47] + "…")

@@ -1,0 +1,1 @@
+"""The way out: windows, what answers them, and the rows."""

@@ -1,0 +1,51 @@
+"""A window: the stretch of time that a query asks about."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+EARLIEST = 0
+"""The oldest reading there can be: 1970, in microseconds."""
+LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
+"""Later than any reading there can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """All instants with start ≤ instant < finish, in microseconds since 1970 UTC; both within EARLIEST and LATEST."""
+
+    start: int = EARLIEST
+    finish: int = LATEST
+
+    @classmethod
+    def inclusive(cls, first: int | None, last: int | None) -> "Window":
+        """From the first to the last instant, both of them included; None leaves an end open."""
+        start = EARLIEST if first is None else first
+        finish = LATEST if last is None else last + 1
+        return cls(min(max(start, EARLIEST), LATEST), min(max(finish, EARLIEST), LATEST))
+
+
+def instant(microseconds: int) -> datetime:
+    """The UTC datetime of so many microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime."""
+    return (moment - EPOCH) // MICROSECOND
+
+
+def floor(at: int, unit: int) -> int:
+    """The last multiple of the unit at or before an instant."""
+    return at - at % unit
+
+
+def ceil(at: int, unit: int) -> int:
+    """The first multiple of the unit at or after an instant."""
+    return at + -at % unit

@@ -1,0 +1,76 @@
+"""Settings, read from environment variables with the prefix `TIDEMARK_`."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+
+ENGINES = ("auto", "timescale", "postgres")
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names the variable."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What an operator can set; docs/settings.md describes each."""
+
+    database_url: str | None = None
+    data_dir: Path = Path(".tidemark")
+    postgres_bin: Path | None = None
+    engine: str = "auto"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    cache_seconds: float = 1.0
+    max_body: int = 32 * 1024 * 1024
+    max_pending: int = 50_000
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    log_level: str = "info"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings; raises SettingError, naming the variable, where one cannot be used."""
+
+        def text(name: str) -> str | None:
+            return environment.get(f"TIDEMARK_{name}") or None
+
+        def number(name: str, default: float, low: float, high: float) -> float:
+            given = text(name)
+            try:
+                value = default if given is None else float(given)
+            except ValueError:
+                value = float("nan")
+            if not low <= value <= high:
+                raise SettingError(f"TIDEMARK_{name} must be a number from {low:g} to {high:g}, not {given!r}.")
+            return value
+
+        def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+            given = text(name) or default
+            if given not in choices:
+                raise SettingError(f"TIDEMARK_{name} must be one of {', '.join(choices)}, not {given!r}.")
+            return given
+
+        def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+            try:
+                return tuple(ip_network(part.strip()) for part in (text(name) or "").split(",") if part.strip())
+            except ValueError as error:
+                raise SettingError(f"TIDEMARK_{name} must be a comma list of networks: {error}.") from None
+
+        postgres_bin = text("POSTGRES_BIN")
+        return cls(
+            database_url=text("DATABASE_URL"),
+            data_dir=Path(text("DATA_DIR") or cls.data_dir),
+            postgres_bin=Path(postgres_bin) if postgres_bin else None,
+            engine=choice("ENGINE", cls.engine, ENGINES),
+            host=text("HOST") or cls.host,
+            port=int(number("PORT", cls.port, 0, 65535)),
+            workers=int(number("WORKERS", cls.workers, 1, 64)),
+            cache_seconds=number("CACHE_SECONDS", cls.cache_seconds, 0, 86400),
+            max_body=int(number("MAX_BODY", cls.max_body, 1024, 2**40)),
+            max_pending=int(number("MAX_PENDING", cls.max_pending, 1, 10_000_000)),
+            trusted_proxies=networks("TRUSTED_PROXIES"),
+            log_level=choice("LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
+        )

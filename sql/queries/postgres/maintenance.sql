@@ -1,0 +1,109 @@
+-- The maintenance job on plain PostgreSQL: roll-ups are tables, recomputed in place.
+
+-- name: roll_up_hours
+INSERT INTO reading_hourly AS h (series_id, bucket, sample_count, value_sum, value_min, value_max)
+SELECT series_id, date_bin('1 hour', ts, 'epoch'), count(*), sum(value), min(value), max(value)
+FROM reading
+WHERE ts >= :start AND ts < :finish
+GROUP BY series_id, date_bin('1 hour', ts, 'epoch')
+ON CONFLICT (series_id, bucket) DO UPDATE SET
+    sample_count = excluded.sample_count,
+    value_sum = excluded.value_sum,
+    value_min = excluded.value_min,
+    value_max = excluded.value_max;
+
+-- name: roll_up_days
+INSERT INTO reading_daily AS d (series_id, bucket, sample_count, value_sum, value_min, value_max)
+SELECT series_id, date_bin('1 day', bucket, 'epoch'), sum(sample_count), sum(value_sum), min(value_min), max(value_max)
+FROM reading_hourly
+WHERE bucket >= :start AND bucket < :finish
+GROUP BY series_id, date_bin('1 day', bucket, 'epoch')
+ON CONFLICT (series_id, bucket) DO UPDATE SET
+    sample_count = excluded.sample_count,
+    value_sum = excluded.value_sum,
+    value_min = excluded.value_min,
+    value_max = excluded.value_max;
+
+-- name: settle_repaired_days
+-- Days are rolled up from hours that hold every repair already.
+SELECT :start::timestamptz, :finish::timestamptz;
+
+-- name: repair_late_hours
+-- Recomputes at most so many marked hours, and their days where those are rolled up, in one statement: its one snapshot
+-- sees the marks that it deletes together with everything that was written with them. Answers how many marks it took.
+WITH marks AS MATERIALIZED (
+    SELECT ctid AS mark, series_id, hour FROM late_mark LIMIT :most
+),
+
+hours AS MATERIALIZED (
+    SELECT DISTINCT series_id, hour FROM marks
+),
+
+days AS MATERIALIZED (
+    SELECT DISTINCT series_id, date_bin('1 day', hour, 'epoch') AS day
+    FROM hours
+    WHERE date_bin('1 day', hour, 'epoch') + interval '1 day' <= (SELECT read_line FROM rollup_line)
+),
+
+fresh AS MATERIALIZED (
+    SELECT h.series_id, h.hour AS bucket, r.sample_count, r.value_sum, r.value_min, r.value_max
+    FROM hours AS h
+    CROSS JOIN LATERAL (
+        SELECT
+            count(*) AS sample_count,
+            coalesce(sum(value), 0) AS value_sum,
+            min(value) AS value_min,
+            max(value) AS value_max
+        FROM reading
+        WHERE series_id = h.series_id AND ts >= h.hour AND ts < h.hour + interval '1 hour'
+    ) AS r
+),
+
+day_parts AS (
+    SELECT d.series_id, d.day, f.sample_count, f.value_sum, f.value_min, f.value_max
+    FROM days AS d
+    INNER JOIN fresh AS f ON f.series_id = d.series_id AND date_bin('1 day', f.bucket, 'epoch') = d.day
+    UNION ALL
+    SELECT d.series_id, d.day, h.sample_count, h.value_sum, h.value_min, h.value_max
+    FROM days AS d
+    CROSS JOIN LATERAL (
+        SELECT * FROM reading_hourly
+        WHERE series_id = d.series_id AND bucket >= d.day AND bucket < d.day + interval '1 day'
+    ) AS h
+    WHERE NOT EXISTS (SELECT FROM hours WHERE hours.series_id = h.series_id AND hours.hour = h.bucket)
+),
+
+repaired_hours AS (
+    INSERT INTO reading_hourly (series_id, bucket, sample_count, value_sum, value_min, value_max)
+    SELECT series_id, bucket, sample_count, value_sum, value_min, value_max FROM fresh
+    ON CONFLICT (series_id, bucket) DO UPDATE SET
+        sample_count = excluded.sample_count,
+        value_sum = excluded.value_sum,
+        value_min = excluded.value_min,
+        value_max = excluded.value_max
+),
+
+repaired_days AS (
+    INSERT INTO reading_daily (series_id, bucket, sample_count, value_sum, value_min, value_max)
+    SELECT series_id, day, sum(sample_count), sum(value_sum), min(value_min), max(value_max)
+    FROM day_parts
+    GROUP BY series_id, day
+    ON CONFLICT (series_id, bucket) DO UPDATE SET
+        sample_count = excluded.sample_count,
+        value_sum = excluded.value_sum,
+        value_min = excluded.value_min,
+        value_max = excluded.value_max
+),
+
+settled AS (
+    DELETE FROM late_mark WHERE ctid = ANY (ARRAY(SELECT mark FROM marks))
+)
+
+SELECT count(*) FROM marks;
+
+-- name: absorbable_window
+-- Repairs stand in the roll-ups themselves; there is nothing to absorb.
+SELECT null::timestamptz AS start WHERE false;
+
+-- name: forget_absorbed
+SELECT :start::timestamptz, :finish::timestamptz;

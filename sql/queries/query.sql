@@ -1,0 +1,133 @@
+-- name: statistics
+-- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, hours
+-- and days from the roll-ups between. Answers the read line too: the bounds are right for every line at or after
+-- hours_finish. Where has_late_hours is true the roll-ups are not to be trusted, and statistics_with_late_hours has the
+-- answer; that takes several times as long to plan, and late hours are few and live for about a second.
+WITH parts AS (
+    SELECT
+        series_id,
+        0::bigint AS sample_count,
+        null::double precision AS value_sum,
+        null::double precision AS value_min,
+        null::double precision AS value_max
+    FROM unnest(:series_ids::integer []) AS series_id
+    UNION ALL
+    SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
+    FROM reading
+    WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
+    GROUP BY series_id
+    UNION ALL
+    SELECT series_id, count(*), sum(value), min(value), max(value)
+    FROM reading
+    WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
+    GROUP BY series_id
+    UNION ALL
+    SELECT series_id, sample_count, value_sum, value_min, value_max
+    FROM reading_daily
+    WHERE series_id = ANY (:series_ids) AND bucket >= :days_start AND bucket < :days_finish
+    UNION ALL
+    SELECT series_id, sample_count, value_sum, value_min, value_max
+    FROM reading_hourly
+    WHERE series_id = ANY (:series_ids) AND bucket >= :hours_start AND bucket < :days_start
+    UNION ALL
+    SELECT series_id, sample_count, value_sum, value_min, value_max
+    FROM reading_hourly
+    WHERE series_id = ANY (:series_ids) AND bucket >= :days_finish AND bucket < :hours_finish
+)
+
+SELECT
+    series_id,
+    sum(sample_count)::bigint AS sample_count,
+    sum(value_sum) AS value_sum,
+    min(value_min) AS value_min,
+    max(value_max) AS value_max,
+    (SELECT read_line FROM rollup_line) AS read_line,
+    EXISTS (
+        SELECT FROM late_mark
+        WHERE series_id = ANY (:series_ids) AND hour >= :hours_start AND hour < :hours_finish
+    ) AS has_late_hours
+FROM parts
+GROUP BY series_id;
+
+-- name: statistics_with_late_hours
+-- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, hours
+-- and days from the roll-ups between, and raw rows again for hours that changed after they were rolled up. Answers the
+-- read line too: the bounds are right for every line at or after hours_finish.
+WITH late_hours AS MATERIALIZED (
+    SELECT DISTINCT series_id, hour
+    FROM late_mark
+    WHERE series_id = ANY (:series_ids::integer []) AND hour >= :hours_start AND hour < :hours_finish
+),
+
+late_days AS MATERIALIZED (
+    SELECT DISTINCT series_id, date_bin('1 day', hour, 'epoch') AS day
+    FROM late_hours
+    WHERE hour >= :days_start AND hour < :days_finish
+),
+
+parts AS (
+    SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
+    FROM reading
+    WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
+    GROUP BY series_id
+    UNION ALL
+    SELECT series_id, count(*), sum(value), min(value), max(value)
+    FROM reading
+    WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
+    GROUP BY series_id
+    UNION ALL
+    SELECT series_id, sample_count, value_sum, value_min, value_max
+    FROM reading_daily AS d
+    WHERE
+        series_id = ANY (:series_ids) AND bucket >= :days_start AND bucket < :days_finish
+        AND NOT EXISTS (SELECT FROM late_days AS l WHERE l.series_id = d.series_id AND l.day = d.bucket)
+    UNION ALL
+    SELECT series_id, sample_count, value_sum, value_min, value_max
+    FROM reading_hourly AS h
+    WHERE
+        series_id = ANY (:series_ids)
+        AND bucket >= :hours_start AND bucket < :days_start
+        AND NOT EXISTS (SELECT FROM late_hours AS l WHERE l.series_id = h.series_id AND l.hour = h.bucket)
+    UNION ALL
+    SELECT series_id, sample_count, value_sum, value_min, value_max
+    FROM reading_hourly AS h
+    WHERE
+        series_id = ANY (:series_ids)
+        AND bucket >= :days_finish AND bucket < :hours_finish
+        AND NOT EXISTS (SELECT FROM late_hours AS l WHERE l.series_id = h.series_id AND l.hour = h.bucket)
+    UNION ALL
+    SELECT h.series_id, h.sample_count, h.value_sum, h.value_min, h.value_max
+    FROM late_days AS d
+    CROSS JOIN LATERAL (
+        SELECT * FROM reading_hourly
+        WHERE series_id = d.series_id AND bucket >= d.day AND bucket < d.day + interval '1 day'
+    ) AS h
+    WHERE NOT EXISTS (SELECT FROM late_hours AS l WHERE l.series_id = h.series_id AND l.hour = h.bucket)
+    UNION ALL
+    SELECT l.series_id, r.sample_count, r.value_sum, r.value_min, r.value_max
+    FROM late_hours AS l
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
+        FROM reading
+        WHERE series_id = l.series_id AND ts >= l.hour AND ts < l.hour + interval '1 hour'
+    ) AS r
+)
+
+SELECT
+    requested.series_id,
+    coalesce(total.sample_count, 0)::bigint AS sample_count,
+    total.value_sum,
+    total.value_min,
+    total.value_max,
+    (SELECT read_line FROM rollup_line) AS read_line
+FROM unnest(:series_ids) AS requested (series_id)
+LEFT JOIN (
+    SELECT
+        series_id,
+        sum(sample_count) AS sample_count,
+        sum(value_sum) AS value_sum,
+        min(value_min) AS value_min,
+        max(value_max) AS value_max
+    FROM parts
+    GROUP BY series_id
+) AS total USING (series_id);

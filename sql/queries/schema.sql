@@ -1,0 +1,23 @@
+-- name: timescale_state
+-- Whether TimescaleDB is available, preloaded, and under which licence (null where it is not preloaded).
+SELECT
+    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') AS available,
+    coalesce(current_setting('shared_preload_libraries', true), '') ~ '(^|[, "/])timescaledb($|[, "])' AS preloaded,
+    current_setting('timescaledb.license', true) AS license;
+
+-- name: lock_migrations
+SELECT pg_advisory_xact_lock(7463001);
+
+-- name: create_migration_table
+CREATE TABLE IF NOT EXISTS schema_migration (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    engine text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: applied_migration
+SELECT coalesce(max(version), 0) AS version, max(engine) AS engine FROM schema_migration;
+
+-- name: record_migration
+INSERT INTO schema_migration (version, name, engine) VALUES (:version, :name, :engine);
