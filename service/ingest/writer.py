@@ -134,6 +134,7 @@ class Writer:
                 await self._connection.fetchval(write.text, *columns, timeout=COMMIT_SECONDS)
             except asyncpg.CheckViolationError:
                 # The only check there is: no partition of the table is for one of these instants yet.
+                assert self._connection is not None  # the violation came over it
                 await statements().prepare_reading_storage.run(self._connection, at_us=columns[1])
             except _TRANSIENT as error:
                 # Whether an interrupted commit took place does not matter: sending it again changes nothing.

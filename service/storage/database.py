@@ -36,7 +36,8 @@ QUERY_SECONDS = 60.0
 
 # jit adds more than it saves to queries of a millisecond; a plan made for the very bounds excludes chunks while planning.
 _SESSION = {"application_name": "tidemark", "TimeZone": "UTC", "synchronous_commit": "on", "jit": "off"}
-_QUERY_SESSION = _SESSION | {"plan_cache_mode": "force_custom_plan"}
+# Parallel workers would mix the order of rows, and on a small machine take the cores that writers need.
+_QUERY_SESSION = _SESSION | {"plan_cache_mode": "force_custom_plan", "max_parallel_workers_per_gather": "0"}
 
 
 @contextmanager

@@ -40,21 +40,22 @@ class Statement:
 
     async def rows(self, connection: "Connected", **values: Any) -> "list[Record]":
         """Every row of the answer."""
-        return await connection.fetch(self.text, *self._in_order(values))
+        return await connection.fetch(self.text, *self.in_order(values))
 
     async def row(self, connection: "Connected", **values: Any) -> "Record | None":
         """The first row of the answer, None where there is none."""
-        return await connection.fetchrow(self.text, *self._in_order(values))
+        return await connection.fetchrow(self.text, *self.in_order(values))
 
     async def value(self, connection: "Connected", **values: Any) -> Any:
         """The first column of the first row, None where there is none."""
-        return await connection.fetchval(self.text, *self._in_order(values))
+        return await connection.fetchval(self.text, *self.in_order(values))
 
     async def run(self, connection: "Connected", **values: Any) -> None:
         """Carry it out; no answer is wanted."""
-        await connection.execute(self.text, *self._in_order(values))
+        await connection.execute(self.text, *self.in_order(values))
 
-    def _in_order(self, values: dict[str, Any]) -> list[Any]:
+    def in_order(self, values: dict[str, Any]) -> list[Any]:
+        """The values of the parameters as the statement numbers them; raises TypeError where they are not its own."""
         if len(values) != len(self.parameters):
             raise TypeError(f"{self.name} takes {self.parameters}, not {tuple(values)}.")
         return [values[parameter] for parameter in self.parameters]

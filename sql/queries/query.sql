@@ -131,3 +131,54 @@ LEFT JOIN (
     FROM parts
     GROUP BY series_id
 ) AS total USING (series_id);
+-- name: readings_by_timestamp_asc
+-- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
+-- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
+SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
+FROM unnest(:series_ids::integer []) AS s (series_id)
+CROSS JOIN LATERAL (
+    SELECT ts, value, latitude, longitude, x_axis_value, metadata
+    FROM reading
+    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+    ORDER BY ts
+    LIMIT :most
+) AS r;
+
+-- name: readings_by_timestamp_desc
+-- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
+-- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
+SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
+FROM unnest(:series_ids::integer []) AS s (series_id)
+CROSS JOIN LATERAL (
+    SELECT ts, value, latitude, longitude, x_axis_value, metadata
+    FROM reading
+    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+    ORDER BY ts DESC
+    LIMIT :most
+) AS r;
+
+-- name: readings_by_value_asc
+-- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
+-- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
+SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
+FROM unnest(:series_ids::integer []) AS s (series_id)
+CROSS JOIN LATERAL (
+    SELECT ts, value, latitude, longitude, x_axis_value, metadata
+    FROM reading
+    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+    ORDER BY value, ts
+    LIMIT :most
+) AS r;
+
+-- name: readings_by_value_desc
+-- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
+-- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
+SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
+FROM unnest(:series_ids::integer []) AS s (series_id)
+CROSS JOIN LATERAL (
+    SELECT ts, value, latitude, longitude, x_axis_value, metadata
+    FROM reading
+    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+    ORDER BY value DESC, ts DESC
+    LIMIT :most
+) AS r;

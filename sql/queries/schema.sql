@@ -21,3 +21,6 @@ SELECT coalesce(max(version), 0) AS version, max(engine) AS engine FROM schema_m
 
 -- name: record_migration
 INSERT INTO schema_migration (version, name, engine) VALUES (:version, :name, :engine);
+
+-- name: ping
+SELECT 1;

@@ -1,0 +1,100 @@
+"""The aiohttp application: every route, and what happens around each request."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import hdrs, web
+
+from service.api import authentication, health
+from service.api.core import CORE, Core
+from service.api.errors import render
+from service.api.platform import management
+from service.api.sensor import fetch, upload
+from service.errors import Kind, TidemarkError
+
+log = structlog.get_logger(__name__)
+
+SENSOR_BASE = "/api/external/v1"
+PLATFORM_BASE = "/api/v1"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def application(core: Core) -> web.Application:
+    """The application over one process's parts of the service."""
+    app = web.Application(middlewares=[_around], client_max_size=core.settings.max_body)
+    app[CORE] = core
+    _add(app, hdrs.METH_POST, f"{SENSOR_BASE}/inputs/{{input_pk}}/inputdata", _upload)
+    for path, handler in fetch.routes():
+        _add(app, hdrs.METH_GET, f"{SENSOR_BASE}/{path}", handler)
+    for method, path, handler in management.routes():
+        _add(app, method, f"{PLATFORM_BASE}/{path}", handler)
+    _add(app, hdrs.METH_GET, "/health/live", health.live)
+    _add(app, hdrs.METH_GET, "/health/ready", health.ready)
+    return app
+
+
+def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    """A route with and without the trailing slash; GET answers HEAD too."""
+    for spelling in (path, f"{path}/"):
+        app.router.add_route(method, spelling, handler)
+        if method == hdrs.METH_GET:
+            app.router.add_route(hdrs.METH_HEAD, spelling, handler)
+
+
+async def _upload(request: web.Request) -> web.Response:
+    core = request.app[CORE]
+    principal = await authentication.organization(core.access, request.headers)
+    content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
+    decoded = upload.decode(request.match_info["input_pk"], content_type, await request.read())
+    document = await upload.store(core.access, core.writer, principal, decoded)
+    return web.Response(status=201, body=document, content_type=upload.CONTENT_TYPE)
+
+
+@web.middleware
+async def _around(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Errors in the shape of the surface, OPTIONS, and the request log."""
+    began = time.perf_counter()
+    response = await _answer(request, handler)
+    if request.app[CORE].settings.log_level == "debug":
+        milliseconds = round((time.perf_counter() - began) * 1000, 3)
+        log.debug(
+            "request", method=request.method, path=request.path, status=response.status, milliseconds=milliseconds
+        )
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        authentication.refuse_key_in_query(request)
+        return await handler(request)
+    except TidemarkError as error:
+        return _error(request, error)
+    except web.HTTPMethodNotAllowed as error:
+        allow = ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204, headers={hdrs.ALLOW: allow})
+        return _error(
+            request,
+            TidemarkError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not possible here; {allow} are.", allow=allow),
+        )
+    except web.HTTPNotFound:
+        return _error(request, TidemarkError(Kind.NOT_FOUND, f"There is nothing at {request.path[:200]}."))
+    except web.HTTPRequestEntityTooLarge:
+        most = request.app[CORE].settings.max_body
+        return _error(request, TidemarkError(Kind.TOO_LARGE, f"The body is larger than {most} bytes."))
+    except web.HTTPException:
+        raise
+    except ConnectionError:
+        raise  # the client has gone; there is nobody to answer
+    except Exception:
+        log.exception("request failed", method=request.method, path=request.path)
+        return _error(
+            request, TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what.")
+        )
+
+
+def _error(request: web.Request, error: TidemarkError) -> web.Response:
+    status, headers, body = render(request.path, error)
+    return web.Response(status=status, headers=headers, body=body)

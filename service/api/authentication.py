@@ -1,0 +1,47 @@
+"""Keys and tokens out of request headers; never out of a URL, which proxies and logs keep."""
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from service.access import Access, Principal, unauthorized
+
+_KEY_PARAMETERS = frozenset(
+    ("organizationapikey", "apikey", "apitoken", "accesstoken", "token", "authorization", "xapikey", "key", "p")
+)
+
+
+def refuse_key_in_query(request: web.Request) -> None:
+    """A key in a query parameter is refused. Raises TidemarkError (401)."""
+    for name in request.query:
+        if name.lower().replace("-", "").replace("_", "") in _KEY_PARAMETERS:
+            raise unauthorized(
+                "Keys and tokens are not accepted in the URL, where logs would keep them; send them as headers.", name
+            )
+
+
+def one_header(headers: CIMultiDictProxy[str], name: str) -> str | None:
+    """The value of a header that may stand once. Raises TidemarkError (401) where it stands twice."""
+    values = headers.getall(name, [])
+    if len(values) > 1:
+        raise unauthorized(f"The header {name} is given {len(values)} times; send it once.", name)
+    return values[0] if values else None
+
+
+async def organization(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
+    """The organization whose key stands in the headers. Raises TidemarkError."""
+    organization_id = one_header(headers, "ORGANIZATION-ID")
+    api_key = one_header(headers, "ORGANIZATION-API-KEY")
+    for name, value in (("ORGANIZATION-ID", organization_id), ("ORGANIZATION-API-KEY", api_key)):
+        if not value:
+            raise unauthorized(f"The header {name} is missing.", name)
+    return await access.organization(organization_id or "", api_key or "")
+
+
+async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
+    """The bearer of a token with this scope. Raises TidemarkError."""
+    scheme, _, value = (one_header(headers, "Authorization") or "").partition(" ")
+    if scheme.lower() != "bearer" or not value.strip():
+        raise unauthorized("Send an API token as the header 'Authorization: Bearer TOKEN'.", "Authorization")
+    principal = await access.token(value.strip())
+    principal.require(scope)
+    return principal

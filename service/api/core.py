@@ -1,0 +1,27 @@
+"""What the surfaces share: the parts of the service behind them."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from service.access import Access
+from service.api.answer import AnswerCache
+from service.ingest.writer import Writer
+from service.query.statistics import StatisticsQuery
+from service.settings import Settings
+from service.storage.database import Database
+
+
+@dataclass(frozen=True)
+class Core:
+    """One process's parts of the service."""
+
+    settings: Settings
+    database: Database
+    access: Access
+    writer: Writer
+    statistics: StatisticsQuery
+    cache: AnswerCache
+
+
+CORE = web.AppKey("core", Core)

@@ -1,0 +1,321 @@
+"""An express lane for single-reading uploads, in front of aiohttp on the same port.
+
+A gateway's connection carries one small POST after another, and what aiohttp's request objects, routing and middleware
+cost for each is more than all the rest. So every connection starts here; as long as it carries plain uploads to the
+sensor API, they are parsed (by httptools, that is llhttp) and answered here. The first request of any other kind moves
+the connection, with what was received and not yet answered, to aiohttp's own protocol for good. Both lanes decode,
+check, store and answer by the same functions (`service.api.sensor.upload`), and run the same tests.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+
+import httptools
+import structlog
+
+from service.access import Access, Principal, unauthorized
+from service.api.errors import render
+from service.api.sensor import upload
+from service.errors import Kind, TidemarkError, unavailable
+from service.ingest.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+MAX_HEAD = 8 * 1024
+MAX_BODY = 64 * 1024
+MAX_AHEAD = 256 * 1024
+"""Bytes that a client may send ahead of answers before its connection is read no further."""
+IDLE_SECONDS = 75
+"""How long a connection may take from one answer to the end of its next request."""
+
+_PREFIX = b"POST /api/external/v1/inputs/"
+_SUFFIXES = (b"/inputdata/", b"/inputdata")
+_PATH = "/api/external/v1/inputs/{input_pk}/inputdata/"
+# Headers that ask for more than the lane does.
+_ELSEWHERE = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
+_ONCE = {b"organization-id": "ORGANIZATION-ID", b"organization-api-key": "ORGANIZATION-API-KEY"}
+
+
+class _Request:
+    """The head of one request, as httptools reports it."""
+
+    __slots__ = ("complete", "headers", "url")
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+class ExpressLane:
+    """What the connections of one process share: the way to the writer, the way to aiohttp, the clock."""
+
+    def __init__(
+        self, access: Access, writer: Writer, elsewhere: Callable[[], asyncio.Protocol], *, log_requests: bool
+    ) -> None:
+        self.access = access
+        self.writer = writer
+        self.elsewhere = elsewhere
+        self.log_requests = log_requests
+        self.connections: set[ExpressConnection] = set()
+        self.seconds = 0
+        self.closing = False
+        self.date = b""
+        self._loop = asyncio.get_running_loop()
+        self._tick()
+
+    def __call__(self) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        return ExpressConnection(self)
+
+    async def close(self) -> None:
+        """Answer what was received, then close every connection."""
+        self.closing = True
+        self._timer.cancel()
+        for connection in list(self.connections):
+            connection.close_when_idle()
+        while self.connections:
+            await asyncio.sleep(0.01)
+
+    def _tick(self) -> None:
+        self.seconds += 1
+        self.date = formatdate(usegmt=True).encode()
+        for connection in list(self.connections):
+            connection.close_if_stale(self.seconds - IDLE_SECONDS)
+        self._timer = self._loop.call_later(1, self._tick)
+
+
+class ExpressConnection(asyncio.Protocol):
+    """One client's connection: requests are answered one at a time, in order."""
+
+    def __init__(self, lane: ExpressLane) -> None:
+        self._lane = lane
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._since = lane.seconds
+        # What is being answered: the commit that is waited for, and the body to send after it.
+        self._busy = False
+        self._started = 0.0
+        self._document = b""
+        # The head of a request whose body is still on its way, and where that body begins and ends.
+        self._request: _Request | None = None
+        self._body_start = 0
+        self._body_end = 0
+        self._reading_paused = False
+        self._writing_paused = False
+
+    # asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._lane.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone; what it sent is stored all the same."""
+        self._transport = None
+        self._lane.connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come; while a request is being answered they wait."""
+        self._received = self._received + data if self._received else data
+        if not self._busy and not self._writing_paused:
+            self._advance()
+        elif len(self._received) > MAX_AHEAD and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def pause_writing(self) -> None:
+        """The client does not read its answers; it gets no further ones until it does."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._writing_paused = False
+        if not self._busy:
+            self._advance()
+
+    # The lane's side
+
+    def close_when_idle(self) -> None:
+        """Close now, or after the answer that is under way."""
+        if not self._busy and self._transport is not None:
+            self._transport.close()
+
+    def close_if_stale(self, since: int) -> None:
+        """Close where nothing was answered since that second of the lane's clock."""
+        if not self._busy and self._since < since and self._transport is not None:
+            self._transport.close()
+
+    def _advance(self) -> None:
+        if self._request is None and not self._take_head():
+            return
+        if len(self._received) < self._body_end or self._transport is None:
+            return
+        request = self._request
+        assert request is not None
+        body = self._received[self._body_start : self._body_end]
+        self._received = self._received[self._body_end :]
+        self._request = None
+        self._busy = True
+        self._started = time.perf_counter() if self._lane.log_requests else 0.0
+        try:
+            self._answer(request, body)
+        except TidemarkError as error:
+            self._send_error(error)
+
+    def _take_head(self) -> bool:
+        """Parse the next head; False where it is not complete yet, or where the connection has left the lane."""
+        received = self._received
+        if not received:
+            return False
+        end = received.find(b"\r\n\r\n")
+        if end < 0 and len(received) <= MAX_HEAD and received.startswith(_PREFIX[: len(received)]):
+            return False
+        if end < 0 or end > MAX_HEAD or not received.startswith(_PREFIX):
+            return self._leave()
+        request = _Request()
+        parser = httptools.HttpRequestParser(request)
+        try:
+            parser.feed_data(received[: end + 4])
+        except httptools.HttpParserError:
+            return self._leave()
+        if not request.complete or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+            return self._leave()
+        length = _body_length(request.headers)
+        if length is None or not request.url.endswith(_SUFFIXES) or b"%" in request.url or b"?" in request.url:
+            return self._leave()
+        self._request, self._body_start, self._body_end = request, end + 4, end + 4 + length
+        return True
+
+    def _leave(self) -> bool:
+        """Move the connection to aiohttp, with everything that is not answered yet."""
+        transport = self._transport
+        if transport is not None:
+            self._lane.connections.discard(self)
+            protocol = self._lane.elsewhere()
+            transport.set_protocol(protocol)
+            protocol.connection_made(transport)
+            protocol.data_received(self._received)
+            self._transport, self._received = None, b""
+        return False
+
+    def _answer(self, request: _Request, body: bytes) -> None:
+        """Begin to answer: on the spot where everything needed is remembered, by a task where it must be looked up."""
+        lane = self._lane
+        if lane.closing:
+            raise unavailable("The service is stopping; send this reading again.")
+        organization_id, api_key, content_type = _credentials(request.headers)
+        input_pk = request.url[len(_PREFIX) - len(b"POST ") : request.url.rindex(b"/inputdata")].decode("latin-1")
+        principal = lane.access.remembered_organization(organization_id, api_key)
+        if principal is None:
+            self._answer_later(self._look_up(organization_id, api_key, input_pk, content_type, body))
+            return
+        decoded = upload.decode(input_pk, content_type, body)
+        sensor = lane.access.remembered_sensor(principal.company_id, decoded.sensor_id)
+        if sensor is None:
+            self._answer_later(upload.store(lane.access, lane.writer, principal, decoded))
+            return
+        committed, self._document = upload.accept(lane.writer, sensor, decoded)
+        committed.add_done_callback(self._committed)
+
+    async def _look_up(
+        self, organization_id: str, api_key: str, input_pk: str, content_type: str, body: bytes
+    ) -> bytes:
+        principal: Principal = await self._lane.access.organization(organization_id, api_key)
+        decoded = upload.decode(input_pk, content_type, body)
+        return await upload.store(self._lane.access, self._lane.writer, principal, decoded)
+
+    def _answer_later(self, answer: Awaitable[bytes]) -> None:
+        asyncio.ensure_future(answer).add_done_callback(self._looked_up)
+
+    def _committed(self, committed: "asyncio.Future[None]") -> None:
+        error = committed.exception()
+        if error is None:
+            self._send_created(self._document)
+        else:
+            self._send_error(error)
+
+    def _looked_up(self, answer: "asyncio.Future[bytes]") -> None:
+        error = answer.exception()
+        if error is None:
+            self._send_created(answer.result())
+        else:
+            self._send_error(error)
+
+    def _send_created(self, document: bytes) -> None:
+        self._send(
+            b"HTTP/1.1 201 Created\r\nContent-Type: application/vnd.api+json\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+            % (len(document), self._lane.date, document),
+            201,
+        )
+
+    def _send_error(self, error: BaseException) -> None:
+        if not isinstance(error, TidemarkError):
+            log.error("request failed", path=_PATH, exc_info=error)
+            error = TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what.")
+        status, headers, body = render(_PATH, error)
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"Content-Length: {len(body)}", f"Date: {self._lane.date.decode()}", "", ""]
+        self._send("\r\n".join(lines).encode() + body, status)
+
+    def _send(self, answer: bytes, status: int) -> None:
+        self._busy = False
+        self._since = self._lane.seconds
+        if self._lane.log_requests:
+            milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
+            log.debug("request", method="POST", path=_PATH, status=status, milliseconds=milliseconds)
+        transport = self._transport
+        if transport is None:
+            return
+        transport.write(answer)
+        if self._lane.closing:
+            transport.close()
+            return
+        if self._reading_paused and len(self._received) <= MAX_AHEAD:
+            self._reading_paused = False
+            transport.resume_reading()
+        if self._received and not self._writing_paused:
+            self._advance()
+
+
+def _body_length(headers: list[tuple[bytes, bytes]]) -> int | None:
+    """The length of the body, None where the request is for aiohttp to answer."""
+    length = None
+    for name, value in headers:
+        if name == b"content-length":
+            length = int(value)  # llhttp has checked that it is digits, and that it stands once
+        elif name in _ELSEWHERE:
+            return None
+    return length if length is not None and length <= MAX_BODY else None
+
+
+def _credentials(headers: list[tuple[bytes, bytes]]) -> tuple[str, str, str]:
+    """Organization id, key and content type of a request. Raises TidemarkError."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _ONCE and name in found:
+            raise unauthorized(f"The header {_ONCE[name]} is given more than once; send it once.", _ONCE[name])
+        found[name] = value
+    for name, shown in _ONCE.items():
+        if not found.get(name):
+            raise unauthorized(f"The header {shown} is missing.", shown)
+    return (
+        found[b"organization-id"].decode("utf-8", "surrogateescape"),
+        found[b"organization-api-key"].decode("utf-8", "surrogateescape"),
+        found.get(b"content-type", b"").decode("latin-1"),
+    )

@@ -1,0 +1,54 @@
+"""Pages of a list: `page` from 1, `page_size` from 1 to 1000."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import invalid
+
+MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 100
+MAX_PAGE = 10**12
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which page is asked for."""
+
+    number: int
+    size: int
+
+    @property
+    def skip(self) -> int:
+        """How many items stand before it."""
+        return (self.number - 1) * self.size
+
+
+def parse_page(query: Mapping[str, str], *others: str) -> Page:
+    """The page that a query asks for; `others` are its further parameters. Raises TidemarkError."""
+    for name in query:
+        if name not in ("page", "page_size", *others):
+            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+    return Page(_number(query, "page", 1, MAX_PAGE), _number(query, "page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE))
+
+
+def envelope(page: Page, total: int) -> dict[str, Any]:
+    """What an answer tells of its pages."""
+    pages = -(-total // page.size)
+    return {
+        "page": page.number,
+        "page_size": page.size,
+        "total_count": total,
+        "total_pages": pages,
+        "has_next": page.number < pages,
+        "has_previous": page.number > 1,
+    }
+
+
+def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+    given = query.get(name)
+    if given is None:
+        return default
+    if not (given.isascii() and given.isdigit()) or len(given) > 18 or not 1 <= int(given) <= most:
+        raise invalid(name, f"{name} must be a whole number from 1 to {most}.")
+    return int(given)

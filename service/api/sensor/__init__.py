@@ -1,0 +1,1 @@
+"""The sensor API, external v1: `/api/external/v1`."""

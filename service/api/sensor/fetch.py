@@ -1,0 +1,195 @@
+"""The eight fetch endpoints: raw readings and statistics, by inputs or by asset, of a window or the latest."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from service.access import Principal, Sensor
+from service.api import authentication
+from service.api.answer import Answer, cached
+from service.api.core import CORE, Core
+from service.api.sensor.parameters import Fetch, parse_fetch
+from service.catalog.fields import MAX_INTEGER
+from service.errors import not_found
+from service.ingest.values import format_number
+from service.query.readings import AT_ONCE, readings
+from service.query.statistics import Statistics
+from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+CONTENT_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request whose sensors are found: what it asks, of which sensors, under which asset (its id and name)."""
+
+    fetch: Fetch
+    sensors: Sequence[Sensor]
+    asset: tuple[int, str] | None
+
+
+def routes() -> list[tuple[str, Callable[[web.Request], Any]]]:
+    """The paths below the surface's base, and their handlers."""
+    return [
+        (f"get_{latest}{statistics}inputdata_by_{kind}", _handler(kind == "asset", bool(latest), bool(statistics)))
+        for kind in ("inputs", "asset")
+        for latest in ("", "latest_")
+        for statistics in ("", "statistics_")
+    ]
+
+
+def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Request], Any]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        core = request.app[CORE]
+        principal = await authentication.organization(core.access, request.headers)
+        fetch = parse_fetch(
+            request.query.items(), of_asset=of_asset, latest=latest, now=time.time_ns() // 1000
+        )
+        if not statistics and max(len(fetch.input_ids), 1) * fetch.limit > AT_ONCE:
+            asked = await _find(core, principal, fetch)
+            if len(asked.sensors) * fetch.limit > AT_ONCE:
+                return await _stream(request, core, asked)
+
+        async def make() -> Answer:
+            asked_at = time.monotonic()
+            asked = await _find(core, principal, fetch)
+            pieces = _statistics(core, asked) if statistics else _raw(core, asked)
+            return Answer(b"".join([piece async for piece in pieces]), CONTENT_TYPE, asked_at)
+
+        key = (principal.company_id, request.path.rstrip("/"), request.query_string)
+        return await cached(request, core.cache, key, make)
+
+    return handle
+
+
+async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
+    if fetch.asset_id is None:
+        found = await core.access.sensors(principal.company_id, fetch.input_ids)
+        for input_id in fetch.input_ids:
+            if input_id not in found:
+                raise not_found(f"There is no input {input_id[:100]!r}.", "input_ids")
+        return _Asked(fetch, [found[input_id] for input_id in fetch.input_ids], None)
+    name = None
+    if fetch.asset_id <= MAX_INTEGER:
+        async with core.database.session() as connection:
+            row = await statements().read_asset.row(connection, company_id=principal.company_id, id=fetch.asset_id)
+        name = row["name"] if row is not None else None
+    if name is None:
+        raise not_found(f"There is no asset {fetch.asset_id}.", "asset_id")
+    sensors = await core.access.sensors_of_asset(principal.company_id, fetch.asset_id)
+    if fetch.input_ids:
+        known = {sensor.id for sensor in sensors}
+        for input_id in fetch.input_ids:
+            if input_id not in known:
+                raise not_found(f"The asset {fetch.asset_id} has no input {input_id[:100]!r}.", "input_ids")
+        sensors = [sensor for sensor in sensors if sensor.id in set(fetch.input_ids)]
+    return _Asked(fetch, sensors, (fetch.asset_id, name))
+
+
+async def _stream(request: web.Request, core: Core, asked: _Asked) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": f"{CONTENT_TYPE}; charset=utf-8"})
+    pieces = _raw(core, asked)
+    first = await anext(pieces)  # what can fail at once still gets an error of its own
+    await response.prepare(request)
+    if request.method != "HEAD":
+        await response.write(first)
+        async for piece in pieces:
+            await response.write(piece)
+    await response.write_eof()
+    return response
+
+
+async def _raw(core: Core, asked: _Asked) -> AsyncIterator[bytes]:
+    fetch = asked.fetch
+    envelope = _Envelope(asked)
+    pieces = readings(
+        core.database,
+        [sensor.series_id for sensor in asked.sensors],
+        fetch.window,
+        order_by=fetch.order_by,
+        descending=fetch.descending,
+        limit=fetch.limit,
+    )
+    current: int | None = None
+    async for piece in pieces:
+        parts: list[str] = []
+        for row in piece:
+            if row["series_id"] != current:
+                current = row["series_id"]
+                parts.append(envelope.until(row["series_id"]))
+            else:
+                parts.append(",")
+            parts.append(_record(row, fetch))
+        yield "".join(parts).encode()
+    yield envelope.rest().encode()
+
+
+async def _statistics(core: Core, asked: _Asked) -> AsyncIterator[bytes]:
+    found = await core.statistics.of([sensor.series_id for sensor in asked.sensors], asked.fetch.window)
+    envelope = _Envelope(asked)
+    for sensor in asked.sensors:
+        yield envelope.until(sensor.series_id).encode()
+        yield _functions(found[sensor.series_id], asked.fetch.functions).encode()
+    yield envelope.rest().encode()
+
+
+def _functions(statistics: Statistics, functions: Sequence[str]) -> str:
+    values = {"min": statistics.minimum, "max": statistics.maximum, "avg": statistics.mean}
+    if statistics.count == 0:
+        return ""
+    return "{" + ",".join(f'"{name}":"{format_number(values[name] or 0.0)}"' for name in functions) + "}"
+
+
+def _record(row: "Record", fetch: Fetch) -> str:
+    # asyncpg reads timestamptz as UTC, so the text ends in "+00:00".
+    text = f'{{"timestamp":"{row["ts"].isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(row["value"])}"'
+    if fetch.with_position:
+        text += f',"latitude":{_number(row["latitude"])},"longitude":{_number(row["longitude"])}'
+    if fetch.with_x_axis:
+        text += f',"x_axis_value":{_number(row["x_axis_value"])}'
+    if fetch.with_metadata:
+        text += f',"metadata":{row["metadata"] or "null"}'
+    return text + "}"
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f'"{format_number(value)}"'
+
+
+class _Envelope:
+    """The JSON around the records, handed out as far as it is due."""
+
+    def __init__(self, asked: _Asked) -> None:
+        self._sensors = list(asked.sensors)
+        self._next = 0
+        if asked.asset is None:
+            self._head, self._tail = "[", "]"
+        else:
+            asset_id, name = asked.asset
+            self._head = f'{{"id":{asset_id},"name":{orjson.dumps(name).decode()},"inputs":['
+            self._tail = "]}"
+
+    def until(self, series_id: int | None) -> str:
+        """Everything up to where the records of this series begin; up to the end of the last one for None."""
+        parts = []
+        while self._next < len(self._sensors):
+            sensor = self._sensors[self._next]
+            head = self._head if self._next == 0 else "]},"
+            about = {"id": sensor.id, "name": sensor.name, "measure_unit": sensor.measure_unit}
+            parts.append(f'{head}{{"input":{orjson.dumps(about).decode()},"inputdata":[')
+            self._next += 1
+            if sensor.series_id == series_id:
+                break
+        return "".join(parts)
+
+    def rest(self) -> str:
+        """What remains after the last record."""
+        remaining = self.until(None)
+        return f"{remaining}]}}{self._tail}" if self._sensors else f"{self._head}{self._tail}"

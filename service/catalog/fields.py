@@ -1,0 +1,149 @@
+"""Rules for the fields of what is managed: organizations, tokens, sensors, assets."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from service.errors import invalid
+from service.ingest.values import FieldError, parse_instant
+from service.query.window import LATEST, instant
+
+MAX_TEXT = 500
+MAX_INTEGER = 2**31 - 1
+
+Rule = Callable[[str, Any], Any]
+"""Takes a field's name and a value other than null, answers the value to store or raises TidemarkError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field that can be set: its rule, whether it has to be given, whether it may be null or changed later."""
+
+    rule: Rule
+    required: bool = False
+    nullable: bool = True
+    default: Any = None
+    fixed: bool = False
+    help: str = ""
+
+
+def text(name: str, value: Any) -> str:
+    """Visible text of at most 500 characters."""
+    if not isinstance(value, str) or not value.strip():
+        raise invalid(name, f"{name} must be text that is not empty.")
+    if len(value) > MAX_TEXT:
+        raise invalid(name, f"{name} is at most {MAX_TEXT} characters long.")
+    if not value.isprintable():
+        raise invalid(name, f"{name} must not contain control characters.")
+    return value
+
+
+def identifier(name: str, value: Any) -> str:
+    """Text that can stand in a path and in a comma list."""
+    checked = text(name, value)
+    if checked != checked.strip() or any(mark in checked for mark in ',"/') or checked in (".", ".."):
+        raise invalid(name, f"{name} must not contain commas, double quotes, slashes or surrounding spaces.")
+    return checked
+
+
+def integer(name: str, value: Any) -> int:
+    """A whole number from 1 to 2,147,483,647, as a number or as digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INTEGER:
+        raise invalid(name, f"{name} must be a whole number from 1 to {MAX_INTEGER}.")
+    return value
+
+
+def integers(name: str, value: Any) -> list[int]:
+    """A list of such whole numbers; doubles are dropped."""
+    if not isinstance(value, list):
+        raise invalid(name, f"{name} must be a list of whole numbers.")
+    return list(dict.fromkeys(integer(name, item) for item in value))
+
+
+def country(name: str, value: Any) -> str:
+    """Two letters, ISO 3166-1 alpha-2."""
+    if not isinstance(value, str) or not (len(value) == 2 and value.isascii() and value.isalpha()):
+        raise invalid(name, f"{name} must be a country code of two letters (ISO 3166), such as NG.")
+    return value.upper()
+
+
+def currency(name: str, value: Any) -> str:
+    """Three letters, ISO 4217."""
+    if not isinstance(value, str) or not (len(value) == 3 and value.isascii() and value.isalpha()):
+        raise invalid(name, f"{name} must be a currency code of three letters (ISO 4217), such as USD.")
+    return value.upper()
+
+
+def timezone(name: str, value: Any) -> str:
+    """A name from the IANA time zone database."""
+    if not isinstance(value, str) or value not in available_timezones():
+        raise invalid(name, f"{name} must be an IANA time zone such as Africa/Lagos.")
+    return ZoneInfo(value).key
+
+
+def moment(name: str, value: Any) -> datetime:
+    """An instant in the future, ISO 8601; UTC where it has no offset."""
+    try:
+        at = parse_instant(value, name) if isinstance(value, str) else -1
+    except FieldError as error:
+        raise invalid(name, error.message) from None
+    if not 0 <= at <= LATEST or instant(at) <= datetime.now(UTC):
+        raise invalid(name, f"{name} must be a date and time in the future, such as 2030-01-31T12:00:00Z.")
+    return instant(at)
+
+
+def choices(*allowed: str) -> Rule:
+    """A rule for a list that is not empty, of names among the allowed ones; doubles are dropped."""
+
+    def rule(name: str, value: Any) -> list[str]:
+        if not isinstance(value, list) or not value or not all(item in allowed for item in value):
+            raise invalid(name, f"{name} must be a list of one or more of {', '.join(allowed)}.")
+        return list(dict.fromkeys(value))
+
+    return rule
+
+
+def checked(fields: Mapping[str, Field], document: Any) -> dict[str, Any]:
+    """A whole new record from a JSON object; raises TidemarkError naming the field at fault."""
+    given = _object(fields, document)
+    record = {}
+    for name, field in fields.items():
+        if name not in given or (given[name] is None and field.nullable):
+            if field.required:
+                raise invalid(name, f"{name} is missing.")
+            record[name] = field.default
+        else:
+            record[name] = _value(name, field, given[name])
+    return record
+
+
+def changed(fields: Mapping[str, Field], document: Any, current: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with the fields that a JSON object gives changed; raises TidemarkError naming the field at fault."""
+    record = dict(current)
+    for name, value in _object(fields, document).items():
+        if value is None and fields[name].nullable and not fields[name].required:
+            record[name] = fields[name].default
+            continue
+        record[name] = _value(name, fields[name], value)
+        if fields[name].fixed and record[name] != current[name]:
+            raise invalid(name, f"{name} cannot be changed.")
+    return record
+
+
+def _object(fields: Mapping[str, Field], document: Any) -> Mapping[str, Any]:
+    if not isinstance(document, Mapping):
+        raise invalid("body", "The body must be a JSON object.")
+    for name in document:
+        if name not in fields:
+            raise invalid(str(name), f"There is no field {name}; the fields are {', '.join(fields)}.")
+    return document
+
+
+def _value(name: str, field: Field, value: Any) -> Any:
+    if value is None:
+        raise invalid(name, f"{name} must not be null.")
+    return field.rule(name, value)

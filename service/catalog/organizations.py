@@ -1,0 +1,80 @@
+"""Organizations, the tenants, and their keys."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from service.catalog import secrets
+from service.catalog.fields import Field, changed, checked, country, currency, text, timezone
+from service.errors import not_found
+from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from service.storage.database import Connected
+
+FIELDS = {
+    "name": Field(text, required=True, nullable=False, help="what people call it"),
+    "country": Field(country, help="ISO 3166 code of two letters"),
+    "currency": Field(currency, default="USD", help="ISO 4217 code of three letters"),
+    "timezone": Field(timezone, default="UTC", help="IANA time zone, whose days are its days"),
+}
+
+
+@dataclass(frozen=True)
+class NewOrganization:
+    """An organization just made, with its key; only the key's hash is stored."""
+
+    organization: dict[str, Any]
+    api_key: str
+
+
+async def create(connection: "Connected", document: Any) -> NewOrganization:
+    """Make an organization from its fields. Raises TidemarkError."""
+    api_key = secrets.new_api_key()
+    row = await statements().insert_organization.row(
+        connection,
+        **checked(FIELDS, document),
+        organization_id=secrets.new_organization_id(),
+        api_key_hash=secrets.secret_hash(api_key),
+    )
+    assert row is not None  # RETURNING
+    return NewOrganization(dict(row), api_key)
+
+
+async def every(connection: "Connected") -> list[dict[str, Any]]:
+    """All organizations, the oldest first."""
+    return [dict(row) for row in await statements().list_organizations.rows(connection)]
+
+
+async def find(connection: "Connected", organization: str) -> dict[str, Any]:
+    """The organization with this opaque id, or this company id in digits. Raises TidemarkError."""
+    row = await statements().find_organization.row(connection, organization=organization)
+    if row is None:
+        raise not_found(f"There is no organization {organization!r}; 'tidemark org list' shows them.")
+    return dict(row)
+
+
+async def read(connection: "Connected", company_id: int) -> dict[str, Any]:
+    """An organization that is known to exist."""
+    row = await statements().organization.row(connection, company_id=company_id)
+    if row is None:
+        raise not_found("The organization is gone.")
+    return dict(row)
+
+
+async def update(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
+    """Change the fields that are given. Raises TidemarkError."""
+    current = await read(connection, company_id)
+    record = changed(FIELDS, document, {name: current[name] for name in FIELDS})
+    row = await statements().update_organization.row(connection, company_id=company_id, **record)
+    if row is None:
+        raise not_found("The organization is gone.")
+    return dict(row)
+
+
+async def rotate_key(connection: "Connected", company_id: int) -> str:
+    """Replace the key; the old one stops to work at once."""
+    api_key = secrets.new_api_key()
+    await statements().replace_api_key.run(
+        connection, company_id=company_id, api_key_hash=secrets.secret_hash(api_key)
+    )
+    return api_key

@@ -1,0 +1,76 @@
+"""The first organization of an empty database, and what its owner needs to begin."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from service.catalog import organizations, resources, tokens
+from service.catalog.resources import SENSORS
+from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from service.storage.database import Connected
+
+
+@dataclass(frozen=True)
+class Welcome:
+    """A new organization with its key and its first admin token; the secrets are shown once and stored nowhere."""
+
+    organization: dict[str, Any]
+    api_key: str
+    admin_token: str
+
+
+async def create_organization(connection: "Connected", document: Any) -> Welcome:
+    """Make an organization that can be used at once. Raises TidemarkError."""
+    async with connection.transaction():
+        made = await organizations.create(connection, document)
+        token = await tokens.create(
+            connection, made.organization["company_id"], {"name": "First admin token", "scopes": ["admin"]}
+        )
+    return Welcome(made.organization, made.api_key, token["token"])
+
+
+async def first_organization(connection: "Connected", host: str, port: int) -> None:
+    """On an empty database, make an organization and a sensor, and print how to use them; once."""
+    async with connection.transaction():
+        await statements().lock_first_organization.run(connection)
+        if await statements().any_organization.value(connection):
+            return
+        welcome = await create_organization(connection, {"name": "My organization"})
+        sensor = await resources.create(
+            connection, SENSORS, welcome.organization["company_id"], {"name": "My first sensor", "measure_unit": "°C"}
+        )
+    print(greeting(welcome, sensor["id"], host, port), flush=True)  # noqa: T201 - for a person, never for the log
+
+
+def greeting(welcome: Welcome, sensor_id: str, host: str, port: int) -> str:
+    """What a newcomer reads at the first start."""
+    reachable = "127.0.0.1" if host == "0.0.0.0" else "[::1]" if host == "::" else f"[{host}]" if ":" in host else host  # noqa: S104
+    base = f"http://{reachable}:{port}/api/external/v1"
+    keys = (
+        f"-H 'ORGANIZATION-ID: {welcome.organization['organization_id']}' "
+        f"-H 'ORGANIZATION-API-KEY: {welcome.api_key}'"
+    )
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = (
+        f'{{"data":{{"type":"SensorData","id":"null","attributes":{{"value":"21.5","timestamp":"{now}"}},'
+        f'"relationships":{{"sensor":{{"data":{{"type":"Sensor","id":"{sensor_id}"}}}}}}}}}}'
+    )
+    return f"""
+Your first organization, and a sensor in it. Keep the secrets: they are shown this once.
+
+  organization id   {welcome.organization["organization_id"]}
+  company id        {welcome.organization["company_id"]}
+  organization key  {welcome.api_key}
+  admin token       {welcome.admin_token}
+  sensor            {sensor_id}
+
+Store a reading:
+
+curl {keys} -H 'Content-Type: application/vnd.api+json' {base}/inputs/{sensor_id}/inputdata/ -d '{body}'
+
+Read it back:
+
+curl {keys} '{base}/get_latest_inputdata_by_inputs/?input_ids={sensor_id}'
+"""

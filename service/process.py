@@ -1,0 +1,126 @@
+"""One server process: its parts, its sockets, and how they start and stop together."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+from aiohttp import web
+
+from service.access import Access
+from service.api.answer import AnswerCache
+from service.api.application import application
+from service.api.core import Core
+from service.api.express import ExpressLane
+from service.catalog import welcome
+from service.ingest.writer import Writer
+from service.query.statistics import StatisticsQuery
+from service.settings import Settings
+from service.storage import rollup
+from service.storage.database import OUTAGES, Database
+from service.storage.engine import EngineError
+from service.storage.migration import SchemaTooNewError, migrate
+
+log = structlog.get_logger(__name__)
+
+KEEPALIVE_SECONDS = 75
+BACKLOG = 1024
+RECONNECT_SECONDS = 1.0
+FINISH_SECONDS = 8.0
+"""How long requests under way get to end when the process is asked to stop; with the rest it stays below 10 s."""
+
+
+async def serve(settings: Settings, url: str, listening: socket.socket, stop: asyncio.Event) -> None:
+    """Serve on a listening socket until `stop` is set, then finish what was accepted.
+
+    Raises EngineError or SchemaTooNewError where the database is not one for this Tidemark.
+    """
+    async with _core(settings, url) as core, _listening(core, listening):
+        address = listening.getsockname()
+        log.info("listening", host=address[0], port=address[1])
+        preparing = asyncio.create_task(_prepare(core, address[:2]))
+        hearing = asyncio.create_task(core.access.listen())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if preparing.done():
+                engine = preparing.result()
+                job = asyncio.create_task(rollup.run(core.database, engine))
+                await stopped
+                await _cancel(job)
+        finally:
+            await _cancel(preparing, hearing, stopped)
+        log.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
+    database = Database(url)
+    await database.open()
+    core = Core(
+        settings,
+        database,
+        Access(database),
+        Writer(database, max_pending=settings.max_pending),
+        StatisticsQuery(database),
+        AnswerCache(settings.cache_seconds),
+    )
+    try:
+        yield core
+    finally:
+        await core.access.note_token_use()
+        await core.writer.close()
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None]:
+    """Both lanes on the socket: connections begin in the express lane and may move to aiohttp."""
+    runner = web.AppRunner(
+        application(core), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=FINISH_SECONDS
+    )
+    await runner.setup()
+    assert runner.server is not None  # setup makes it
+    elsewhere: Callable[[], asyncio.Protocol] = runner.server
+    lane = ExpressLane(
+        core.access, core.writer, elsewhere, log_requests=core.settings.log_level == "debug"
+    )
+    server = await asyncio.get_running_loop().create_server(lane, sock=listening, backlog=BACKLOG)
+    try:
+        yield
+    finally:
+        server.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(lane.close(), FINISH_SECONDS)
+        await runner.cleanup()
+
+
+async def _prepare(core: Core, address: tuple[str, int]) -> str:
+    """Bring the database up to date as soon as it can be reached; answers the engine."""
+    waiting = False
+    while True:
+        try:
+            connection = await core.database.connect()
+            try:
+                schema = await migrate(connection, core.settings.engine)
+                await welcome.first_organization(connection, *address)
+            finally:
+                await connection.close()
+        except (EngineError, SchemaTooNewError):
+            raise
+        except OUTAGES as error:
+            if not waiting:
+                log.warning("waiting for the database", error=str(error) or type(error).__name__)
+            waiting = True
+            await asyncio.sleep(RECONNECT_SECONDS)
+        else:
+            log.info("ready", engine=schema.engine, reason=schema.reason, schema=schema.version)
+            core.database.ready.set()
+            return schema.engine
+
+
+async def _cancel(*tasks: "asyncio.Task[object]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

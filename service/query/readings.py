@@ -1,0 +1,43 @@
+"""Raw readings of a window."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+from service.query.window import Window, instant
+from service.storage.database import Database
+from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+AT_ONCE = 20_000
+"""Rows that are fetched in one piece; more are streamed, so that memory stays flat whatever is asked for."""
+PIECE = 5_000
+
+
+async def readings(
+    database: Database,
+    series_ids: Sequence[int],
+    window: Window,
+    *,
+    order_by: str = "timestamp",
+    descending: bool = False,
+    limit: int,
+) -> "AsyncIterator[list[Record]]":
+    """The first `limit` readings of each series, in pieces, all as of one moment.
+
+    Rows of a series follow each other in the order asked for (`timestamp` or `value`); the series come one after
+    another as given. Columns: series_id, ts, value, latitude, longitude, x_axis_value, metadata. Raises TidemarkError.
+    """
+    statement = getattr(statements(), f"readings_by_{order_by}_{'desc' if descending else 'asc'}")
+    bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}
+    async with database.session() as connection:
+        if len(series_ids) * limit <= AT_ONCE:
+            yield await statement.rows(connection, series_ids=series_ids, **bounds)
+            return
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            for series_id in series_ids:
+                values = statement.in_order({"series_ids": [series_id], **bounds})
+                cursor = await connection.cursor(statement.text, *values)
+                while piece := await cursor.fetch(PIECE):
+                    yield piece

@@ -1,0 +1,66 @@
+-- name: any_organization
+SELECT EXISTS (SELECT FROM organization);
+
+-- name: lock_first_organization
+-- Processes that start together on an empty database take turns.
+SELECT pg_advisory_xact_lock(7463001);
+
+-- name: insert_organization
+INSERT INTO organization (organization_id, name, country, currency, timezone, api_key_hash)
+VALUES (:organization_id, :name, :country, :currency, :timezone, :api_key_hash)
+RETURNING company_id, organization_id, name, country, currency, timezone, created_at;
+
+-- name: list_organizations
+SELECT company_id, organization_id, name, country, currency, timezone, created_at
+FROM organization
+ORDER BY company_id;
+
+-- name: organization
+SELECT company_id, organization_id, name, country, currency, timezone, created_at
+FROM organization
+WHERE company_id = :company_id;
+
+-- name: find_organization
+-- By its opaque id, or by its company id as text.
+SELECT company_id, organization_id, name, country, currency, timezone, created_at
+FROM organization
+WHERE organization_id = :organization OR company_id::text = :organization;
+
+-- name: update_organization
+UPDATE organization
+SET name = :name, country = :country, currency = :currency, timezone = :timezone
+WHERE company_id = :company_id
+RETURNING company_id, organization_id, name, country, currency, timezone, created_at;
+
+-- name: replace_api_key
+UPDATE organization SET api_key_hash = :api_key_hash WHERE company_id = :company_id;
+
+-- name: organization_of_key
+SELECT company_id FROM organization WHERE organization_id = :organization_id AND api_key_hash = :api_key_hash;
+
+-- name: insert_token
+INSERT INTO api_token (company_id, name, token_hash, scopes, cooling_unit_ids, rate_limit, expires_at)
+VALUES (:company_id, :name, :token_hash, :scopes, :cooling_unit_ids, :rate_limit, :expires_at)
+RETURNING
+    id, company_id, name, scopes, cooling_unit_ids, rate_limit, expires_at, last_used_at, revoked, created_at;
+
+-- name: list_tokens
+SELECT id, company_id, name, scopes, cooling_unit_ids, rate_limit, expires_at, last_used_at, revoked, created_at
+FROM api_token
+WHERE company_id = :company_id
+ORDER BY created_at, id
+LIMIT :size OFFSET :skip;
+
+-- name: count_tokens
+SELECT count(*) FROM api_token WHERE company_id = :company_id;
+
+-- name: revoke_token
+UPDATE api_token SET revoked = true WHERE company_id = :company_id AND id = :id RETURNING id;
+
+-- name: token_of_hash
+SELECT id, company_id, scopes, cooling_unit_ids, rate_limit, expires_at
+FROM api_token
+WHERE token_hash = :token_hash AND NOT revoked;
+
+-- name: note_token_use
+UPDATE api_token SET last_used_at = now() WHERE id = ANY (:ids::uuid []);
