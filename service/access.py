@@ -178,6 +178,8 @@ class Access:
                 await self._listen()
             except OUTAGES as error:
                 log.warning("announcements interrupted", error=str(error) or type(error).__name__)
+            except Exception:
+                log.exception("hearing announcements failed; it is tried again")
             finally:
                 self._listening = False
                 self.forget()
@@ -202,7 +204,7 @@ class Access:
             pulses = 0
             while True:
                 await asyncio.sleep(PULSE_SECONDS)
-                await connection.execute("", timeout=PULSE_SECONDS)
+                await connection.execute(statements().ping.text, timeout=PULSE_SECONDS)
                 pulses += 1
                 if pulses % USE_NOTED_EVERY == 0:
                     await self.note_token_use()
