@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 
@@ -36,6 +37,7 @@ async def serve(settings: Settings, url: str, listening: socket.socket, stop: as
 
     Raises EngineError or SchemaTooNewError where the database is not one for this Tidemark.
     """
+    gc.freeze()  # what is imported stays; collections need not look at it
     async with _core(settings, url) as core, _listening(core, listening):
         address = listening.getsockname()
         log.info("listening", host=address[0], port=address[1])

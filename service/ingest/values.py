@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime, timedelta
+from functools import lru_cache
 from math import isfinite
 
 import orjson
@@ -117,7 +118,12 @@ def format_number(value: float) -> str:
 
 def format_instant(at: int) -> str:
     """ISO 8601 in UTC with six decimals and `Z`, of microseconds since 1970 (years 1 to 9999)."""
-    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds") + "Z"
+    return f"{_format_second(at // 1_000_000)}.{at % 1_000_000:06d}Z"
+
+
+@lru_cache(maxsize=4096)  # readings come many to a second
+def _format_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def _shown(text: str) -> str:

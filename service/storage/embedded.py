@@ -153,6 +153,7 @@ def _settings(programs: Programs) -> dict[str, str]:
         "max_connections": "200",
         # A batch of readings of many years takes locks on as many chunks or partitions.
         "max_locks_per_transaction": "512",
+        "min_wal_size": "1GB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         "wal_compression": "on",
@@ -177,7 +178,8 @@ def _make_cluster(data_dir: Path, cluster: Path, programs: Programs, owner: _Own
     os.chown(unfinished, owner.uid, owner.gid)
     _run(
         [programs.program("initdb"), "-D", str(unfinished), "-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C"]
-        + ["--data-checksums", "--no-instructions"],
+        # Small segments: the first use of one zeroes it, and commits wait for that.
+        + ["--data-checksums", "--no-instructions", "--wal-segsize=4"],
         owner,
         "PostgreSQL's initdb failed",
     )
