@@ -34,7 +34,7 @@ class StatisticsQuery:
             assumed = self._read_line
             tiers = plan(window, assumed)
             bounds = {name: instant(getattr(tiers, name)) for name in Tiers.__slots__}
-            async with self._database.session() as connection:
+            async with self._database.snapshot() as connection:
                 rows = await statements().statistics.rows(connection, series_ids=series_ids, **bounds)
                 if rows[0]["has_late_hours"]:
                     rows = await statements().statistics_with_late_hours.rows(

@@ -119,8 +119,10 @@ def _start(data_dir: Path, programs: Programs) -> Server:
         options = " ".join(f"-c {name}={value}" for name, value in _settings(programs).items())
         options += f" -c unix_socket_directories={_quoted(str(socket_dir))}"
         _run(
-            [programs.program("pg_ctl"), "start", "-w", "-s", "-t", str(START_SECONDS), "-D", str(cluster)]
-            + ["-l", str(log_file), "-o", options],
+            [
+                *(programs.program("pg_ctl"), "start", "-w", "-s", "-t", str(START_SECONDS)),
+                *("-D", str(cluster), "-l", str(log_file), "-o", options),
+            ],
             owner,
             f"PostgreSQL did not start; its log is {log_file}",
             log_file,
@@ -177,9 +179,11 @@ def _make_cluster(data_dir: Path, cluster: Path, programs: Programs, owner: _Own
     unfinished.mkdir(mode=0o700)
     os.chown(unfinished, owner.uid, owner.gid)
     _run(
-        [programs.program("initdb"), "-D", str(unfinished), "-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C"]
-        # Small segments: the first use of one zeroes it, and commits wait for that.
-        + ["--data-checksums", "--no-instructions", "--wal-segsize=4"],
+        [
+            *(programs.program("initdb"), "-D", str(unfinished), "-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C"),
+            # Small segments: the first use of one zeroes it, and commits wait for that.
+            *("--data-checksums", "--no-instructions", "--wal-segsize=4"),
+        ],
         owner,
         "PostgreSQL's initdb failed",
     )
@@ -227,7 +231,15 @@ def _owner(cluster: Path) -> _Owner:
             if name != SYSTEM_USER or useradd is None:
                 continue
             subprocess.run(  # noqa: S603 - the system's own program
-                [useradd, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", name],
+                [
+                    useradd,
+                    "--system",
+                    "--user-group",
+                    "--no-create-home",
+                    "--shell",
+                    "/usr/sbin/nologin",
+                    name,
+                ],
                 capture_output=True,
                 check=False,
             )
