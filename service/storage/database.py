@@ -34,14 +34,14 @@ OUTAGES = (
 CONNECT_SECONDS = 5.0
 QUERY_SECONDS = 60.0
 
-_SESSION = {
+SESSION = {
     "application_name": "tidemark",
     "TimeZone": "UTC",
     "synchronous_commit": "on",
     # Writers read the mark line in a statement after the one that locks it, and must see it as it is then.
     "default_transaction_isolation": "read committed",
 }
-_QUERY_SESSION = _SESSION | {
+QUERY_SESSION = SESSION | {
     # One snapshot for planning and execution. Between the two of a read committed statement a chunk (or partition) may
     # come into being: its rows would be missing although marks and roll-ups of the same commit are seen.
     "default_transaction_isolation": "repeatable read",
@@ -74,8 +74,8 @@ class Database:
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.url = url
         self.ready = asyncio.Event()
-        self._queries = _pool(url, connections, _QUERY_SESSION)
-        self._management = _pool(url, max(2, connections // 4), _SESSION)
+        self._queries = _pool(url, connections, QUERY_SESSION)
+        self._management = _pool(url, max(2, connections // 4), SESSION)
 
     async def open(self) -> None:
         """Start the pools; this connects to nothing yet."""
@@ -84,7 +84,7 @@ class Database:
 
     async def connect(self) -> "Connection[Any]":
         """Open a connection of one's own; it has no time limit on commands. Raises what `OUTAGES` names."""
-        connection: Connection[Any] = await asyncpg.connect(self.url, server_settings=_SESSION, timeout=CONNECT_SECONDS)
+        connection: Connection[Any] = await asyncpg.connect(self.url, server_settings=SESSION, timeout=CONNECT_SECONDS)
         return connection
 
     @asynccontextmanager

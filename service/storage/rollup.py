@@ -65,7 +65,12 @@ async def repair(connection: "Connected", engine: str) -> int:
     # Repeatable read has one snapshot for planning and execution. With two, a chunk that comes into being between them
     # would be left out of the plan, and the marks that came with it deleted without its readings.
     async with connection.transaction(isolation="repeatable_read"):
-        settled: int = await engine_statements(engine).repair_late_hours.value(connection, most=REPAIR_BATCH)
+        return await repair_in_snapshot(connection, engine)
+
+
+async def repair_in_snapshot(connection: "Connected", engine: str) -> int:
+    """The same in the repeatable read transaction that the connection is in."""
+    settled: int = await engine_statements(engine).repair_late_hours.value(connection, most=REPAIR_BATCH)
     return settled
 
 
