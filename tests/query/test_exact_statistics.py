@@ -220,6 +220,40 @@ async def test_a_repair_settles_only_marks_that_its_snapshot_sees(
     assert found[SERIES[0]] == Statistics(2, 1.0, 7.0, 4.0)
 
 
+async def test_repairs_miss_nothing_while_chunks_come_into_being(
+    engine: str, connect: Callable[..., Coroutine[Any, Any, Connection]]
+) -> None:
+    weeks, hours = 150, 8
+    job, reader = await connect(), await connect(QUERY_SESSION)
+    await rollup.move_line(job, engine, BEGIN + timedelta(weeks=weeks + 1))
+    unwritten = list(range(weeks))
+    finished = 0
+
+    async def writes() -> None:
+        nonlocal finished
+        connection = await connect()
+        while unwritten:
+            start = microseconds(BEGIN + timedelta(weeks=unwritten.pop()))
+            for hour in range(hours):
+                await write(connection, {(SERIES[hour % 3], start + hour * HOUR): 1.0})
+        finished += 1
+
+    async def repairs() -> None:
+        while finished < WRITERS:
+            await rollup.repair(job, engine)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(WRITERS):
+            group.create_task(writes())
+        group.create_task(repairs())
+    while await rollup.repair(job, engine):
+        pass
+    line = microseconds(BEGIN + timedelta(weeks=weeks + 1))
+    await check(reader, Window(), line)
+    found, _ = await statistics(reader, SERIES, Window(), line)
+    assert sum(one.count for one in found.values()) == weeks * hours
+
+
 async def test_the_job_catches_up_by_itself(
     engine: str, connect: Callable[..., Coroutine[Any, Any, Connection]], migrated_url: str
 ) -> None:
