@@ -191,7 +191,9 @@ async def test_a_line_waits_for_writers_that_go_by_the_old_one(
     await write(writer, {(SERIES[0], at): 5.0})  # not marked: the line has not passed it
     moving = asyncio.create_task(rollup.move_line(job, engine, BEGIN + timedelta(days=2)))
     watcher = await connect()
-    while not await watcher.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"):
+    while not await watcher.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+    ):
         assert not moving.done(), "the line moved past a writer that does not mark"
     await transaction.commit()
     assert await moving
