@@ -19,7 +19,7 @@ import uvloop
 from service import process
 from service.logs import configure_logs
 from service.settings import Settings
-from service.storage.embedded import embedded_server
+from service.storage.embedded import embedded_server, kept_up
 from service.storage.engine import EngineError
 from service.storage.migration import SchemaTooNewError
 from service.storage.programs import EmbeddedServerError
@@ -59,6 +59,8 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
         sockets = [stack.enter_context(one) for one in _listen(settings)]
         with _interruptible():
             url = stack.enter_context(database_url(settings))
+        if settings.database_url is None:
+            stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin))
         if settings.workers == 1:
             _serve_here(settings, url, sockets[0], json_output)
         else:

@@ -9,6 +9,8 @@ from service.errors import not_found
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from service.storage.database import Connected
 
 SCOPES = ("sensor_data", "users", "utilization", "revenue", "impact", "sites", "ingest", "admin")
@@ -29,13 +31,17 @@ async def create(connection: "Connected", company_id: int, document: Any) -> dic
         connection, company_id=company_id, token_hash=secrets.secret_hash(token), **checked(FIELDS, document)
     )
     assert row is not None  # RETURNING
-    return {**row, "token": token}
+    return {**_record(row), "token": token}
 
 
 async def page(connection: "Connected", company_id: int, size: int, skip: int) -> tuple[list[dict[str, Any]], int]:
     """Some of the tokens, the oldest first, and how many there are in all."""
     rows = await statements().list_tokens.rows(connection, company_id=company_id, size=size, skip=skip)
-    return [dict(row) for row in rows], await statements().count_tokens.value(connection, company_id=company_id)
+    return [_record(row) for row in rows], await statements().count_tokens.value(connection, company_id=company_id)
+
+
+def _record(row: "Record") -> dict[str, Any]:
+    return {**row, "id": str(row["id"])}
 
 
 async def revoke(connection: "Connected", company_id: int | None, token_id: str) -> None:

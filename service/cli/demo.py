@@ -75,7 +75,7 @@ async def _demo(settings: Settings, base: str, stations: tuple[str, ...], quiet:
                         raise PlayError(f"{month}: the service answers {answered}, the file has {expected}.")
                     months.append(dict(zip(("month", "min", "max", "avg"), (month, *answered), strict=True)))
         finally:
-            await tokens.revoke(connection, organization["company_id"], str(admin["id"]))
+            await tokens.revoke(connection, organization["company_id"], admin["id"])
     return {
         "organization_id": organization["organization_id"],
         "api_key": api_key,

@@ -14,6 +14,7 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ SYSTEM_USER = "tidemark"
 """Whom the server runs as when Tidemark runs as root, which PostgreSQL refuses to."""
 START_SECONDS = 600
 """How long a start may take: recovery after a crash replays as much as `max_wal_size`, on a slow disk too."""
+WATCH_SECONDS = 1.0
 STOP_SECONDS = 8
 ORPHAN_SECONDS = 10
 """How long the backends of a killed server may take to notice and end."""
@@ -110,6 +112,31 @@ def embedded_server(data_dir: Path, postgres_bin: Path | None = None) -> Iterato
                 _stop(data_dir, postgres_bin)
             finally:
                 os.close(users)
+
+
+@contextmanager
+def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
+    """While a service uses the server, start it again within seconds when it has crashed."""
+    cluster = data_dir.absolute() / "postgres"
+    leaving = threading.Event()
+
+    def watch() -> None:
+        while not leaving.wait(WATCH_SECONDS):
+            if _served_at(cluster) is None:
+                log.error("embedded server has ended; starting it again")
+                try:
+                    with embedded_server(data_dir, postgres_bin):
+                        pass
+                except EmbeddedServerError as error:
+                    log.error("embedded server does not start", reason=str(error))  # noqa: TRY400 - it is said whole
+
+    watcher = threading.Thread(target=watch, name="embedded server watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        leaving.set()
+        watcher.join()
 
 
 @contextmanager

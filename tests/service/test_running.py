@@ -45,9 +45,31 @@ async def upload_until_refused(tenant: Tenant, sensor: str, acknowledged: set[in
 
 
 async def stored(tenant: Tenant, sensor: str) -> set[int]:
-    """The values that the service has of a sensor."""
-    answer = await (await tenant.fetch("get_inputdata_by_inputs", input_ids=sensor, limit=100_000)).json()
+    """The values that the service has of a sensor; asked again, as 503 asks for, while a database comes back."""
+    while (response := await tenant.fetch("get_inputdata_by_inputs", input_ids=sensor, limit=100_000)).status == 503:
+        assert "Retry-After" in response.headers
+        await asyncio.sleep(0.05)
+    answer = await response.json()
     return {int(record["value"]) for record in answer[0]["inputdata"]}
+
+
+async def test_a_crashed_embedded_server_comes_back_under_the_service(
+    engine: str, tmp_path: Path, start_service: StartService, make_tenant: MakeTenant
+) -> None:
+    service = start_service(
+        None, TIDEMARK_DATA_DIR=str(tmp_path / "data"), TIDEMARK_POSTGRES_BIN=str(PROGRAMS[engine].folder)
+    )
+    with embedded_server(tmp_path / "data") as server:
+        tenant = await make_tenant(service, server.url)
+    sensor = await tenant.sensor()
+    assert (await tenant.upload(sensor, ago(hours=1), 1)).status == 201
+    _kill(int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0]))
+    while (await tenant.upload(sensor, ago(hours=2), 2)).status != 201:
+        assert service.process.poll() is None
+        await asyncio.sleep(0.05)
+    await asyncio.to_thread(wait_until_ready, service)
+    assert await stored(tenant, sensor) == {1, 2}
+    assert service.stop() == 0
 
 
 @pytest.mark.parametrize("victim", ["service", "database"])
@@ -210,7 +232,7 @@ async def test_too_much_pending_work_is_refused_not_kept(
     service = start_service(server_url, TIDEMARK_MAX_PENDING="5")
     tenant = await make_tenant(service)
     sensor = await tenant.sensor()
-    assert (await tenant.upload(sensor, ago(hours=1), 1)).status == 201
+    assert (await tenant.upload(sensor, ago(hours=1), 99)).status == 201
     blocker = await asyncpg.connect(server_url)
     transaction = blocker.transaction()
     await transaction.start()
