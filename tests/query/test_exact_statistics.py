@@ -1,4 +1,4 @@
-"""Statistics equal a plain recomputation in the same snapshot, whatever is written, rolled up and repaired meanwhile."""
+"""Statistics equal a plain recomputation in the same snapshot, whatever happens meanwhile."""
 
 import asyncio
 import random

@@ -1,6 +1,7 @@
 """The service as its operators know it: starting, stopping, crashing, losing the database, several workers."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -109,10 +110,8 @@ def _children(pid: int) -> list[int]:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 async def test_sigterm_finishes_what_was_accepted(

@@ -1,0 +1,118 @@
+"""The command line: one JSON document for programs, clear messages for people, also while the service runs."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+
+from tests.conftest import Service, Tenant, upload_body
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def tidemark(service: Service) -> Run:
+    """Run a command on the shared service's database; answers what it printed, as JSON unless told otherwise."""
+
+    def run(*arguments: str, code: int = 0, json_output: bool = True) -> Any:
+        done = subprocess.run(
+            [sys.executable, "-m", "service", *arguments, *(["--json"] if json_output else [])],
+            env={"PATH": "/usr/bin:/bin", **service.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        return json.loads(done.stdout) if json_output else done.stdout
+
+    return run
+
+
+async def test_an_organization_made_on_the_command_line_works_at_once(tidemark: Run, service: Service) -> None:
+    made = await asyncio.to_thread(tidemark, "org", "create", "Fjord Farm", "--timezone", "Europe/Oslo")
+    assert set(made) == {"organization_id", "company_id", "api_key", "admin_token"}
+    organization = made["organization_id"]
+    sensor = await asyncio.to_thread(tidemark, "sensor", "create", "--org", organization, "--measure-unit", "°C")
+    assert len(sensor["id"]) == 13
+    assert sensor["id"].startswith("sen")
+    async with ClientSession() as session:
+
+        async def upload(key: str) -> int:
+            url = f"{service.base}/api/external/v1/inputs/{sensor['id']}/inputdata/"
+            headers = {"ORGANIZATION-ID": organization, "ORGANIZATION-API-KEY": key}
+            body = upload_body(sensor["id"], "2024-01-01T00:00:00Z", 1)
+            async with session.post(url, json=body, headers=headers) as response:
+                return response.status
+
+        assert await upload(made["api_key"]) == 201
+        rotated = await asyncio.to_thread(tidemark, "org", "rotate-key", organization)
+        while await upload(made["api_key"]) == 201:
+            pass  # announced at once, heard within moments
+        assert await upload(made["api_key"]) == 401
+        assert await upload(rotated["api_key"]) == 201
+
+
+async def test_tokens_are_made_listed_and_revoked(tidemark: Run, service: Service, tenant: Tenant) -> None:
+    org = ("--org", str(tenant.company_id))
+    made = await asyncio.to_thread(tidemark, "token", "create", *org, "--scope", "admin", "--scope", "users")
+    assert set(made) >= {"id", "token", "scopes", "expires_at", "rate_limit", "cooling_unit_ids", "revoked"}
+    assert (made["scopes"], made["expires_at"], made["rate_limit"]) == (["admin", "users"], None, 100)
+    listed = await asyncio.to_thread(tidemark, "token", "list", *org)
+    assert made["id"] in {one["id"] for one in listed}
+    assert all("token" not in one for one in listed)
+    async with ClientSession(headers={"Authorization": f"Bearer {made['token']}"}) as session:
+        async with session.get(f"{service.base}/api/v1/sensors") as response:
+            assert response.status == 200
+        await asyncio.to_thread(tidemark, "token", "revoke", made["id"])
+        async with session.get(f"{service.base}/api/v1/sensors") as response:
+            while response.status == 200:
+                response = await session.get(f"{service.base}/api/v1/sensors")
+            assert response.status == 401
+
+
+def test_resources_have_a_flag_for_each_field(tidemark: Run, tenant: Tenant, tmp_path: Path) -> None:
+    org = ("--org", tenant.organization_id)
+    asset = tidemark("asset", "create", *org, "--id", "67", "--name", "Cold room")
+    assert asset == {"id": 67, "name": "Cold room"}
+    file = tmp_path / "sensors.csv"
+    file.write_text("id,name,asset_id\nsenA,Door,67\nsenB,,67\n")
+    assert tidemark("sensor", "import", *org, str(file)) == {"created": 2, "existing": 0}
+    assert tidemark("sensor", "import", *org, str(file)) == {"created": 0, "existing": 2}
+    assert [one["name"] for one in tidemark("sensor", "list", *org)] == ["Door", "senB"]
+    changed = tidemark("sensor", "update", *org, "senA", "--specification-type", "TEMPERATURE", "--asset-id", "")
+    assert (changed["specification_type"], changed["asset_id"]) == ("TEMPERATURE", None)
+    assert tidemark("sensor", "delete", *org, "senB") == {"id": "senB", "deleted": True}
+    error = tidemark("sensor", "show", *org, "senB", code=1)
+    assert error == {"error": {"message": "There is no sensor 'senB'."}}
+    assert "Door" in tidemark("sensor", "list", *org, json_output=False)
+
+
+def test_status_and_migrate_tell_what_is(tidemark: Run, engine: str) -> None:
+    status = tidemark("status")
+    assert (status["engine"], status["server"]) == (engine, "external")
+    assert tidemark("migrate")["applied"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("org", "show", "nobody"), "There is no organization 'nobody'"),
+        (("org", "create", "X", "--timezone", "Mars/Base"), "timezone must be an IANA time zone"),
+        (("token", "revoke", "42"), "There is no token '42'"),
+    ],
+)
+def test_errors_say_what_to_do(tidemark: Run, arguments: tuple[str, ...], message: str) -> None:
+    assert message in tidemark(*arguments, code=1)["error"]["message"]
+
+
+def test_a_station_of_the_demo_agrees_with_its_file(tidemark: Run, service: Service) -> None:
+    answer = tidemark("demo", "--url", service.base, "--station", "LGA")
+    # The command fails unless minimum, maximum and mean of every month agree with the file.
+    assert answer["readings"] > 70_000
+    assert [month["month"] for month in answer["months"]] == [f"2013-{number:02d}" for number in range(1, 13)]
