@@ -1,7 +1,7 @@
 """The seed's own example requests, run as they are printed.
 
-`seed/` holds them to the letter. A test changes what a user has to change: the host, with its scheme and port, and
-the keys. Sensors and the asset are made with the very ids that the examples name.
+`seed/` holds them to the letter. A test changes what a user has to change: scheme, host, port and keys.
+Sensors and the asset are made with the very ids that the examples name.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ API_KEY = "f13d34bxxxxxxxxxxxxxxxxxxxa5da135d61"
 SENSOR = "senxxxxxxxxxx"
 FETCHES = (SEED / "fetch_urls.txt").read_text().splitlines()
 
-# For each language: the command before the file, the file's ending, and what has to change beside URLs and keys: words
-# about HTTPS, the port, and Go's quotes.
+# For each language: the command before the file, the file's ending, and what has to change beside URLs and
+# keys: words about HTTPS, the port, and Go's quotes.
 LANGUAGES: dict[str, tuple[list[str], str, dict[str, str]]] = {
     "shell": (["bash"], "sh", {}),
     "javascript": (
