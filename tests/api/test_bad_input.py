@@ -56,9 +56,7 @@ async def through_both_lanes(
     for lane, more in LANES.items():
         [answer] = await talk(tenant.base, request(tenant, target, body, {**(headers or {}), **more}))
         assert answer.lane == lane
-        shown = {
-            name: answer.headers.get(name) for name in ("content-type", "www-authenticate", "retry-after")
-        }
+        shown = {name: answer.headers.get(name) for name in ("content-type", "www-authenticate", "retry-after")}
         answers[lane] = (answer.status, shown, answer.body)
     assert answers["express"] == answers["aiohttp"]
     return answer
@@ -247,9 +245,7 @@ async def test_unknown_and_foreign_sensors_answer_alike(
     answers = [await through_both_lanes(tenant, upload_path(one), reading(one)) for one in (foreign, unknown)]
     for answer in answers:
         assert_error(answer, 404, pointer=SENSOR)
-    assert answers[0].body.replace(foreign.encode(), b"ID") == answers[1].body.replace(
-        unknown.encode(), b"ID"
-    )
+    assert answers[0].body.replace(foreign.encode(), b"ID") == answers[1].body.replace(unknown.encode(), b"ID")
     for endpoint in ("get_inputdata_by_inputs", "get_latest_statistics_inputdata_by_inputs"):
         bodies = []
         for one in (foreign, unknown):
@@ -283,9 +279,7 @@ async def test_strange_ids_are_ids_where_a_sensor_has_them(strange: str, tenant:
 
 async def test_path_and_body_must_name_one_sensor(tenant: Tenant, sensor: str) -> None:
     another = await tenant.sensor()
-    assert_error(
-        await through_both_lanes(tenant, upload_path(sensor), reading(another, value=7)), 409, pointer=SENSOR
-    )
+    assert_error(await through_both_lanes(tenant, upload_path(sensor), reading(another, value=7)), 409, pointer=SENSOR)
     assert await records(tenant, another) == []
     await assert_unharmed(tenant, sensor)
 
@@ -316,9 +310,7 @@ async def test_another_organizations_key_opens_nothing(
 ) -> None:
     other = await make_tenant(service)
     headers = {"ORGANIZATION-API-KEY": other.api_key}
-    assert_error(
-        await through_both_lanes(tenant, upload_path(sensor), reading(sensor, value=13), headers), 401
-    )
+    assert_error(await through_both_lanes(tenant, upload_path(sensor), reading(sensor, value=13), headers), 401)
     await assert_unharmed(tenant, sensor)
 
 
@@ -339,15 +331,11 @@ async def test_media_type(tenant: Tenant, sensor: str) -> None:
         assert_error(answer, 415, header="Content-Type")
     await assert_unharmed(tenant, sensor)
     for media_type in ("application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"):
-        answer = await through_both_lanes(
-            tenant, upload_path(sensor), reading(sensor), {"Content-Type": media_type}
-        )
+        answer = await through_both_lanes(tenant, upload_path(sensor), reading(sensor), {"Content-Type": media_type})
         assert answer.status == 201
 
 
-@pytest.mark.parametrize(
-    "path", ["inputs//inputdata/", "inputs/a/b/inputdata/", "inputs/a/inputdata/b", "nothing/"]
-)
+@pytest.mark.parametrize("path", ["inputs//inputdata/", "inputs/a/b/inputdata/", "inputs/a/inputdata/b", "nothing/"])
 async def test_path_that_does_not_exist(path: str, tenant: Tenant) -> None:
     [answer] = await talk(tenant.base, request(tenant, f"/api/external/v1/{path}", reading("a/b")))
     assert_error(answer, 404)
@@ -367,9 +355,7 @@ async def test_half_a_body_is_not_stored(tenant: Tenant, sensor: str) -> None:
     body = reading(sensor, value="99")
     for lane in LANES.values():
         async with connected(tenant.base) as (reader, writer):
-            writer.write(
-                head(tenant, upload_path(sensor), {"Content-Length": str(len(body)), **lane}) + body[:-40]
-            )
+            writer.write(head(tenant, upload_path(sensor), {"Content-Length": str(len(body)), **lane}) + body[:-40])
             writer.write_eof()
             await reader.read()  # until the server has closed its side too
     await assert_unharmed(tenant, sensor)
@@ -398,9 +384,7 @@ async def test_pipelined_requests_are_answered_in_order(tenant: Tenant) -> None:
     # Bad ones in between; the fetch moves the connection from one lane to the other.
     sent = [*uploads[:20], bad, *uploads[20:30], fetch, *uploads[30:], bad]
     answers = await talk(tenant.base, b"".join(sent), len(sent))
-    assert [answer.status for answer in answers] == [201] * 20 + [400] + [201] * 10 + [200] + [201] * 20 + [
-        400
-    ]
+    assert [answer.status for answer in answers] == [201] * 20 + [400] + [201] * 10 + [200] + [201] * 20 + [400]
     values = [answer.document["data"]["attributes"]["value"] for answer in answers if answer.status == 201]
     assert values == [str(i) for i in range(50)]
     assert len(answers[31].document[0]["inputdata"]) == 30
@@ -430,14 +414,10 @@ async def test_broken_chunks(tenant: Tenant, sensor: str) -> None:
 async def test_compressed_body(tenant: Tenant, sensor: str) -> None:
     whole = gzip.compress(reading(sensor, value=13))
     for sent in (whole[:-10], b"not gzip at all", b""):
-        [answer] = await talk(
-            tenant.base, request(tenant, upload_path(sensor), sent, {"Content-Encoding": "gzip"})
-        )
+        [answer] = await talk(tenant.base, request(tenant, upload_path(sensor), sent, {"Content-Encoding": "gzip"}))
         assert_error(answer, 400)
     await assert_unharmed(tenant, sensor)
-    [answer] = await talk(
-        tenant.base, request(tenant, upload_path(sensor), whole, {"Content-Encoding": "gzip"})
-    )
+    [answer] = await talk(tenant.base, request(tenant, upload_path(sensor), whole, {"Content-Encoding": "gzip"}))
     assert answer.status == 201
     assert await records(tenant, sensor) == [{"timestamp": GOOD, "value": "13"}]
 
@@ -446,9 +426,7 @@ async def test_expect_100_continue(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     body = reading(sensor)
     async with connected(tenant.base) as (reader, writer):
-        writer.write(
-            head(tenant, upload_path(sensor), {"Content-Length": str(len(body)), "Expect": "100-continue"})
-        )
+        writer.write(head(tenant, upload_path(sensor), {"Content-Length": str(len(body)), "Expect": "100-continue"}))
         assert (await read_answer(reader)).status == 100
         writer.write(body)
         assert (await read_answer(reader)).status == 201
@@ -582,11 +560,7 @@ async def test_fetch_without_the_right_key(tenant: Tenant, sensor: str) -> None:
     ):
         [answer] = await talk(tenant.base, request(tenant, target, b"", headers, method="GET"))
         assert_error(answer, 401, header=name)
-    [answer] = await talk(
-        tenant.base, request(tenant, target, b"", {"ORGANIZATION-API-KEY": "wrong"}, method="GET")
-    )
+    [answer] = await talk(tenant.base, request(tenant, target, b"", {"ORGANIZATION-API-KEY": "wrong"}, method="GET"))
     assert_error(answer, 401)
-    [answer] = await talk(
-        tenant.base, request(tenant, f"{target}&api_key={tenant.api_key}", b"", method="GET")
-    )
+    [answer] = await talk(tenant.base, request(tenant, f"{target}&api_key={tenant.api_key}", b"", method="GET"))
     assert_error(answer, 401, parameter="api_key")

@@ -32,8 +32,7 @@ async def ask(tenant: Tenant, endpoint: str, **parameters: Any) -> Any:
 async def values(tenant: Tenant, endpoint: str, **parameters: Any) -> list[list[float]]:
     """The values of each input's records, in the order of the answer."""
     return [
-        [float(record["value"]) for record in one["inputdata"]]
-        for one in await ask(tenant, endpoint, **parameters)
+        [float(record["value"]) for record in one["inputdata"]] for one in await ask(tenant, endpoint, **parameters)
     ]
 
 
@@ -113,9 +112,7 @@ AGES = {"hour": (0.5, 1.5, 23), "day": (25, 47, 49), "week": (169, 335, 400)}
         ("99999999_weeks", 10**9),
     ],
 )
-async def test_last_reaches_back_from_now_and_has_no_upper_end(
-    last: str, hours: float, tenant: Tenant
-) -> None:
+async def test_last_reaches_back_from_now_and_has_no_upper_end(last: str, hours: float, tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     ages = sorted([-12.0, *(age for near in AGES.values() for age in near)])
     await store(tenant, sensor, *((ago(hours=age), age) for age in ages))
@@ -193,9 +190,7 @@ async def test_record_has_what_was_asked_for_and_null_where_absent(tenant: Tenan
     for choice in product((True, False), repeat=3):
         flags = dict(zip(shown, (json.dumps(one) for one in choice), strict=True))
         [found] = await ask(tenant, RAW, input_ids=sensor, **flags)
-        extra = {
-            name: value for flag, one in shown.items() if flags[flag] == "true" for name, value in one.items()
-        }
+        extra = {name: value for flag, one in shown.items() if flags[flag] == "true" for name, value in one.items()}
         assert found["inputdata"] == [
             {"timestamp": "2020-01-01T00:00:00.000000Z", "value": "1", **extra},
             {"timestamp": "2020-01-02T00:00:00.000000Z", "value": "2", **dict.fromkeys(extra)},
@@ -266,16 +261,12 @@ async def test_unknown_and_foreign_inputs_and_assets_are_named(
     await tenant.manage("PATCH", f"sensors/{mine}", {"asset_id": asset})
     for endpoint in BY_INPUTS:
         for unknown in (foreign, "nobody"):
-            detail = await assert_refused(
-                tenant, 404, "input_ids", endpoint, input_ids=f"{mine},{unknown},{loose}"
-            )
+            detail = await assert_refused(tenant, 404, "input_ids", endpoint, input_ids=f"{mine},{unknown},{loose}")
             assert unknown in detail
             assert mine not in detail
     for endpoint in BY_ASSET:
         for unknown_asset in (foreign_asset, 78):
-            assert str(unknown_asset) in await assert_refused(
-                tenant, 404, "asset_id", endpoint, asset_id=unknown_asset
-            )
+            assert str(unknown_asset) in await assert_refused(tenant, 404, "asset_id", endpoint, asset_id=unknown_asset)
         for unknown in (foreign, loose, "nobody"):
             detail = await assert_refused(
                 tenant, 404, "input_ids", endpoint, asset_id=asset, input_ids=f"{mine},{unknown}"
@@ -370,9 +361,7 @@ async def test_large_answer_is_the_small_ones_one_after_another(tenant: Tenant) 
     assert large[1]["inputdata"] == small
     [backwards] = await ask(tenant, LATEST, input_ids=full, limit=10**9, is_add_x_axis_data="true")
     assert backwards["inputdata"] == small[::-1]
-    [by_value] = await ask(
-        tenant, RAW, input_ids=full, limit=READINGS - 1, order_by="value", is_add_x_axis_data="true"
-    )
+    [by_value] = await ask(tenant, RAW, input_ids=full, limit=READINGS - 1, order_by="value", is_add_x_axis_data="true")
     assert by_value["inputdata"] == sorted(small, key=lambda record: float(record["value"]))[:-1]
     assert len((await ask(tenant, RAW, input_ids=full))[0]["inputdata"]) == 1000
     [statistics] = await ask(tenant, STATISTICS, input_ids=full)

@@ -74,9 +74,7 @@ async def test_later_of_two_on_one_connection_wins(tenant: Tenant) -> None:
 
 async def test_overwriting_replaces_the_whole_reading(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
-    first = await upload(
-        tenant, sensor, "2020-01-01T00:00:00Z", 1, latitude=1, longitude=2, metadata={"a": 1}
-    )
+    first = await upload(tenant, sensor, "2020-01-01T00:00:00Z", 1, latitude=1, longitude=2, metadata={"a": 1})
     assert await upload(tenant, sensor, "2020-01-01T01:00:00+01:00", 2, x_axis_value=3) == first
     flags = dict.fromkeys(("is_add_lat_long", "is_add_x_axis_data", "is_add_metadata"), "true")
     [found] = await (await tenant.fetch("get_inputdata_by_inputs", input_ids=sensor, **flags)).json()
@@ -132,9 +130,7 @@ async def test_statistics_are_exact_right_after_each_write(tenant: Tenant) -> No
     sensor = await tenant.sensor()
     rng = random.Random(8)
     readings: dict[str, float] = {}
-    stamps = [ago(minutes=minute) for minute in (0, 1, 61, 90)] + [
-        ago(days=day) for day in (1, 2, 30, 365, 4000)
-    ]
+    stamps = [ago(minutes=minute) for minute in (0, 1, 61, 90)] + [ago(days=day) for day in (1, 2, 30, 365, 4000)]
     for _ in range(40):
         stamp = rng.choice(stamps)
         readings[stamp] = round(rng.uniform(-100, 100), 3)

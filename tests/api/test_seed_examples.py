@@ -47,9 +47,7 @@ def example(language: str, tenant: Tenant) -> str:
     text = (SEED / f"upload.{language}").read_text()
     for printed, changed in LANGUAGES[language][2].items():
         assert printed in text
-        text = text.replace(
-            printed, changed.replace("{host}", str(where.hostname)).replace("{port}", str(where.port))
-        )
+        text = text.replace(printed, changed.replace("{host}", str(where.hostname)).replace("{port}", str(where.port)))
     text = text.replace(f"https://{HOST}", tenant.base)
     return text.replace(ORGANIZATION_ID, tenant.organization_id).replace(API_KEY, tenant.api_key)
 
@@ -121,15 +119,11 @@ async def test_fetch_examples_answer_what_they_say(tenant: Tenant) -> None:
         for one in inputs:
             if "statistics" in printed:
                 in_window = (
-                    {"min": "3", "max": "5", "avg": "4"}
-                    if last_days
-                    else {"min": "1", "max": "2", "avg": "1.5"}
+                    {"min": "3", "max": "5", "avg": "4"} if last_days else {"min": "1", "max": "2", "avg": "1.5"}
                 )
                 assert one["inputdata"] == [in_window]
             else:
-                assert [record["value"] for record in one["inputdata"]] == (
-                    ["5", "3"] if last_days else ["2", "1"]
-                )
+                assert [record["value"] for record in one["inputdata"]] == (["5", "3"] if last_days else ["2", "1"])
 
 
 @pytest.mark.parametrize(

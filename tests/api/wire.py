@@ -83,8 +83,6 @@ def head(
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def request(
-    tenant: Tenant, target: str, body: bytes, headers: Mapping[str, str] | None = None, **other: str
-) -> bytes:
+def request(tenant: Tenant, target: str, body: bytes, headers: Mapping[str, str] | None = None, **other: str) -> bytes:
     """A whole request with the tenant's keys."""
     return head(tenant, target, {"Content-Length": str(len(body)), **(headers or {})}, **other) + body
