@@ -205,7 +205,7 @@ class ExpressConnection(asyncio.Protocol):
         parser = httptools.HttpRequestParser(request)
         try:
             parser.feed_data(received[: end + 4])
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return self._leave()
         if not request.complete or parser.get_http_version() != "1.1":
             return self._leave()

@@ -433,6 +433,16 @@ async def test_expect_100_continue(tenant: Tenant) -> None:
     await assert_unharmed(tenant, sensor)
 
 
+async def test_offer_to_speak_http_2_is_declined(tenant: Tenant) -> None:
+    sensor = await tenant.sensor()
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQAAP__"}
+    async with connected(tenant.base) as (reader, writer):
+        for headers in (offer, {}):
+            writer.write(request(tenant, upload_path(sensor), reading(sensor), headers))
+            assert (await read_answer(reader)).status == 201
+    await assert_unharmed(tenant, sensor)
+
+
 async def test_http_1_0_and_connection_close(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     old = request(tenant, upload_path(sensor), reading(sensor), version="1.0")
