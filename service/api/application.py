@@ -88,6 +88,13 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPRequestEntityTooLarge:
         most = request.app[CORE].settings.max_body
         return _error(request, TidemarkError(Kind.TOO_LARGE, f"The body is larger than {most} bytes."))
+    except web.RequestPayloadError:
+        return _error(
+            request,
+            TidemarkError(
+                Kind.INVALID_REQUEST, "The body is not encoded as Content-Encoding or Transfer-Encoding says."
+            ),
+        )
     except web.HTTPException:
         raise
     except ConnectionError:

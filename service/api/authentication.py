@@ -26,7 +26,7 @@ def refuse_key_in_query(request: web.Request) -> None:
         if name.lower().replace("-", "").replace("_", "") in _KEY_PARAMETERS:
             raise unauthorized(
                 "Keys and tokens are not accepted in the URL, where logs would keep them; send them as headers.",
-                name,
+                name.lower(),
             )
 
 
@@ -34,7 +34,7 @@ def one_header(headers: CIMultiDictProxy[str], name: str) -> str | None:
     """The value of a header that may stand once. Raises TidemarkError (401) where it stands twice."""
     values = headers.getall(name, [])
     if len(values) > 1:
-        raise unauthorized(f"The header {name} is given {len(values)} times; send it once.", name)
+        raise unauthorized(f"The header {name} is given more than once; send it once.", name)
     return values[0] if values else None
 
 

@@ -8,6 +8,7 @@ check, store and answer by the same functions (`service.api.sensor.upload`), and
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
@@ -33,7 +34,8 @@ IDLE_SECONDS = 75
 """How long a connection may take from one answer to the end of its next request."""
 
 _PREFIX = b"POST /api/external/v1/inputs/"
-_SUFFIXES = (b"/inputdata/", b"/inputdata")
+# Anything in the path that needs decoding is for aiohttp.
+_TARGET = re.compile(rb"/api/external/v1/inputs/([^/%?#\x80-\xff]+)/inputdata/?")
 _PATH = "/api/external/v1/inputs/{input_pk}/inputdata/"
 # Headers that ask for more than the lane does.
 _ELSEWHERE = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
@@ -46,10 +48,11 @@ _CREATED = b"HTTP/1.1 201 Created\r\nContent-Type: application/vnd.api+json\r\nC
 class _Request:
     """The head of one request, as httptools reports it."""
 
-    __slots__ = ("complete", "headers", "url")
+    __slots__ = ("complete", "headers", "input_pk", "url")
 
     def __init__(self) -> None:
         self.url = b""
+        self.input_pk = ""
         self.headers: list[tuple[bytes, bytes]] = []
         self.complete = False
 
@@ -202,13 +205,15 @@ class ExpressConnection(asyncio.Protocol):
         parser = httptools.HttpRequestParser(request)
         try:
             parser.feed_data(received[: end + 4])
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return self._leave()
-        if not request.complete or parser.get_http_version() != "1.1" or not parser.should_keep_alive():
+        if not request.complete or parser.get_http_version() != "1.1":
             return self._leave()
         length = _body_length(request.headers)
-        if length is None or not request.url.endswith(_SUFFIXES) or b"%" in request.url or b"?" in request.url:
+        target = _TARGET.fullmatch(request.url)
+        if length is None or target is None:
             return self._leave()
+        request.input_pk = target[1].decode("ascii")
         self._request, self._body_start, self._body_end = request, end + 4, end + 4 + length
         return True
 
@@ -230,7 +235,7 @@ class ExpressConnection(asyncio.Protocol):
         if lane.closing:
             raise unavailable("The service is stopping; send this reading again.")
         organization_id, api_key, content_type = _credentials(request.headers)
-        input_pk = request.url[len(_PREFIX) - len(b"POST ") : request.url.rindex(b"/inputdata")].decode("latin-1")
+        input_pk = request.input_pk
         principal = lane.access.remembered_organization(organization_id, api_key)
         if principal is None:
             self._answer_later(self._look_up(organization_id, api_key, input_pk, content_type, body))
@@ -309,7 +314,7 @@ def _body_length(headers: list[tuple[bytes, bytes]]) -> int | None:
     for name, value in headers:
         if name == b"content-length":
             length = int(value)  # llhttp has checked that it is digits, and that it stands once
-        elif name in _ELSEWHERE:
+        elif name in _ELSEWHERE or (name == b"connection" and value.lower() != b"keep-alive"):
             return None
     return length if length is not None and length <= MAX_BODY else None
 

@@ -89,7 +89,7 @@ def _given(query: Iterable[tuple[str, str]]) -> dict[str, str]:
         name = spelled.strip().lower().replace("-", "_")
         name = "input_ids" if name == "inputs_ids" else name
         if name not in _KNOWN:
-            raise invalid(spelled[:100], f"There is no parameter {spelled[:100]!r} here.")
+            raise invalid(name[:100], f"There is no parameter {spelled[:100]!r} here.")
         if name in given:
             raise invalid(name, f"{name} is given twice.")
         given[name] = _unquoted(value)

@@ -76,7 +76,7 @@ def decode_upload(body: bytes, now: int) -> Upload:
         data = _decoder.decode(body).data
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
-        pointer = "/" + path.rstrip("`").replace(".", "/")
+        pointer = "/" + path.rstrip("`").replace(".", "/") if path else ""
         raise invalid(pointer, f"{message}.") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise invalid("", f"The body is not a JSON document: {error}." if body else "The body is empty.") from None
