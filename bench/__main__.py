@@ -21,9 +21,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description="The benchmarks of Tidemark.")
     parser.add_argument("scenario", nargs="?", default="all", choices=["all", *SCENARIOS])
     parser.add_argument("--engine", choices=ENGINES, help="measure this storage engine only")
-    parser.add_argument(
-        "--quick", action="store_true", help="a small run to see that all works; says little of speed"
-    )
+    parser.add_argument("--quick", action="store_true", help="a small run to see that all works; says little of speed")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 

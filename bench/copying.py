@@ -78,9 +78,7 @@ async def copy_rate(url: str, *, rows_a_commit: int, commits: int, series: int) 
             copy_payload(1 + part % series, start + part * 10, 20 + part % 1000 / 100)
             for part in np.split(numbers, commits)
         ]
-        await statements().prepare_reading_storage.run(
-            connection, at_us=[start, start + int(numbers[-1]) * 10]
-        )
+        await statements().prepare_reading_storage.run(connection, at_us=[start, start + int(numbers[-1]) * 10])
         began = time.perf_counter()
         for payload in payloads:
             await copy_readings(connection, payload)

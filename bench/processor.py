@@ -19,9 +19,7 @@ def process_seconds(pid: int) -> float:
 def machine_seconds() -> float:
     """Seconds that all processors together have been busy since the machine started."""
     times = psutil.cpu_times()
-    return float(
-        times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0)
-    )
+    return float(times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0))
 
 
 def own_memory(pid: int) -> int:

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 import asyncpg
+import numpy as np
 from matplotlib.figure import Figure
 
 from bench.copying import copy_rate
@@ -135,9 +136,7 @@ def _run_service(service: Service, seconds: float) -> ServiceRun:
     clocks = [process_seconds(service.pid), process_seconds(service.postgres_pid), machine_seconds()]
     load = run_load(service.port, seconds, service.credentials)
     used = [process_seconds(service.pid), process_seconds(service.postgres_pid), machine_seconds()]
-    service_seconds, postgres_seconds, machine = (
-        after - before for after, before in zip(used, clocks, strict=True)
-    )
+    service_seconds, postgres_seconds, machine = (after - before for after, before in zip(used, clocks, strict=True))
     stored_after, transaction_after = service.writes()
     stored, acknowledged = stored_after - stored_before, load.answers - load.refused
     if load.refused or load.broken:
@@ -250,25 +249,20 @@ def _plot(results: list[EngineResult]) -> Figure:
     rates, latencies = figure.subplots(1, 2)
     names = [f"{result.engine}\nPostgreSQL {result.postgres}" for result in results]
     places = range(len(results))
-    for shift, label, colour, pick in (
-        (-0.2, "bare aiohttp handler, stores nothing", "#b0b7c3", lambda one: [run.rate for run in one.bare]),
-        (
-            0.2,
-            "Tidemark, every reading durable",
+    bars = {
+        "bare aiohttp handler, stores nothing": ("#b0b7c3", [[one.rate for one in result.bare] for result in results]),
+        "Tidemark, every reading durable": (
             "#1f77b4",
-            lambda one: [run.load.rate for run in one.tidemark],
+            [[one.load.rate for one in result.tidemark] for result in results],
         ),
-    ):
-        runs = [pick(result) for result in results]
+    }
+    for shift, (label, (colour, runs)) in zip((-0.2, 0.2), bars.items(), strict=True):
         middle = [median(one) for one in runs]
-        spread = [
-            [m - min(one) for m, one in zip(middle, runs, strict=True)],
-            [max(one) - m for m, one in zip(middle, runs, strict=True)],
-        ]
-        bars = rates.bar(
-            [x + shift for x in places], middle, 0.38, yerr=spread, capsize=4, color=colour, label=label
+        spread = np.abs([[min(one) for one in runs], [max(one) for one in runs]] - np.array(middle))
+        drawn = rates.bar(
+            [place + shift for place in places], middle, 0.38, yerr=spread, capsize=4, color=colour, label=label
         )
-        rates.bar_label(bars, [f"{one:,.0f}" for one in middle], label_type="center")
+        rates.bar_label(drawn, [f"{one:,.0f}" for one in middle], label_type="center")
     rates.set_title("Single-reading POSTs a second (more is better)", fontsize=11)
     rates.set_ylim(0, rates.get_ylim()[1] * 1.25)
     rates.legend(loc="upper left", fontsize=9)
@@ -278,11 +272,9 @@ def _plot(results: list[EngineResult]) -> Figure:
         (0.27, "p999", "99.9 % (p99.9)", "#08519c"),
     ):
         values = [_of(result, name) for result in results]
-        bars = latencies.bar([x + shift for x in places], values, 0.25, color=colour, label=label)
-        latencies.bar_label(bars, [f"{one:.1f}" for one in values])
-    latencies.axhline(
-        P99_GOAL, color="#d62728", linestyle="--", linewidth=1, label=f"goal for p99: {P99_GOAL:g} ms"
-    )
+        drawn = latencies.bar([place + shift for place in places], values, 0.25, color=colour, label=label)
+        latencies.bar_label(drawn, [f"{one:.1f}" for one in values])
+    latencies.axhline(P99_GOAL, color="#d62728", linestyle="--", linewidth=1, label=f"goal for p99: {P99_GOAL:g} ms")
     latencies.set_title("Tidemark's time to a durable answer, ms (less is better)", fontsize=11)
     latencies.set_ylim(0, max(P99_GOAL, latencies.get_ylim()[1]) * 1.4)
     latencies.legend(loc="upper left", fontsize=9)

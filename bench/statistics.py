@@ -110,9 +110,7 @@ def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]
     return _report(results, size)
 
 
-async def _measure(
-    url: str, engine: str, programs: Programs, size: Size, say: Callable[[str], None]
-) -> EngineResult:
+async def _measure(url: str, engine: str, programs: Programs, size: Size, say: Callable[[str], None]) -> EngineResult:
     finish = floor(microseconds(datetime.now(UTC)), HOUR)
     start = finish - size.days * DAY
     loop = asyncio.get_running_loop()
@@ -150,9 +148,7 @@ async def _store(connection: "Connected", engine: str, start: int, finish: int) 
     parts = range(start, finish, MINUTES_A_COPY * MINUTE)
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        for part in progress.track(
-            parts, description=f"{engine}: storing, {MINUTES_A_COPY * SENSORS:,} rows each"
-        ):
+        for part in progress.track(parts, description=f"{engine}: storing, {MINUTES_A_COPY * SENSORS:,} rows each"):
             minutes = np.arange(part, min(part + MINUTES_A_COPY * MINUTE, finish), MINUTE)
             instants = np.repeat(minutes, SENSORS)
             ids = np.tile(series, len(minutes))
@@ -199,16 +195,14 @@ async def _ask(
     return Answered(length, _medians(rolled_up), _medians(raw))
 
 
-async def _ask_raw(
-    connection: "Connected", window: Window, statistics: Statistics
-) -> tuple[float, float, float]:
+async def _ask_raw(connection: "Connected", window: Window, statistics: Statistics) -> tuple[float, float, float]:
     """The cost of a window's statistics from raw rows. Raises BenchError where these are not the given."""
     of = {"series_id": SERIES, "start": instant(window.start), "finish": instant(window.finish)}
+    magnitude = await SQL.mean_magnitude.value(connection, **of)  # and the rows are in the cache
     times = await _explain(connection, SQL.raw_statistics, SQL.raw_statistics.in_order(of))
     began = asyncio.get_running_loop().time()
     row = await SQL.raw_statistics.row(connection, **of)
     client = (asyncio.get_running_loop().time() - began) * 1000
-    magnitude = await SQL.mean_magnitude.value(connection, **of)
     assert row is not None  # an aggregate has one row
     exact = (statistics.count, statistics.minimum, statistics.maximum) == (
         row["sample_count"],
@@ -216,9 +210,7 @@ async def _ask_raw(
         row["value_max"],
     )
     if not exact or abs((statistics.mean or 0.0) - row["value_sum"] / row["sample_count"]) > 1e-9 * magnitude:
-        raise BenchError(
-            f"From {of['start']} to {of['finish']}: {statistics}, but raw rows give {dict(row)}."
-        )
+        raise BenchError(f"From {of['start']} to {of['finish']}: {statistics}, but raw rows give {dict(row)}.")
     return (*times, client)
 
 
@@ -336,7 +328,5 @@ def _plot(results: list[EngineResult]) -> Figure:
     many[0].set_ylabel("database time, ms (log scale, less is better)")
     many[0].legend(loc="upper left", fontsize=9)
     readings = results[0].readings
-    figure.suptitle(
-        f"Exact min, max and mean of one sensor among {SENSORS}, {readings:,} readings", fontsize=10
-    )
+    figure.suptitle(f"Exact min, max and mean of one sensor among {SENSORS}, {readings:,} readings", fontsize=10)
     return figure

@@ -93,7 +93,7 @@ class Access:
         if known is not None:
             return known
         generation = self._generation
-        async with self._database.session() as connection:
+        async with self._database.snapshot() as connection:
             company_id = await statements().organization_of_key.value(
                 connection, organization_id=_storable(organization_id), api_key_hash=_sha256(api_key)
             )
@@ -107,7 +107,7 @@ class Access:
         principal = self._principals.get(fingerprint)
         if principal is None:
             generation = self._generation
-            async with self._database.session() as connection:
+            async with self._database.snapshot() as connection:
                 row = await statements().token_of_hash.row(connection, token_hash=fingerprint)
             if row is None:
                 raise unauthorized("The token is unknown or revoked.", "Authorization")
@@ -141,7 +141,7 @@ class Access:
                 found[sensor_id] = sensor
         if unknown:
             generation = self._generation
-            async with self._database.session() as connection:
+            async with self._database.snapshot() as connection:
                 rows = await statements().sensors_of_ids.rows(connection, company_id=company_id, ids=unknown)
             for row in rows:
                 found[row["id"]] = Sensor(**row)
@@ -153,7 +153,7 @@ class Access:
 
     async def sensors_of_asset(self, company_id: int, asset_id: int) -> list[Sensor]:
         """The asset's sensors, by id."""
-        async with self._database.session() as connection:
+        async with self._database.snapshot() as connection:
             rows = await statements().sensors_of_asset.rows(connection, company_id=company_id, asset_id=asset_id)
         return [Sensor(**row) for row in rows]
 

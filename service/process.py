@@ -32,7 +32,9 @@ FINISH_SECONDS = 8.0
 """How long requests under way get to end when the process is asked to stop; with the rest it stays below 10 s."""
 
 
-async def serve(settings: Settings, url: str, listening: socket.socket, stop: asyncio.Event) -> None:
+async def serve(
+    settings: Settings, url: str, listening: socket.socket, stop: asyncio.Event, *, json_output: bool = False
+) -> None:
     """Serve on a listening socket until `stop` is set, then finish what was accepted.
 
     Raises EngineError or SchemaTooNewError where the database is not one for this Tidemark.
@@ -41,7 +43,7 @@ async def serve(settings: Settings, url: str, listening: socket.socket, stop: as
     async with _core(settings, url) as core, _listening(core, listening):
         address = listening.getsockname()
         log.info("listening", host=address[0], port=address[1])
-        preparing = asyncio.create_task(_prepare(core, address[:2]))
+        preparing = asyncio.create_task(_prepare(core, address[:2], json_output))
         hearing = asyncio.create_task(core.access.listen())
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -80,14 +82,15 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
 async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None]:
     """Both lanes on the socket: connections begin in the express lane and may move to aiohttp."""
     runner = web.AppRunner(
-        application(core), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=FINISH_SECONDS
+        application(core),
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        shutdown_timeout=FINISH_SECONDS,
     )
     await runner.setup()
     assert runner.server is not None  # setup makes it
     elsewhere: Callable[[], asyncio.Protocol] = runner.server
-    lane = ExpressLane(
-        core.access, core.writer, elsewhere, log_requests=core.settings.log_level == "debug"
-    )
+    lane = ExpressLane(core.access, core.writer, elsewhere, log_requests=core.settings.log_level == "debug")
     server = await asyncio.get_running_loop().create_server(lane, sock=listening, backlog=BACKLOG)
     try:
         yield
@@ -98,7 +101,7 @@ async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None
         await runner.cleanup()
 
 
-async def _prepare(core: Core, address: tuple[str, int]) -> str:
+async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> str:
     """Bring the database up to date as soon as it can be reached; answers the engine."""
     waiting = False
     while True:
@@ -106,7 +109,7 @@ async def _prepare(core: Core, address: tuple[str, int]) -> str:
             connection = await core.database.connect()
             try:
                 schema = await migrate(connection, core.settings.engine)
-                await welcome.first_organization(connection, *address)
+                await welcome.first_organization(connection, *address, json_output=json_output)
             finally:
                 await connection.close()
         except (EngineError, SchemaTooNewError):

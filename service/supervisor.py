@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import socket
@@ -37,7 +38,7 @@ class ServeError(Exception):
 
 @contextlib.contextmanager
 def database_url(settings: Settings) -> Iterator[str]:
-    """The URL of the database that the settings name, with the embedded server up where it is that. Raises ServeError."""
+    """The URL of the settings' database, with the embedded server up where it is that. Raises ServeError."""
     if settings.database_url is not None:
         yield settings.database_url
         return
@@ -48,17 +49,20 @@ def database_url(settings: Settings) -> Iterator[str]:
         raise ServeError(str(error)) from None
 
 
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was accepted. Raises ServeError."""
+def serve(settings: Settings, *, json_output: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted. Raises ServeError.
+
+    The first organization of an empty database is printed, as text for people or as a JSON document.
+    """
     with contextlib.ExitStack() as stack:
         # Taken before anything else: a second start on a taken port fails at once, and changes nothing.
         sockets = [stack.enter_context(one) for one in _listen(settings)]
         with _interruptible():
             url = stack.enter_context(database_url(settings))
         if settings.workers == 1:
-            _serve_here(settings, url, sockets[0])
+            _serve_here(settings, url, sockets[0], json_output)
         else:
-            _serve_in_workers(settings, url, sockets)
+            _serve_in_workers(settings, url, sockets, json_output)
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
@@ -104,12 +108,12 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _serve_here(settings: Settings, url: str, listening: socket.socket) -> None:
+def _serve_here(settings: Settings, url: str, listening: socket.socket, json_output: bool) -> None:
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await process.serve(settings, url, listening, stop)
+        await process.serve(settings, url, listening, stop, json_output=json_output)
 
     try:
         uvloop.run(run())
@@ -117,51 +121,63 @@ def _serve_here(settings: Settings, url: str, listening: socket.socket) -> None:
         raise ServeError(str(error)) from None
 
 
-def _worker(settings: Settings, url: str, listening: socket.socket) -> None:
-    """A worker's whole life; it ends with its parent, since a terminal's Ctrl-C and the parent's SIGTERM both stop it."""
+def _worker(settings: Settings, url: str, listening: socket.socket, json_output: bool) -> None:
+    """A worker's whole life, which a terminal's Ctrl-C and its parent's SIGTERM end alike."""
     configure_logs(settings.log_level)
     try:
-        _serve_here(settings, url, listening)
+        _serve_here(settings, url, listening, json_output)
     except ServeError as error:
         log.error("worker cannot serve", reason=str(error))  # noqa: TRY400 - the reason is all there is to say
         sys.exit(FATAL)
 
 
-def _serve_in_workers(settings: Settings, url: str, sockets: list[socket.socket]) -> None:
-    stopping = False
+class _Workers:
+    """The worker processes: kept running until one cannot, or a signal says stop."""
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
+    def __init__(self, settings: Settings, url: str, sockets: list[socket.socket], json_output: bool) -> None:
+        self._context = multiprocessing.get_context("spawn")
+        self._arguments = [(settings, url, listening, json_output) for listening in sockets]
+        self._processes = [self._start(place) for place in range(len(sockets))]
+        self._stopping = False
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    context = multiprocessing.get_context("spawn")
+    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """Signal handler: end the watch."""
+        self._stopping = True
 
-    def start(listening: socket.socket) -> BaseProcess:
-        worker = context.Process(target=_worker, args=(settings, url, listening), daemon=True)
+    def watch(self) -> None:
+        """Start another worker for each that ends. Raises ServeError where it would only end again."""
+        while not self._stopping:
+            multiprocessing.connection.wait([one.sentinel for one in self._processes], timeout=0.2)
+            for place, worker in enumerate(self._processes):
+                if worker.exitcode == FATAL:
+                    raise ServeError("The workers cannot serve; the log above says why.")
+                if worker.exitcode is not None and not self._stopping:
+                    log.error("worker ended; starting another", pid=worker.pid, exit_code=worker.exitcode)
+                    time.sleep(RESTART_SECONDS)
+                    self._processes[place] = self._start(place)
+
+    def finish(self) -> None:
+        """Let every worker finish what it accepted."""
+        for worker in self._processes:
+            if worker.pid is not None and worker.exitcode is None:
+                os.kill(worker.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for worker in self._processes:
+            worker.join(max(0.0, deadline - time.monotonic()))
+            if worker.exitcode is None:
+                worker.kill()
+
+    def _start(self, place: int) -> BaseProcess:
+        worker = self._context.Process(target=_worker, args=self._arguments[place], daemon=True)
         worker.start()
         return worker
 
-    workers = [start(one) for one in sockets]
-    fatal = False
-    while not stopping and not fatal:
-        multiprocessing.connection.wait([worker.sentinel for worker in workers], timeout=0.2)
-        for place, worker in enumerate(workers):
-            if worker.exitcode is None or stopping:
-                continue
-            fatal = fatal or worker.exitcode == FATAL
-            if not fatal:
-                log.error("worker ended; starting another", pid=worker.pid, exit_code=worker.exitcode)
-                time.sleep(RESTART_SECONDS)
-                workers[place] = start(sockets[place])
-    for worker in workers:
-        if worker.pid is not None and worker.exitcode is None:
-            os.kill(worker.pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
-        if worker.exitcode is None:
-            worker.kill()
-    if fatal:
-        raise ServeError("The workers cannot serve; the log above says why.")
+
+def _serve_in_workers(settings: Settings, url: str, sockets: list[socket.socket], json_output: bool) -> None:
+    workers = _Workers(settings, url, sockets, json_output)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, workers.stop)
+    try:
+        workers.watch()
+    finally:
+        workers.finish()

@@ -220,15 +220,19 @@ class Tenant:
         return int(made["id"])
 
     async def upload(
-        self, sensor: str, timestamp: str, value: Any, *, headers: Mapping[str, str] | None = None, **attributes: Any
+        self,
+        sensor: str,
+        timestamp: str,
+        value: Any,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **attributes: Any,
     ) -> ClientResponse:
         """Send one reading as a gateway does; answers the response, read."""
         body = json.dumps(upload_body(sensor, timestamp, value, **attributes))
         return await self.post_raw(sensor, body.encode(), headers=headers)
 
-    async def post_raw(
-        self, sensor: str, body: bytes, *, headers: Mapping[str, str] | None = None
-    ) -> ClientResponse:
+    async def post_raw(self, sensor: str, body: bytes, *, headers: Mapping[str, str] | None = None) -> ClientResponse:
         """Send a body to a sensor's upload path; answers the response, read."""
         all_headers = {**self.keys, "Content-Type": "application/vnd.api+json", **(headers or {})}
         path = f"/api/external/v1/inputs/{sensor}/inputdata/"
@@ -246,9 +250,7 @@ class Tenant:
     async def manage(self, method: str, path: str, document: Any = None, **parameters: Any) -> ClientResponse:
         """A management request as admin; answers the response, read."""
         url = f"{self.base}/api/v1/{path}"
-        async with self.session.request(
-            method, url, json=document, params=parameters, headers=self.bearer
-        ) as response:
+        async with self.session.request(method, url, json=document, params=parameters, headers=self.bearer) as response:
             await response.read()
         return response
 

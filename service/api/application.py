@@ -60,7 +60,11 @@ async def _around(request: web.Request, handler: Handler) -> web.StreamResponse:
     if request.app[CORE].settings.log_level == "debug":
         milliseconds = round((time.perf_counter() - began) * 1000, 3)
         log.debug(
-            "request", method=request.method, path=request.path, status=response.status, milliseconds=milliseconds
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status,
+            milliseconds=milliseconds,
         )
     return response
 
@@ -91,7 +95,8 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return _error(
-            request, TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what.")
+            request,
+            TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what."),
         )
 
 

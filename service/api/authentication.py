@@ -6,7 +6,17 @@ from multidict import CIMultiDictProxy
 from service.access import Access, Principal, unauthorized
 
 _KEY_PARAMETERS = frozenset(
-    ("organizationapikey", "apikey", "apitoken", "accesstoken", "token", "authorization", "xapikey", "key", "p")
+    (
+        "organizationapikey",
+        "apikey",
+        "apitoken",
+        "accesstoken",
+        "token",
+        "authorization",
+        "xapikey",
+        "key",
+        "p",
+    )
 )
 
 
@@ -15,7 +25,8 @@ def refuse_key_in_query(request: web.Request) -> None:
     for name in request.query:
         if name.lower().replace("-", "").replace("_", "") in _KEY_PARAMETERS:
             raise unauthorized(
-                "Keys and tokens are not accepted in the URL, where logs would keep them; send them as headers.", name
+                "Keys and tokens are not accepted in the URL, where logs would keep them; send them as headers.",
+                name,
             )
 
 

@@ -34,7 +34,12 @@ class SensorErrors:
         status = error.kind.status
         return {
             "errors": [
-                {"status": str(status.value), "title": status.phrase, "detail": error.message, "source": source}
+                {
+                    "status": str(status.value),
+                    "title": status.phrase,
+                    "detail": error.message,
+                    "source": source,
+                }
             ]
         }
 

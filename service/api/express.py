@@ -40,6 +40,9 @@ _ELSEWHERE = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"
 _ONCE = {b"organization-id": "ORGANIZATION-ID", b"organization-api-key": "ORGANIZATION-API-KEY"}
 
 
+_CREATED = b"HTTP/1.1 201 Created\r\nContent-Type: application/vnd.api+json\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+
+
 class _Request:
     """The head of one request, as httptools reports it."""
 
@@ -74,6 +77,7 @@ class ExpressLane:
         self.seconds = 0
         self.closing = False
         self.date = b""
+        self._emptied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._tick()
 
@@ -87,8 +91,14 @@ class ExpressLane:
         self._timer.cancel()
         for connection in list(self.connections):
             connection.close_when_idle()
-        while self.connections:
-            await asyncio.sleep(0.01)
+        if self.connections:
+            await self._emptied.wait()
+
+    def discard(self, connection: "ExpressConnection") -> None:
+        """A connection has ended or left."""
+        self.connections.discard(connection)
+        if self.closing and not self.connections:
+            self._emptied.set()
 
     def _tick(self) -> None:
         self.seconds += 1
@@ -128,7 +138,7 @@ class ExpressConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what it sent is stored all the same."""
         self._transport = None
-        self._lane.connections.discard(self)
+        self._lane.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come; while a request is being answered they wait."""
@@ -206,7 +216,7 @@ class ExpressConnection(asyncio.Protocol):
         """Move the connection to aiohttp, with everything that is not answered yet."""
         transport = self._transport
         if transport is not None:
-            self._lane.connections.discard(self)
+            self._lane.discard(self)
             protocol = self._lane.elsewhere()
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
@@ -259,8 +269,7 @@ class ExpressConnection(asyncio.Protocol):
 
     def _send_created(self, document: bytes) -> None:
         self._send(
-            b"HTTP/1.1 201 Created\r\nContent-Type: application/vnd.api+json\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b"
-            % (len(document), self._lane.date, document),
+            _CREATED % (len(document), self._lane.date, document),
             201,
         )
 

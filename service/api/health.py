@@ -17,7 +17,7 @@ async def live(_request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """200 where the database answers with the right schema, else 503."""
     try:
-        async with request.app[CORE].database.session() as connection:
+        async with request.app[CORE].database.snapshot() as connection:
             await connection.execute(statements().ping.text, timeout=READY_SECONDS)
     except TidemarkError as error:
         return web.json_response(

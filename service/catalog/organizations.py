@@ -74,7 +74,5 @@ async def update(connection: "Connected", company_id: int, document: Any) -> dic
 async def rotate_key(connection: "Connected", company_id: int) -> str:
     """Replace the key; the old one stops to work at once."""
     api_key = secrets.new_api_key()
-    await statements().replace_api_key.run(
-        connection, company_id=company_id, api_key_hash=secrets.secret_hash(api_key)
-    )
+    await statements().replace_api_key.run(connection, company_id=company_id, api_key_hash=secrets.secret_hash(api_key))
     return api_key

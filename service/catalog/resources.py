@@ -107,7 +107,12 @@ async def read(connection: "Connected", resource: Resource, company_id: int, res
 
 
 async def page(
-    connection: "Connected", resource: Resource, company_id: int, size: int, skip: int, name: str | None = None
+    connection: "Connected",
+    resource: Resource,
+    company_id: int,
+    size: int,
+    skip: int,
+    name: str | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
     """Some of them by id, only those of one name where it is given, and how many there are in all."""
     rows = await resource.statement("list").rows(connection, company_id=company_id, size=size, skip=skip, name=name)

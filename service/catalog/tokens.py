@@ -38,8 +38,8 @@ async def page(connection: "Connected", company_id: int, size: int, skip: int) -
     return [dict(row) for row in rows], await statements().count_tokens.value(connection, company_id=company_id)
 
 
-async def revoke(connection: "Connected", company_id: int, token_id: str) -> None:
-    """End a token for good; it stays in the list. Raises TidemarkError."""
+async def revoke(connection: "Connected", company_id: int | None, token_id: str) -> None:
+    """End a token for good, of one organization or for None of any; it stays in the list. Raises TidemarkError."""
     try:
         found = await statements().revoke_token.value(connection, company_id=company_id, id=UUID(token_id))
     except ValueError:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from service.catalog import organizations, resources, tokens
 from service.catalog.resources import SENSORS
 from service.storage.statements import statements
@@ -20,6 +22,15 @@ class Welcome:
     api_key: str
     admin_token: str
 
+    def secrets(self) -> dict[str, Any]:
+        """What is shown once, for programs."""
+        return {
+            "organization_id": self.organization["organization_id"],
+            "company_id": self.organization["company_id"],
+            "api_key": self.api_key,
+            "admin_token": self.admin_token,
+        }
+
 
 async def create_organization(connection: "Connected", document: Any) -> Welcome:
     """Make an organization that can be used at once. Raises TidemarkError."""
@@ -31,7 +42,7 @@ async def create_organization(connection: "Connected", document: Any) -> Welcome
     return Welcome(made.organization, made.api_key, token["token"])
 
 
-async def first_organization(connection: "Connected", host: str, port: int) -> None:
+async def first_organization(connection: "Connected", host: str, port: int, *, json_output: bool) -> None:
     """On an empty database, make an organization and a sensor, and print how to use them; once."""
     async with connection.transaction():
         await statements().lock_first_organization.run(connection)
@@ -39,9 +50,16 @@ async def first_organization(connection: "Connected", host: str, port: int) -> N
             return
         welcome = await create_organization(connection, {"name": "My organization"})
         sensor = await resources.create(
-            connection, SENSORS, welcome.organization["company_id"], {"name": "My first sensor", "measure_unit": "°C"}
+            connection,
+            SENSORS,
+            welcome.organization["company_id"],
+            {"name": "My first sensor", "measure_unit": "°C"},
         )
-    print(greeting(welcome, sensor["id"], host, port), flush=True)  # noqa: T201 - for a person, never for the log
+    if json_output:
+        text = orjson.dumps({**welcome.secrets(), "sensor_id": sensor["id"]}, option=orjson.OPT_INDENT_2).decode()
+    else:
+        text = greeting(welcome, sensor["id"], host, port)
+    print(text, flush=True)  # noqa: T201 - for a person, never for the log
 
 
 def greeting(welcome: Welcome, sensor_id: str, host: str, port: int) -> str:
@@ -49,8 +67,7 @@ def greeting(welcome: Welcome, sensor_id: str, host: str, port: int) -> str:
     reachable = "127.0.0.1" if host == "0.0.0.0" else "[::1]" if host == "::" else f"[{host}]" if ":" in host else host  # noqa: S104
     base = f"http://{reachable}:{port}/api/external/v1"
     keys = (
-        f"-H 'ORGANIZATION-ID: {welcome.organization['organization_id']}' "
-        f"-H 'ORGANIZATION-API-KEY: {welcome.api_key}'"
+        f"-H 'ORGANIZATION-ID: {welcome.organization['organization_id']}' -H 'ORGANIZATION-API-KEY: {welcome.api_key}'"
     )
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = (

@@ -1,5 +1,117 @@
+"""The command `tidemark`: running the service, and looking after its database."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.cli import demo, organizations, resources, tokens
+from service.cli.session import as_json, connected, run, show
+from service.errors import TidemarkError
 from service.logs import configure_logs
-from service.settings import Settings
-from service.supervisor import serve
+from service.settings import ENGINES, SettingError, Settings
+from service.storage.engine import EngineError
+from service.storage.migration import SchemaTooNewError
+from service.storage.statements import statements
+from service.supervisor import ServeError
+from service.supervisor import serve as serve_until_stopped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def tidemark(context: click.Context) -> None:
+    """Durable, exact and fast time-series ingestion and queries over HTTP.
+
+    Settings come from environment variables (TIDEMARK_…, see docs/settings.md); every command finds the database by
+    them, also while the service runs.
+    """
+    context.obj = Settings.from_environment()
+    # Commands other than serve answer on standard output; their log is for when something is amiss.
+    configure_logs(context.obj.log_level if context.invoked_subcommand == "serve" else "warning")
+
+
+@tidemark.command()
+@click.option("--host", help="address to listen on [TIDEMARK_HOST]")
+@click.option("--port", type=click.IntRange(0, 65535), help="port to listen on, 0 for any [TIDEMARK_PORT]")
+@click.option("--workers", type=click.IntRange(1, 64), help="processes that share the port [TIDEMARK_WORKERS]")
+@click.option("--database-url", help="PostgreSQL to use, else an embedded one [TIDEMARK_DATABASE_URL]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="the embedded server's data [TIDEMARK_DATA_DIR]")
+@click.option(
+    "--postgres-bin",
+    type=click.Path(path_type=Path),
+    help="the embedded server's programs [TIDEMARK_POSTGRES_BIN]",
+)
+@click.option("--engine", type=click.Choice(ENGINES), help="storage engine [TIDEMARK_ENGINE]")
+@click.option("--cache-seconds", type=click.FloatRange(0), help="age of cached answers [TIDEMARK_CACHE_SECONDS]")
+@click.option("--max-body", type=click.IntRange(1024), help="largest body in bytes [TIDEMARK_MAX_BODY]")
+@click.option("--max-pending", type=click.IntRange(1), help="readings waiting to be stored [TIDEMARK_MAX_PENDING]")
+@click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    help="what to log [TIDEMARK_LOG_LEVEL]",
+)
+@as_json
+@click.pass_obj
+def serve(settings: Settings, /, json_output: bool, **given: Any) -> None:
+    """Serve until SIGTERM or Ctrl-C; on an empty database, print a first organization's keys."""
+    settings = dataclasses.replace(settings, **{name: value for name, value in given.items() if value is not None})
+    configure_logs(settings.log_level)
+    serve_until_stopped(settings, json_output=json_output)
+
+
+@tidemark.command()
+@as_json
+@click.pass_obj
+def migrate(settings: Settings, /, json_output: bool) -> None:
+    """Bring the database's schema up to date (serve does so too)."""
+
+    async def work() -> dict[str, Any]:
+        async with connected(settings) as (_connection, schema):
+            return dataclasses.asdict(schema)
+
+    show(
+        run(work()),
+        json_output,
+        "The schema is version {version} for the {engine} engine ({applied} steps applied).",
+    )
+
+
+@tidemark.command()
+@as_json
+@click.pass_obj
+def status(settings: Settings, /, json_output: bool) -> None:
+    """What the database holds, and how far its roll-ups are."""
+
+    async def work() -> dict[str, Any]:
+        async with connected(settings) as (connection, schema):
+            row = await statements().status.row(connection)
+            assert row is not None  # a SELECT without FROM has one row
+            server = "external" if settings.database_url else "embedded"
+            return {"server": server, "engine": schema.engine, "schema_version": schema.version, **row}
+
+    show(run(work()), json_output)
+
+
+tidemark.add_command(organizations.org)
+tidemark.add_command(tokens.token)
+for group in resources.groups():
+    tidemark.add_command(group)
+tidemark.add_command(demo.demo)
+
+
 def main() -> None:
-    s = Settings.from_environment(); configure_logs(s.log_level); serve(s)
+    """Run the command line; errors that a user can mend are one message, and exit code 1."""
+    try:
+        tidemark(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (TidemarkError, SettingError, ServeError, EngineError, SchemaTooNewError) as error:
+        if "--json" in sys.argv:
+            show({"error": {"message": str(error)}}, True)
+        click.echo(f"tidemark: {error}", err=True)
+        sys.exit(1)

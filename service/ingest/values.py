@@ -100,7 +100,7 @@ def parse_longitude(value: str | float, field: str = "longitude") -> float:
 
 
 def compact_json(document: bytes, field: str = "metadata") -> str:
-    """JSON of any kind in its compact form, at most 64 KiB; integers beyond 64 bits become doubles. Raises FieldError."""
+    """Any JSON in its compact form, at most 64 KiB; integers beyond 64 bits become doubles. Raises FieldError."""
     try:
         text = orjson.dumps(orjson.loads(document))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError) as error:

@@ -31,11 +31,11 @@ async def readings(
     """
     statement = getattr(statements(), f"readings_by_{order_by}_{'desc' if descending else 'asc'}")
     bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}
-    async with database.session() as connection:
+    async with database.snapshot() as connection:
         if len(series_ids) * limit <= AT_ONCE:
             yield await statement.rows(connection, series_ids=series_ids, **bounds)
             return
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
+        async with connection.transaction():
             for series_id in series_ids:
                 values = statement.in_order({"series_ids": [series_id], **bounds})
                 cursor = await connection.cursor(statement.text, *values)

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from service.query.tiers import Tiers, plan
 from service.query.window import EARLIEST, Window, instant, microseconds
 from service.storage.database import Database
 from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from service.storage.database import Connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Statistics:
 
 
 class StatisticsQuery:
-    """Answers statistics; remembers the read line, which only moves forward, from one answer to the next."""
+    """Answers statistics; remembers the read line from one answer to the next."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,30 +32,40 @@ class StatisticsQuery:
 
     async def of(self, series_ids: Sequence[int], window: Window) -> dict[int, Statistics]:
         """The statistics of each series. Raises TidemarkError where the database is unavailable."""
-        if not series_ids:
-            return {}
-        while True:
-            assumed = self._read_line
-            tiers = plan(window, assumed)
-            bounds = {name: instant(getattr(tiers, name)) for name in Tiers.__slots__}
-            async with self._database.session() as connection:
-                rows = await statements().statistics.rows(connection, series_ids=series_ids, **bounds)
-                if rows[0]["has_late_hours"]:
-                    rows = await statements().statistics_with_late_hours.rows(
-                        connection, series_ids=series_ids, **bounds
-                    )
-            self._read_line = microseconds(rows[0]["read_line"])
-            # A line further back than assumed: this is not the database that it was.
-            if assumed <= self._read_line:
-                return {
-                    row["series_id"]: Statistics(
-                        row["sample_count"],
-                        row["value_min"],
-                        row["value_max"],
-                        _mean(row["value_sum"], row["sample_count"], row["value_min"], row["value_max"]),
-                    )
-                    for row in rows
-                }
+        async with self._database.snapshot() as connection:
+            found, self._read_line = await statistics(connection, series_ids, window, self._read_line)
+        return found
+
+
+async def statistics(
+    connection: "Connected", series_ids: Sequence[int], window: Window, read_line: int
+) -> tuple[dict[int, Statistics], int]:
+    """The statistics of each series, and the read line as it is now.
+
+    `read_line` is the one to plan with, in microseconds since 1970 UTC: any that was the line once. The statements of
+    the connection must each have one snapshot for planning and execution.
+    """
+    if not series_ids:
+        return {}, read_line
+    tiers = plan(window, read_line)
+    bounds = {name: instant(getattr(tiers, name)) for name in Tiers.__slots__}
+    rows = await statements().statistics.rows(connection, series_ids=series_ids, **bounds)
+    if rows[0]["has_late_hours"]:
+        rows = await statements().statistics_with_late_hours.rows(connection, series_ids=series_ids, **bounds)
+    line = microseconds(rows[0]["read_line"])
+    if line < read_line:
+        # A line never moves back: this is not the database that it was.
+        return await statistics(connection, series_ids, window, line)
+    found = {
+        row["series_id"]: Statistics(
+            row["sample_count"],
+            row["value_min"],
+            row["value_max"],
+            _mean(row["value_sum"], row["sample_count"], row["value_min"], row["value_max"]),
+        )
+        for row in rows
+    }
+    return found, line
 
 
 def _mean(total: float | None, count: int, minimum: float, maximum: float) -> float | None:

@@ -34,10 +34,25 @@ OUTAGES = (
 CONNECT_SECONDS = 5.0
 QUERY_SECONDS = 60.0
 
-# jit adds more than it saves to queries of a millisecond; a plan made for the very bounds excludes chunks while planning.
-_SESSION = {"application_name": "tidemark", "TimeZone": "UTC", "synchronous_commit": "on", "jit": "off"}
-# Parallel workers would mix the order of rows, and on a small machine take the cores that writers need.
-_QUERY_SESSION = _SESSION | {"plan_cache_mode": "force_custom_plan", "max_parallel_workers_per_gather": "0"}
+SESSION = {
+    "application_name": "tidemark",
+    "TimeZone": "UTC",
+    "synchronous_commit": "on",
+    # Writers read the mark line in a statement after the one that locks it, and must see it as it is then.
+    "default_transaction_isolation": "read committed",
+}
+QUERY_SESSION = SESSION | {
+    # One snapshot for planning and execution. Between the two of a read committed statement a chunk (or partition) may
+    # come into being: its rows would be missing although marks and roll-ups of the same commit are seen.
+    "default_transaction_isolation": "repeatable read",
+    "default_transaction_read_only": "on",
+    # A plan for the very bounds excludes chunks early, and takes less time than a general one over hundreds of them.
+    "plan_cache_mode": "force_custom_plan",
+    # It adds more than it saves to queries of a millisecond.
+    "jit": "off",
+    # Parallel workers would mix the order of rows, and on a small machine take the cores that writers need.
+    "max_parallel_workers_per_gather": "0",
+}
 
 
 @contextmanager
@@ -51,7 +66,7 @@ def outages_as_unavailable() -> Iterator[None]:
 
 
 class Database:
-    """A PostgreSQL database: a pool for queries, and single connections for those that keep one.
+    """A PostgreSQL database: a pool for queries, a small one for management, and single connections for some.
 
     Until `ready` is set, once the schema is known to be the one this version works with, every session is refused.
     """
@@ -59,38 +74,60 @@ class Database:
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.url = url
         self.ready = asyncio.Event()
-        self._pool: Pool[Any] = asyncpg.create_pool(
-            url,
-            min_size=0,
-            max_size=connections,
-            server_settings=_QUERY_SESSION,
-            timeout=CONNECT_SECONDS,
-            command_timeout=QUERY_SECONDS,
-        )
+        self._queries = _pool(url, connections, QUERY_SESSION)
+        self._management = _pool(url, max(2, connections // 4), SESSION)
 
     async def open(self) -> None:
-        """Start the pool; this connects to nothing yet."""
-        await self._pool
+        """Start the pools; this connects to nothing yet."""
+        await self._queries
+        await self._management
 
     async def connect(self) -> "Connection[Any]":
         """Open a connection of one's own; it has no time limit on commands. Raises what `OUTAGES` names."""
-        connection: Connection[Any] = await asyncpg.connect(
-            self.url, server_settings=_SESSION, timeout=CONNECT_SECONDS
-        )
+        connection: Connection[Any] = await asyncpg.connect(self.url, server_settings=SESSION, timeout=CONNECT_SECONDS)
         return connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator["Connected"]:
+        """A connection to read with, each statement (or transaction) in one snapshot; outages are `unavailable`."""
+        async with self._acquire(self._queries) as connection:
+            yield connection
+
+    @asynccontextmanager
     async def session(self) -> AsyncIterator["Connected"]:
-        """A connection of the pool for queries; outages surface as `unavailable`."""
+        """A connection to manage with, reading and writing; outages are `unavailable`."""
+        async with self._acquire(self._management) as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close the pools; what is under way is given a moment to end."""
+        for pool in (self._queries, self._management):
+            try:
+                await asyncio.wait_for(pool.close(), 2)
+            except (TimeoutError, *OUTAGES):
+                pool.terminate()
+
+    @asynccontextmanager
+    async def _acquire(self, pool: "Pool[Any]") -> AsyncIterator["Connected"]:
         if not self.ready.is_set():
             raise unavailable("The database is not ready yet; try again shortly.")
         with outages_as_unavailable():
-            async with self._pool.acquire(timeout=QUERY_SECONDS) as connection:
+            async with pool.acquire(timeout=QUERY_SECONDS) as connection:
                 yield connection
 
-    async def close(self) -> None:
-        """Close the pool; queries under way are given a moment to end."""
-        try:
-            await asyncio.wait_for(self._pool.close(), 2)
-        except (TimeoutError, *OUTAGES):
-            self._pool.terminate()
+
+def _pool(url: str, connections: int, settings: dict[str, str]) -> "Pool[Any]":
+    pool: Pool[Any] = asyncpg.create_pool(
+        url,
+        min_size=0,
+        max_size=connections,
+        server_settings=settings,
+        timeout=CONNECT_SECONDS,
+        command_timeout=QUERY_SECONDS,
+        reset=_keep,
+    )
+    return pool
+
+
+async def _keep(_connection: "Connection[Any]") -> None:
+    """Nothing that sessions here do outlives their transaction, so there is nothing to reset between two of them."""

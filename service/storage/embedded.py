@@ -9,10 +9,12 @@ import fcntl
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,9 +32,15 @@ NAME = "tidemark"
 PORT = 5432
 SYSTEM_USER = "tidemark"
 """Whom the server runs as when Tidemark runs as root, which PostgreSQL refuses to."""
-START_SECONDS = 120
+START_SECONDS = 600
+"""How long a start may take: recovery after a crash replays as much as `max_wal_size`, on a slow disk too."""
 STOP_SECONDS = 8
-_MAX_SOCKET_PATH = 100
+ORPHAN_SECONDS = 10
+"""How long the backends of a killed server may take to notice and end."""
+_MAX_SOCKET_PATH = 103
+"""Bytes; macOS and the BSDs allow that many, Linux four more."""
+_NOT_IN_PATHS = '"$`\\'
+"""pg_ctl puts paths into a shell's double quotes, where these change them."""
 
 
 @dataclass(frozen=True)
@@ -71,18 +79,26 @@ class _Owner:
 def embedded_server(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[Server]:
     """Use the server of a data directory, starting it (and making its cluster) where needed.
 
-    Raises EmbeddedServerError with what to do.
+    A server that crashed under its users is started again by whoever comes next. Raises EmbeddedServerError with what
+    to do.
     """
     data_dir = data_dir.absolute()
+    if set(_NOT_IN_PATHS) & set(str(data_dir)):
+        raise EmbeddedServerError(
+            f"PostgreSQL cannot work in {data_dir}: set TIDEMARK_DATA_DIR to a path without {' '.join(_NOT_IN_PATHS)}."
+        )
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         users = os.open(data_dir / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise EmbeddedServerError(f"The data directory {data_dir} cannot be used: {error}.") from None
+        raise EmbeddedServerError(
+            f"The data directory {data_dir} cannot be used: {error}. Run Tidemark as the user whom it belongs to, "
+            f"or set TIDEMARK_DATA_DIR to a folder of your own."
+        ) from None
     try:
-        with _alone(data_dir):
+        with _alone(data_dir) as lock:
             fcntl.flock(users, fcntl.LOCK_SH)
-            server = _start(data_dir, find_programs(data_dir, postgres_bin))
+            server = _start(data_dir, find_programs(data_dir, postgres_bin), lock)
         yield server
     finally:
         with _alone(data_dir):
@@ -91,55 +107,120 @@ def embedded_server(data_dir: Path, postgres_bin: Path | None = None) -> Iterato
             except BlockingIOError:
                 log.debug("embedded server stays up for its other users")
             else:
-                _stop(data_dir)
+                _stop(data_dir, postgres_bin)
             finally:
                 os.close(users)
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def _alone(data_dir: Path) -> Iterator[int]:
+    """Hold `start.lock`; yields its file descriptor."""
     with (data_dir / "start.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()
 
 
-def _start(data_dir: Path, programs: Programs) -> Server:
+def _start(data_dir: Path, programs: Programs, lock: int) -> Server:
     cluster = data_dir / "postgres"
     log_file = data_dir / "postgres.log"
     owner = _owner(cluster)
-    socket_dir = _socket_dir(data_dir, owner)
     if os.geteuid() == 0:
-        _make_reachable(owner, data_dir, programs.folder, socket_dir)
+        _make_reachable(owner, cluster, programs.folder)
     if not (cluster / "PG_VERSION").exists():
-        _make_cluster(data_dir, cluster, programs, owner)
-    server = Server(socket_dir, programs, log_file)
-    if not _is_running(cluster, programs, owner):
-        log_file.touch(mode=0o600)
-        os.chown(log_file, owner.uid, owner.gid)
-        options = " ".join(f"-c {name}={value}" for name, value in _settings(programs).items())
-        options += f" -c unix_socket_directories={_quoted(str(socket_dir))}"
-        _run(
-            [programs.program("pg_ctl"), "start", "-w", "-s", "-t", str(START_SECONDS), "-D", str(cluster)]
-            + ["-l", str(log_file), "-o", options],
-            owner,
-            f"PostgreSQL did not start; its log is {log_file}",
-            log_file,
-        )
+        _make_cluster(data_dir, cluster, programs, owner, lock)
+    socket_dir = _served_at(cluster)
+    if socket_dir is not None and not _answers(socket_dir, programs, owner):
+        # It was killed just now, or its user was, in the middle of starting or stopping it.
+        _stop_postmaster(cluster, programs, owner)
+        socket_dir = None
+    if socket_dir is None:
+        server = Server(_socket_dir(data_dir, owner), programs, log_file)
+        _start_postmaster(server, cluster, owner)
+    else:
+        server = Server(socket_dir, programs, log_file)
     _make_database(server, owner)
     return server
 
 
-def _stop(data_dir: Path) -> None:
+def _start_postmaster(server: Server, cluster: Path, owner: _Owner) -> None:
+    programs, log_file = server.programs, server.log_file
+    # A crashed server's lock files would keep PostgreSQL from starting wherever it takes the number in them for a
+    # running process. That two servers never share a cluster is still sure by its check of the shared memory.
+    for left in (cluster / "postmaster.pid", server.socket_dir / f".s.PGSQL.{PORT}.lock"):
+        left.unlink(missing_ok=True)
+    if os.geteuid() == 0:
+        _make_reachable(owner, server.socket_dir)
+    log_file.touch(mode=0o600)
+    os.chown(log_file, owner.uid, owner.gid)
+    options = " ".join(f"-c {name}={value}" for name, value in _settings(programs).items())
+    options += f" -c unix_socket_directories={_quoted(str(server.socket_dir))}"
+    start = [programs.program("pg_ctl"), "start", "-w", "-s", "-t", str(START_SECONDS), "-D", str(cluster)]
+    failed = f"PostgreSQL did not start; its log is {log_file}"
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while True:
+        try:
+            _run([*start, "-l", str(log_file), "-o", options], owner, failed, log_file)
+        except EmbeddedServerError as error:
+            # PostgreSQL refuses to start beside backends of a killed server.
+            if "is still in use" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _stop(data_dir: Path, postgres_bin: Path | None) -> None:
     cluster = data_dir / "postgres"
-    if not (cluster / "postmaster.pid").exists():
-        return
-    programs, owner = find_programs(data_dir, None), _owner(cluster)
+    if _served_at(cluster) is not None:
+        _stop_postmaster(cluster, find_programs(data_dir, postgres_bin), _owner(cluster))
+
+
+def _stop_postmaster(cluster: Path, programs: Programs, owner: _Owner) -> None:
     stop = [programs.program("pg_ctl"), "stop", "-w", "-s", "-t", str(STOP_SECONDS), "-D", str(cluster), "-m"]
+    for mode in ("fast", "immediate"):
+        try:
+            _run([*stop, mode], owner, f"PostgreSQL did not stop (mode {mode})")
+        except EmbeddedServerError as error:
+            if _served_at(cluster) is None:
+                return  # it ended by itself before pg_ctl came to it
+            if mode == "immediate":
+                raise
+            log.warning("embedded server is stopped at once; it recovers at the next start", reason=str(error))
+        else:
+            return
+
+
+def _served_at(cluster: Path) -> Path | None:
+    """The socket folder of the process that serves a cluster, by its `postmaster.pid`; None where no process does.
+
+    The folder is the process's own to say: the system's temporary folder may have been another one when it started.
+    """
     try:
-        _run([*stop, "fast"], owner, "PostgreSQL did not stop")
-    except EmbeddedServerError as error:
-        log.warning("embedded server stopped at once; it recovers at the next start", reason=str(error))
-        _run([*stop, "immediate"], owner, "PostgreSQL did not stop")
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    if not lines:
+        return None  # a full disk, or a crash before it was written
+    pid = int(lines[0])
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except (ProcessLookupError, PermissionError):
+        return None  # another user's process is not ours, as PostgreSQL reasons too
+    except FileNotFoundError:
+        state = None  # macOS has no /proc
+    if state is not None and not re.search(r"\(postgres\) [^ZX]", state):
+        return None  # the number was given out again, or nobody collects the dead (in a container)
+    # The lines (PostgreSQL's pidfile.h): pid, data directory, start, port, socket folder, and more later.
+    return Path(lines[4]) if len(lines) > 4 else cluster
+
+
+def _answers(socket_dir: Path, programs: Programs, owner: _Owner) -> bool:
+    try:
+        _run([programs.program("pg_isready"), "-h", str(socket_dir), "-p", str(PORT)], owner, "No answer")
+    except EmbeddedServerError:
+        return False
+    return True
 
 
 def _settings(programs: Programs) -> dict[str, str]:
@@ -169,19 +250,24 @@ def _settings(programs: Programs) -> dict[str, str]:
     return {name: value or "''" for name, value in shared.items()}
 
 
-def _make_cluster(data_dir: Path, cluster: Path, programs: Programs, owner: _Owner) -> None:
+def _make_cluster(data_dir: Path, cluster: Path, programs: Programs, owner: _Owner, lock: int) -> None:
     log.info("making a PostgreSQL cluster", folder=str(cluster), programs=str(programs.folder))
     # Made beside its place and moved there when whole, so that an interrupted start is simply begun again.
     unfinished = data_dir / "postgres.new"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
     unfinished.mkdir(mode=0o700)
     os.chown(unfinished, owner.uid, owner.gid)
     _run(
-        [programs.program("initdb"), "-D", str(unfinished), "-U", NAME, "-A", "trust", "-E", "UTF8", "--locale=C"]
-        # Small segments: the first use of one zeroes it, and commits wait for that.
-        + ["--data-checksums", "--no-instructions", "--wal-segsize=4"],
+        [
+            *(programs.program("initdb"), "-D", str(unfinished), "-U", NAME, "-A", "trust", "-E", "UTF8"),
+            # Small segments: the first use of one zeroes it, and commits wait for that.
+            *("--locale=C", "--data-checksums", "--no-instructions", "--wal-segsize=4"),
+        ],
         owner,
         "PostgreSQL's initdb failed",
+        # Should this process be killed, the initdb that it leaves at work still holds the lock until it is done.
+        keep_open=(lock,),
     )
     unfinished.rename(cluster)
     keep_choice(data_dir, programs)
@@ -194,17 +280,6 @@ def _make_database(server: Server, owner: _Owner) -> None:
     found = _run([psql, *connection, "-l", "-A", "-t", "-F", "|", "postgres"], owner, failed, server.log_file)
     if not any(line.split("|")[0] == NAME for line in found.splitlines()):
         _run([createdb, *connection, NAME], owner, failed, server.log_file)
-
-
-def _is_running(cluster: Path, programs: Programs, owner: _Owner) -> bool:
-    status = subprocess.run(  # noqa: S603 - a PostgreSQL program
-        [programs.program("pg_ctl"), "status", "-s", "-D", str(cluster)],
-        capture_output=True,
-        check=False,
-        cwd="/",
-        **owner.arguments,  # type: ignore[call-overload]
-    )
-    return bool(status.returncode == 0)
 
 
 def _owner(cluster: Path) -> _Owner:
@@ -227,7 +302,15 @@ def _owner(cluster: Path) -> _Owner:
             if name != SYSTEM_USER or useradd is None:
                 continue
             subprocess.run(  # noqa: S603 - the system's own program
-                [useradd, "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", name],
+                [
+                    useradd,
+                    "--system",
+                    "--user-group",
+                    "--no-create-home",
+                    "--shell",
+                    "/usr/sbin/nologin",
+                    name,
+                ],
                 capture_output=True,
                 check=False,
             )
@@ -253,7 +336,7 @@ def _user_name(uid: int) -> str:
 def _socket_dir(data_dir: Path, owner: _Owner) -> Path:
     """A folder that only the server's user (and root) can enter, whose path is short enough for a socket."""
     folder = data_dir / "socket"
-    if len(os.fsencode(folder)) > _MAX_SOCKET_PATH or "," in str(folder) or '"' in str(folder):
+    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > _MAX_SOCKET_PATH or "," in str(folder):
         digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"tidemark-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -267,40 +350,59 @@ def _socket_dir(data_dir: Path, owner: _Owner) -> Path:
 def _make_reachable(owner: _Owner, *folders: Path) -> None:
     """Let the server's user pass through the parents of these folders, by `o+x` alone where it is missing."""
     opened = []
-    for folder in folders:
-        for parent in folder.resolve().parents:
-            mode = parent.stat()
-            if mode.st_uid == owner.uid or mode.st_mode & stat.S_IXOTH:
-                continue
-            parent.chmod(stat.S_IMODE(mode.st_mode) | stat.S_IXOTH)
-            opened.append(str(parent))
-    data_dir = folders[0]
-    if not data_dir.stat().st_mode & stat.S_IXOTH:
-        data_dir.chmod(stat.S_IMODE(data_dir.stat().st_mode) | stat.S_IXOTH)
+    for parent in {parent for folder in folders for parent in (*folder.parents, *folder.resolve().parents)}:
+        found = parent.stat()
+        if found.st_uid == owner.uid or found.st_mode & stat.S_IXOTH:
+            continue
+        try:
+            parent.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
+        except OSError as error:
+            raise EmbeddedServerError(
+                f"PostgreSQL's user {_user_name(owner.uid)} must pass through {parent}, which could not be allowed: "
+                f"{error}. Run chmod o+x on it, or set TIDEMARK_DATA_DIR to another folder."
+            ) from None
+        opened.append(str(parent))
     if opened:
-        log.info("let PostgreSQL's user pass through folders (chmod o+x)", folders=sorted(set(opened)))
+        log.info("let PostgreSQL's user pass through folders (chmod o+x)", folders=sorted(opened))
 
 
-def _run(command: Sequence[str], owner: _Owner, failed: str, log_file: Path | None = None) -> str:
-    """Run a PostgreSQL program as the server's user; answers its output. Raises EmbeddedServerError."""
+def _run(
+    command: Sequence[str],
+    owner: _Owner,
+    failed: str,
+    log_file: Path | None = None,
+    keep_open: tuple[int, ...] = (),
+) -> str:
+    """Run a PostgreSQL program as the server's user; answers its output. Raises EmbeddedServerError.
+
+    The error ends with what the program told and what it added to the log file; `keep_open` are file descriptors that
+    the program inherits.
+    """
+    log_start = log_file.stat().st_size if log_file is not None and log_file.exists() else 0
+    # PostgreSQL's own variables, such as PGOPTIONS, are meant for other servers.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     # Output goes to files: a server that pg_ctl starts would hold a pipe open for ever.
     with tempfile.TemporaryFile() as output:
-        done = subprocess.run(  # noqa: S603 - a PostgreSQL program
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            check=False,
-            cwd="/",
-            env={**os.environ, "LC_ALL": "C"},
-            **owner.arguments,  # type: ignore[call-overload]
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - a PostgreSQL program
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=False,
+                cwd="/",
+                env={**environment, "LC_ALL": "C"},
+                pass_fds=keep_open,
+                **owner.arguments,  # type: ignore[call-overload]
+            )
+        except OSError as error:
+            raise EmbeddedServerError(f"{failed}: {_user_name(owner.uid)} cannot run {command[0]}: {error}.") from None
         output.seek(0)
         told = output.read().decode(errors="replace")
     if done.returncode != 0:
         tail = told.strip()
         if log_file is not None and log_file.exists():
-            tail += "\n" + "\n".join(log_file.read_text(errors="replace").splitlines()[-10:])
+            tail += "\n" + "\n".join(log_file.read_bytes()[log_start:].decode(errors="replace").splitlines()[-20:])
         raise EmbeddedServerError(f"{failed}:\n{tail}")
     return told
 

@@ -1,4 +1,4 @@
-"""Which PostgreSQL programs the embedded server uses: an installed PostgreSQL with TimescaleDB, or the Python package's."""
+"""Which PostgreSQL programs the embedded server uses: installed ones with TimescaleDB, or the Python package's."""
 
 import importlib.util
 import re

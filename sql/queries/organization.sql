@@ -55,7 +55,11 @@ LIMIT :size OFFSET :skip;
 SELECT count(*) FROM api_token WHERE company_id = :company_id;
 
 -- name: revoke_token
-UPDATE api_token SET revoked = true WHERE company_id = :company_id AND id = :id RETURNING id;
+-- Of one organization, or of whichever it is for null.
+UPDATE api_token
+SET revoked = true
+WHERE id = :id AND (:company_id::integer IS NULL OR company_id = :company_id)
+RETURNING id;
 
 -- name: token_of_hash
 SELECT id, company_id, scopes, cooling_unit_ids, rate_limit, expires_at

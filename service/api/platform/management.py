@@ -126,9 +126,7 @@ async def _admin(request: web.Request) -> Principal:
 async def _document(request: web.Request) -> Any:
     media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise TidemarkError(
-            Kind.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.", field=hdrs.CONTENT_TYPE
-        )
+        raise TidemarkError(Kind.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.", field=hdrs.CONTENT_TYPE)
     try:
         return orjson.loads(await request.read())
     except orjson.JSONDecodeError as error:

@@ -38,7 +38,10 @@ class _Asked:
 def routes() -> list[tuple[str, Callable[[web.Request], Any]]]:
     """The paths below the surface's base, and their handlers."""
     return [
-        (f"get_{latest}{statistics}inputdata_by_{kind}", _handler(kind == "asset", bool(latest), bool(statistics)))
+        (
+            f"get_{latest}{statistics}inputdata_by_{kind}",
+            _handler(kind == "asset", bool(latest), bool(statistics)),
+        )
         for kind in ("inputs", "asset")
         for latest in ("", "latest_")
         for statistics in ("", "statistics_")
@@ -49,9 +52,7 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
     async def handle(request: web.Request) -> web.StreamResponse:
         core = request.app[CORE]
         principal = await authentication.organization(core.access, request.headers)
-        fetch = parse_fetch(
-            request.query.items(), of_asset=of_asset, latest=latest, now=time.time_ns() // 1000
-        )
+        fetch = parse_fetch(request.query.items(), of_asset=of_asset, latest=latest, now=time.time_ns() // 1000)
         if not statistics and max(len(fetch.input_ids), 1) * fetch.limit > AT_ONCE:
             asked = await _find(core, principal, fetch)
             if len(asked.sensors) * fetch.limit > AT_ONCE:
@@ -78,7 +79,7 @@ async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
         return _Asked(fetch, [found[input_id] for input_id in fetch.input_ids], None)
     name = None
     if fetch.asset_id <= MAX_INTEGER:
-        async with core.database.session() as connection:
+        async with core.database.snapshot() as connection:
             row = await statements().read_asset.row(connection, company_id=principal.company_id, id=fetch.asset_id)
         name = row["name"] if row is not None else None
     if name is None:
@@ -149,7 +150,9 @@ def _functions(statistics: Statistics, functions: Sequence[str]) -> str:
 
 def _record(row: "Record", fetch: Fetch) -> str:
     # asyncpg reads timestamptz as UTC, so the text ends in "+00:00".
-    text = f'{{"timestamp":"{row["ts"].isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(row["value"])}"'
+    text = (
+        f'{{"timestamp":"{row["ts"].isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(row["value"])}"'
+    )
     if fetch.with_position:
         text += f',"latitude":{_number(row["latitude"])},"longitude":{_number(row["longitude"])}'
     if fetch.with_x_axis:

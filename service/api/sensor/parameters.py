@@ -53,7 +53,8 @@ class Fetch:
 def parse_fetch(query: Iterable[tuple[str, str]], *, of_asset: bool, latest: bool, now: int) -> Fetch:
     """Read the parameters of one request; `now` in microseconds since 1970 UTC.
 
-    Names may have hyphens for underscores, values may stand in double quotes. Raises TidemarkError naming the parameter.
+    Names may have hyphens for underscores, values may stand in double quotes. Raises TidemarkError
+    naming the parameter.
     """
     given = _given(query)
     if of_asset and "asset_id" not in given:
@@ -142,7 +143,10 @@ def _window(given: dict[str, str], now: int) -> Window:
             raise invalid("timeperiod_finish", "timeperiod_finish is before timeperiod_start.")
         return Window.inclusive(first, final)
     if first is not None or final is not None:
-        raise invalid("timeperiod_last", "timeperiod_last cannot be combined with timeperiod_start or timeperiod_finish.")
+        raise invalid(
+            "timeperiod_last",
+            "timeperiod_last cannot be combined with timeperiod_start or timeperiod_finish.",
+        )
     match = _LAST.fullmatch(last.lower())
     if match is None or int(match[1]) == 0:
         raise invalid("timeperiod_last", "timeperiod_last must be like 2_hours, 1_day or 3_weeks.")

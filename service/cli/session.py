@@ -1,0 +1,89 @@
+"""What every command needs: the database, and an answer for people or for programs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from service.catalog import organizations
+from service.errors import invalid
+from service.settings import Settings
+from service.storage.database import OUTAGES, Database
+from service.storage.migration import Schema, migrate
+from service.supervisor import ServeError, database_url
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+Result = TypeVar("Result")
+
+as_json = click.option("--json", "json_output", is_flag=True, help="print one JSON document and nothing else")
+of_organization = click.option(
+    "--org", "organization", help="organization id or company id; may be left out where there is only one"
+)
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's work to its end."""
+    return asyncio.run(work)
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[tuple["Connection[Any]", Schema]]:
+    """A connection to the database of the settings, its schema up to date. Raises ServeError."""
+    with database_url(settings) as url:
+        try:
+            connection = await Database(url).connect()
+        except OUTAGES as error:
+            raise ServeError(
+                f"The database cannot be reached: {error}. TIDEMARK_DATABASE_URL says where it is."
+            ) from None
+        try:
+            yield connection, await migrate(connection, settings.engine)
+        finally:
+            await connection.close()
+
+
+async def company_of(connection: "Connection[Any]", organization: str | None) -> int:
+    """The company id of the organization that a command names, or of the only one. Raises TidemarkError."""
+    if organization is not None:
+        return int((await organizations.find(connection, organization))["company_id"])
+    every = await organizations.every(connection)
+    if len(every) != 1:
+        raise invalid("--org", f"There are {len(every)} organizations; name one with --org.")
+    return int(every[0]["company_id"])
+
+
+def show(answer: Mapping[str, Any] | Sequence[Mapping[str, Any]], json_output: bool, text: str | None = None) -> None:
+    """Print an answer: as JSON, or as a sentence filled in with it, or as a table."""
+    if json_output:
+        click.echo(orjson.dumps(answer, option=orjson.OPT_UTC_Z | orjson.OPT_INDENT_2))
+    elif text is not None:
+        click.echo(text.format(**dict(answer)) if isinstance(answer, Mapping) else text)
+    elif isinstance(answer, Mapping):
+        width = max(len(name) for name in answer)
+        for name, value in answer.items():
+            click.echo(f"{name:<{width}}  {_plain(value)}")
+    else:
+        _table(answer)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        click.echo("none")
+        return
+    table = Table(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(_plain(value) for value in row.values()))
+    Console().print(table)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "-"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

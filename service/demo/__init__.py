@@ -1,0 +1,1 @@
+"""A demonstration with real, public data, played through the HTTP API."""

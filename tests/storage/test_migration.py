@@ -1,0 +1,125 @@
+"""The schema: made once whoever starts, upgraded when older, refused when newer."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service.storage import migration
+from service.storage.engine import EngineError
+from service.storage.migration import SchemaTooNewError, migrate, migrations
+from service.storage.statements import SQL
+
+RELATIONS = """
+    SELECT relname, array_agg(attname || ' ' || format_type(atttypid, atttypmod) ORDER BY attnum) AS columns
+    FROM pg_class INNER JOIN pg_attribute ON attrelid = pg_class.oid
+    WHERE relname = ANY ($1) AND relnamespace = 'public'::regnamespace AND attnum > 0
+    GROUP BY relname
+"""
+
+
+async def test_processes_that_start_at_once_make_one_schema(database_url: str, engine: str) -> None:
+    connections = [await asyncpg.connect(database_url) for _ in range(4)]
+    schemas = await asyncio.gather(*(migrate(connection) for connection in connections))
+    assert {schema.engine for schema in schemas} == {engine}
+    assert sorted(schema.applied for schema in schemas) == [0, 0, 0, len(migrations(engine))]
+    for connection in connections:
+        await connection.close()
+
+
+async def test_both_engines_have_the_same_relations(migrated_url: str) -> None:
+    connection = await asyncpg.connect(migrated_url)
+    rows = await connection.fetch(RELATIONS, ["reading", "reading_hourly", "reading_daily", "late_mark", "sensor"])
+    await connection.close()
+    bucket = [
+        "series_id integer",
+        "bucket timestamp with time zone",
+        "sample_count bigint",
+        *(f"value_{name} double precision" for name in ("sum", "min", "max")),
+    ]
+    found = {row["relname"]: row["columns"] for row in rows}
+    assert found["reading_hourly"] == found["reading_daily"] == bucket
+    assert found["reading"] == [
+        "series_id integer",
+        "ts timestamp with time zone",
+        *(f"{name} double precision" for name in ("value", "latitude", "longitude", "x_axis_value")),
+        "metadata text",
+    ]
+    assert "late_mark" in found
+    assert "sensor" in found
+
+
+async def test_timescale_has_a_hypertable_and_aggregates_upon_aggregates(migrated_url: str, engine: str) -> None:
+    if engine != "timescale":
+        pytest.skip("only TimescaleDB has hypertables")
+    connection = await asyncpg.connect(migrated_url)
+    hypertables = await connection.fetch("SELECT hypertable_name FROM timescaledb_information.hypertables")
+    aggregates = await connection.fetch(
+        "SELECT view_name, materialized_only, hypertable_name FROM timescaledb_information.continuous_aggregates"
+    )
+    await connection.close()
+    assert "reading" in {row["hypertable_name"] for row in hypertables}
+    assert {(row["view_name"], row["materialized_only"]) for row in aggregates} == {
+        ("reading_hourly_aggregate", True),
+        ("reading_daily_aggregate", True),
+    }
+
+
+async def test_an_older_database_is_upgraded_with_its_data(
+    database_url: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "migrations"
+    shutil.copytree(SQL / "migrations", folder)
+    real = migrations(engine)
+    monkeypatch.setattr(migration, "migrations", lambda chosen: real)
+    connection = await asyncpg.connect(database_url)
+    assert (await migrate(connection)).version == len(real)
+    await connection.execute(
+        "INSERT INTO organization (organization_id, name, api_key_hash) VALUES ('o', 'kept', sha256('x'))"
+    )
+    newest = len(real) + 1
+    (folder / f"{newest:04d}_next.sql").write_text("ALTER TABLE organization ADD COLUMN motto text DEFAULT 'new';")
+    upgraded = migrations(engine, folder)
+    monkeypatch.setattr(migration, "migrations", lambda chosen: upgraded)
+    assert (await migrate(connection)).applied == 1
+    assert dict(await connection.fetchrow("SELECT name, motto FROM organization")) == {"name": "kept", "motto": "new"}
+
+    monkeypatch.setattr(migration, "migrations", lambda chosen: real)
+    with pytest.raises(SchemaTooNewError, match=f"schema version {newest}, this Tidemark knows versions up to"):
+        await migrate(connection)
+    await connection.close()
+
+
+async def test_a_failing_step_leaves_nothing_half_done(
+    database_url: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "migrations"
+    shutil.copytree(SQL / "migrations", folder)
+    (folder / f"{len(migrations(engine)) + 1:04d}_broken.sql").write_text("CREATE TABLE half (); SELECT 1 / 0;")
+    broken = migrations(engine, folder)
+    monkeypatch.setattr(migration, "migrations", lambda chosen: broken)
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection)
+    assert await connection.fetchval("SELECT to_regclass('half') IS NULL AND to_regclass('sensor') IS NULL")
+    await connection.close()
+
+
+async def test_a_database_keeps_its_engine(database_url: str, engine: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    assert (await migrate(connection, "postgres")).engine == "postgres"
+    assert (await migrate(connection, "auto")).engine == "postgres"
+    with pytest.raises(EngineError, match="was set up with the postgres engine"):
+        await migrate(connection, "timescale")
+    await connection.close()
+
+
+async def test_timescale_cannot_be_had_without_the_extension(database_url: str, engine: str) -> None:
+    if engine == "timescale":
+        pytest.skip("this server has the extension")
+    connection = await asyncpg.connect(database_url)
+    with pytest.raises(EngineError, match="no TimescaleDB extension"):
+        await migrate(connection, "timescale")
+    await connection.close()
