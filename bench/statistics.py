@@ -178,7 +178,7 @@ async def _ask(
     say(f"{engine}: asking for windows of {describe(length)}")
     rolled_up, raw = [], []
     query = StatisticsQuery(database)
-    async with database.session() as connection:
+    async with database.snapshot() as connection:
         lines = await statements().rollup_lines.row(connection)
         assert lines is not None  # the migration made it
         read_line = microseconds(lines["read_line"])
