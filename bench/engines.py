@@ -1,0 +1,13 @@
+"""The storage engines that this machine can measure."""
+
+from service.storage.programs import Programs, available_programs
+
+ENGINES = ("timescale", "postgres")
+
+
+def programs_of_engines() -> dict[str, Programs]:
+    """The preferred PostgreSQL programs for each engine that there are programs for."""
+    found: dict[str, Programs] = {}
+    for programs in available_programs():
+        found.setdefault("timescale" if programs.has_timescaledb else "postgres", programs)
+    return {name: found[name] for name in ENGINES if name in found}

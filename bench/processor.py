@@ -1,0 +1,42 @@
+"""Processor time: of a process with all its children, of everything that runs on the machine."""
+
+import contextlib
+from pathlib import Path
+
+import psutil
+
+
+def process_seconds(pid: int) -> float:
+    """User and system seconds that a process and all its children have used, ended ones included."""
+    root = psutil.Process(pid)
+    total = _seconds(root)
+    for child in root.children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += _seconds(child)
+    return total
+
+
+def machine_seconds() -> float:
+    """Seconds that all processors together have been busy since the machine started."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0))
+
+
+def own_memory(pid: int) -> int:
+    """Bytes of memory that a process shares with no other (its unique set size)."""
+    return int(psutil.Process(pid).memory_full_info().uss)
+
+
+def resident_memory(pid: int) -> int:
+    """Bytes of memory of a process that are in RAM (its resident set size)."""
+    return int(psutil.Process(pid).memory_info().rss)
+
+
+def postmaster(data_dir: Path) -> int:
+    """The process id of the embedded server of a data directory."""
+    return int((data_dir / "postgres" / "postmaster.pid").read_text().split(maxsplit=1)[0])
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)

@@ -1,0 +1,126 @@
+"""Tidemark under test: a real `tidemark serve`, in front of an embedded server in a folder of its own."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from bench.processor import postmaster
+from bench.requests import SENSORS, Credentials, sensor_id
+from service.catalog import resources, welcome
+from service.storage.embedded import Server, embedded_server
+from service.storage.programs import Programs
+from service.storage.statements import Statements
+
+START_SECONDS = 60
+STOP_SECONDS = 20
+
+SQL = Statements(Path(__file__).parent)
+"""The statements of the harness itself."""
+
+
+class BenchError(Exception):
+    """The measurement cannot be had, or proves Tidemark wrong; the message says why."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service with an organization and sensors for the load."""
+
+    port: int
+    pid: int
+    postgres_pid: int
+    server: Server
+    credentials: Credentials
+
+    def writes(self) -> tuple[int, int]:
+        """Readings stored so far, and the transactions that wrote so far (from an arbitrary start)."""
+        return asyncio.run(_writes(self.server.url))
+
+
+@contextlib.contextmanager
+def scratch_server(programs: Programs) -> Iterator[tuple[Path, Server]]:
+    """An embedded server of its own, empty, in a data directory that is deleted afterwards."""
+    with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder:
+        data_dir = Path(folder)
+        with embedded_server(data_dir, programs.folder) as server:
+            yield data_dir, server
+
+
+@contextlib.contextmanager
+def running_service(programs: Programs) -> Iterator[Service]:
+    """Start one worker with all settings at their defaults, and stop it. Raises BenchError."""
+    with scratch_server(programs) as (data_dir, server):
+        port = _free_port()
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
+        environment |= {"TIDEMARK_DATABASE_URL": server.url, "TIDEMARK_PORT": str(port)}
+        output = data_dir / "service.log"
+        with output.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "service", "serve"],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            _wait_until_ready(process, port, output)
+            credentials = asyncio.run(_make_tenant(server.url))
+            yield Service(port, process.pid, postmaster(data_dir), server, credentials)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+    raise BenchError(f"The service did not start:\n{output.read_text()}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def _make_tenant(url: str) -> Credentials:
+    connection = await asyncpg.connect(url)
+    try:
+        made = await welcome.create_organization(connection, {"name": "Bench"})
+        for number in range(SENSORS):
+            await resources.create(
+                connection, resources.SENSORS, made.organization["company_id"], {"id": sensor_id(number)}
+            )
+    finally:
+        await connection.close()
+    return Credentials(made.organization["organization_id"], made.api_key)
+
+
+async def _writes(url: str) -> tuple[int, int]:
+    connection = await asyncpg.connect(url)
+    try:
+        row = await SQL.progress_of_writes.row(connection)
+    finally:
+        await connection.close()
+    assert row is not None  # a SELECT without FROM has one row
+    return row["stored"], row["next_transaction"]

@@ -1,0 +1,285 @@
+"""Scenario `single`: gateways that post one reading at a time, each answered after its commit.
+
+For each engine the bare handler and Tidemark take turns under the same load, so that what else the machine
+does weighs on both; the median of the rounds counts. What was acknowledged must be stored, else there is no result.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+import asyncpg
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench.copying import copy_rate
+from bench.load import CONNECTIONS, Load, generator_name, in_flight_at_end, run_load
+from bench.processor import machine_seconds, own_memory, process_seconds, resident_memory
+from bench.reference import Reference, running_reference
+from bench.report import Goal, Report, table
+from bench.requests import SENSORS
+from bench.service import SQL, BenchError, Service, running_service
+from service.storage.programs import Programs
+
+RATIO_GOAL = 0.80
+P99_GOAL = 30.0
+"""Milliseconds."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure; seconds."""
+
+    rounds: int = 3
+    seconds: float = 7
+    warm_up: float = 3
+    copy_commits: int = 50
+
+
+FULL = Plan()
+QUICK = Plan(rounds=1, seconds=2, warm_up=1, copy_commits=5)
+
+
+@dataclass(frozen=True)
+class ServiceRun:
+    """One run against Tidemark."""
+
+    load: Load
+    stored: int
+    commits: int
+    service_seconds: float
+    postgres_seconds: float
+    others_busy: float
+    """Processors that neither Tidemark nor the generator kept busy, on average: what else the machine did."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of the service's memory: in RAM, and shared with no other process."""
+
+    resident: int
+    own: int
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """Everything that was measured with one engine."""
+
+    engine: str
+    postgres: int
+    trivial: Load
+    bare: list[Load]
+    tidemark: list[ServiceRun]
+    copy_rows_a_second: float
+    memory_at_start: Memory
+    memory_at_end: Memory
+
+    @property
+    def ratio(self) -> float:
+        """Tidemark's requests a second as a part of the bare handler's."""
+        return median(run.load.rate for run in self.tidemark) / median(run.rate for run in self.bare)
+
+
+def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
+    """Measure all engines. Raises BenchError where an acknowledged reading is missing."""
+    plan = QUICK if quick else FULL
+    say(f"load: {generator_name()}, {CONNECTIONS} connections, {SENSORS} sensors")
+    results = [_measure(name, programs, plan, say) for name, programs in engines.items()]
+    return _report(results, plan)
+
+
+def _measure(engine: str, programs: Programs, plan: Plan, say: Callable[[str], None]) -> EngineResult:
+    with (
+        running_reference("trivial") as trivial,
+        running_reference("bare") as bare,
+        running_service(programs) as service,
+    ):
+        say(f"{engine}: warming up, {plan.warm_up:g} s each")
+        generator_limit = run_load(trivial.port, plan.warm_up, service.credentials)
+        _run_bare(bare, plan.warm_up, service)
+        _run_service(service, plan.warm_up)
+        memory_at_start = _memory(service.pid)
+        bare_runs, service_runs = [], []
+        for number in range(1, plan.rounds + 1):
+            bare_runs.append(_run_bare(bare, plan.seconds, service))
+            service_runs.append(_run_service(service, plan.seconds))
+            say(
+                f"{engine}: round {number} of {plan.rounds}: "
+                f"bare {bare_runs[-1].rate:,.0f}, Tidemark {service_runs[-1].load.rate:,.0f} requests/s"
+            )
+        memory_at_end = _memory(service.pid)
+        say(f"{engine}: COPY")
+        copied = asyncio.run(_copy(service, plan.copy_commits))
+    return EngineResult(
+        engine,
+        programs.major,
+        generator_limit,
+        bare_runs,
+        service_runs,
+        copied,
+        memory_at_start,
+        memory_at_end,
+    )
+
+
+def _run_bare(bare: Reference, seconds: float, service: Service) -> Load:
+    load = run_load(bare.port, seconds, service.credentials)
+    if load.refused or load.broken:
+        raise BenchError(f"The bare handler failed {load.refused + load.broken} requests.")
+    return load
+
+
+def _run_service(service: Service, seconds: float) -> ServiceRun:
+    stored_before, transaction_before = service.writes()
+    clocks = [process_seconds(service.pid), process_seconds(service.postgres_pid), machine_seconds()]
+    load = run_load(service.port, seconds, service.credentials)
+    used = [process_seconds(service.pid), process_seconds(service.postgres_pid), machine_seconds()]
+    service_seconds, postgres_seconds, machine = (after - before for after, before in zip(used, clocks, strict=True))
+    stored_after, transaction_after = service.writes()
+    stored, acknowledged = stored_after - stored_before, load.answers - load.refused
+    if load.refused or load.broken:
+        raise BenchError(f"Tidemark refused {load.refused} readings, {load.broken} connections broke.")
+    if not acknowledged <= stored <= acknowledged + in_flight_at_end():
+        raise BenchError(f"{acknowledged:,} readings were acknowledged, but {stored:,} are stored.")
+    others = machine - service_seconds - postgres_seconds - load.generator_seconds
+    return ServiceRun(
+        load,
+        stored,
+        transaction_after - transaction_before,
+        service_seconds,
+        postgres_seconds,
+        max(0.0, others / load.seconds),
+    )
+
+
+def _memory(pid: int) -> Memory:
+    return Memory(resident_memory(pid), own_memory(pid))
+
+
+async def _copy(service: Service, commits: int) -> float:
+    connection = await asyncpg.connect(service.server.url_of("postgres"))
+    try:
+        await SQL.create_copy_database.run(connection)
+    finally:
+        await connection.close()
+    url = service.server.url_of("copy_reference")
+    return await copy_rate(url, rows_a_commit=20_000, commits=commits, series=SENSORS)
+
+
+def _report(results: list[EngineResult], plan: Plan) -> Report:
+    report = Report("single")
+    for result in results:
+        report.tables += [_load_table(result, plan), _cost_table(result)]
+        report.goals += [
+            Goal(result.engine, "requests/s as a part of the bare handler's", result.ratio, True, RATIO_GOAL),
+            Goal(result.engine, "p99", _of(result, "p99"), False, P99_GOAL, " ms"),
+        ]
+    report.notes = [
+        f"Medians of {plan.rounds} rounds of {plan.seconds:g} s; in brackets the lowest and the highest round.",
+        f"Warm-up of {plan.warm_up:g} s; {CONNECTIONS} keep-alive connections; one worker; load by {generator_name()}.",
+        "Latencies are corrected for coordinated omission. Every acknowledged reading was found in the database.",
+    ]
+    report.measured = {"plan": asdict(plan), "engines": [_document(result) for result in results]}
+    report.figure = _plot(results)
+    return report
+
+
+def _of(result: EngineResult, name: str) -> float:
+    return float(median(getattr(run.load, name) for run in result.tidemark))
+
+
+def _document(result: EngineResult) -> dict[str, Any]:
+    document = asdict(result)
+    for loads in (document["bare"], [run["load"] for run in document["tidemark"]], [document["trivial"]]):
+        for load in loads:
+            load["requests_a_second"] = load["answers"] / load["seconds"]
+    return {**document, "ratio": result.ratio}
+
+
+def _load_table(result: EngineResult, plan: Plan) -> Any:
+    loads = {"bare handler": result.bare, "Tidemark": [run.load for run in result.tidemark]}
+    loads["trivial responder"] = [result.trivial]
+    rows = []
+    for name, runs in loads.items():
+        rates = sorted(run.rate for run in runs)
+        spread = f" ({rates[0]:,.0f} to {rates[-1]:,.0f})" if len(rates) > 1 else ""
+        latencies = [f"{median(getattr(run, one) for run in runs):.2f}" for one in ("p50", "p99", "p999")]
+        share = median(run.generator_share for run in runs)
+        rows.append([name, f"{median(rates):,.0f}{spread}", *latencies, f"{share:.0%}"])
+    return table(
+        f"{result.engine} (PostgreSQL {result.postgres}): one reading a request, {plan.seconds:g} s a round",
+        ("", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "generator, of one processor"),
+        rows,
+    )
+
+
+def _cost_table(result: EngineResult) -> Any:
+    def microseconds(name: str) -> str:
+        return f"{median(getattr(run, name) / run.stored for run in result.tidemark) * 1e6:.1f} µs"
+
+    start, end = result.memory_at_start, result.memory_at_end
+    rows = [
+        ["requests/s, part of the bare handler's", f"{result.ratio:.2f}"],
+        [
+            "readings committed for each batch",
+            f"{median(run.stored / run.commits for run in result.tidemark):.1f}",
+        ],
+        ["processor time for each reading, service", microseconds("service_seconds")],
+        ["processor time for each reading, PostgreSQL", microseconds("postgres_seconds")],
+        ["readings stored in the measured rounds", f"{sum(run.stored for run in result.tidemark):,}"],
+        ["memory of the service, resident, start → end", f"{_mib(start.resident)} → {_mib(end.resident)}"],
+        ["memory of the service, its own, start → end", f"{_mib(start.own)} → {_mib(end.own)}"],
+        ["raw COPY, one connection, rows/s", f"{result.copy_rows_a_second:,.0f}"],
+        [
+            "processors busy with other work meanwhile",
+            f"{median(run.others_busy for run in result.tidemark):.2f}",
+        ],
+    ]
+    return table(f"{result.engine}: what it takes", ("", "median"), rows)
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.0f} MiB"
+
+
+def _plot(results: list[EngineResult]) -> Figure:
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    rates, latencies = figure.subplots(1, 2)
+    names = [f"{result.engine}\nPostgreSQL {result.postgres}" for result in results]
+    places = range(len(results))
+    bars = {
+        "bare aiohttp handler, stores nothing": ("#b0b7c3", [[one.rate for one in result.bare] for result in results]),
+        "Tidemark, every reading durable": (
+            "#1f77b4",
+            [[one.load.rate for one in result.tidemark] for result in results],
+        ),
+    }
+    for shift, (label, (colour, runs)) in zip((-0.2, 0.2), bars.items(), strict=True):
+        middle = [median(one) for one in runs]
+        spread = np.abs([[min(one) for one in runs], [max(one) for one in runs]] - np.array(middle))
+        drawn = rates.bar(
+            [place + shift for place in places], middle, 0.38, yerr=spread, capsize=4, color=colour, label=label
+        )
+        rates.bar_label(drawn, [f"{one:,.0f}" for one in middle], label_type="center")
+    rates.set_title("Single-reading POSTs a second (more is better)", fontsize=11)
+    rates.set_ylim(0, rates.get_ylim()[1] * 1.25)
+    rates.legend(loc="upper left", fontsize=9)
+    for shift, name, label, colour in (
+        (-0.27, "p50", "half are faster than this (p50)", "#9ecae1"),
+        (0.0, "p99", "99 % (p99)", "#4292c6"),
+        (0.27, "p999", "99.9 % (p99.9)", "#08519c"),
+    ):
+        values = [_of(result, name) for result in results]
+        drawn = latencies.bar([place + shift for place in places], values, 0.25, color=colour, label=label)
+        latencies.bar_label(drawn, [f"{one:.1f}" for one in values])
+    latencies.axhline(P99_GOAL, color="#d62728", linestyle="--", linewidth=1, label=f"goal for p99: {P99_GOAL:g} ms")
+    latencies.set_title("Tidemark's time to a durable answer, ms (less is better)", fontsize=11)
+    latencies.set_ylim(0, max(P99_GOAL, latencies.get_ylim()[1]) * 1.4)
+    latencies.legend(loc="upper left", fontsize=9)
+    for axes in (rates, latencies):
+        axes.set_xticks(list(places), names)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{CONNECTIONS} keep-alive connections, one worker", fontsize=10)
+    return figure
