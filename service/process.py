@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 KEEPALIVE_SECONDS = 75
 BACKLOG = 1024
+MAX_LINE = 64 * 1024
+"""Bytes of a request line: some thousand sensor ids in a query."""
 RECONNECT_SECONDS = 1.0
 FINISH_SECONDS = 8.0
 """How long requests under way get to end when the process is asked to stop; with the rest it stays below 10 s."""
@@ -84,6 +86,7 @@ async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None
     runner = web.AppRunner(
         application(core),
         access_log=None,
+        max_line_size=MAX_LINE,
         keepalive_timeout=KEEPALIVE_SECONDS,
         shutdown_timeout=FINISH_SECONDS,
     )

@@ -74,7 +74,7 @@ _OTHERS = PlatformErrors()
 
 def shape_of(path: str) -> ErrorShape:
     """The error shape of the surface that a path belongs to."""
-    return next((shape for prefix, shape in _SHAPES if path.startswith(prefix)), _OTHERS)
+    return next((shape for prefix, shape in _SHAPES if f"{path}/".startswith(f"{prefix}/")), _OTHERS)
 
 
 def render(path: str, error: TidemarkError) -> tuple[int, dict[str, str], bytes]:
