@@ -1,0 +1,67 @@
+"""Decoded readings in columns: what every bulk format becomes before it is stored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+LISTED = 100
+"""Rejections that are kept with their reasons; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a record of a body was not taken; `index` counts the records of the body from 0."""
+
+    index: int
+    field: str
+    message: str
+
+
+@dataclass(slots=True)
+class Columns:
+    """Readings of one piece of a body, in the order in which they stood there."""
+
+    names: list[str]
+    """The distinct sensors, as the format names them."""
+    sensor: npt.NDArray[np.int32]
+    """For each reading, the position of its sensor in `names`."""
+    at: Integers
+    """Microseconds since 1970 UTC."""
+    value: Floats
+    index: Integers
+    """Which record of the body each reading came from, counted from 0."""
+    latitude: Floats | None = None
+    """NaN where a reading has none; None where no reading of the piece has one. The two below are alike."""
+    longitude: Floats | None = None
+    x_axis_value: Floats | None = None
+    metadata: list[str | None] | None = None
+    """JSON text, None where a reading has none."""
+    rejections: list[Rejection] = field(default_factory=list)
+    """The first of the rejected records."""
+    rejected: int = 0
+    """How many records were rejected in all."""
+    skipped: int = 0
+    """Samples that the format lets a sender include but that are no readings."""
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+
+class BodyError(ValueError):
+    """The body as a whole cannot be read from here on; what came before may have been stored."""
+
+
+class Decoder(Protocol):
+    """A wire format. The bytes of a body go in as they come, pieces of some thousand readings come out."""
+
+    def feed(self, data: bytes) -> Iterator[Columns]:
+        """Take the next bytes. Raises BodyError."""
+
+    def finish(self) -> Iterator[Columns]:
+        """Take the end of the body. Raises BodyError."""
