@@ -91,4 +91,6 @@ if __name__ == "__main__":
     port, start, seconds, connections, first, distance, *credentials = sys.argv[1:]
     numbers = count(int(first), int(distance))
     played = play(int(port), int(start), float(seconds), int(connections), numbers, Credentials(*credentials))
-    print(uvloop.run(played).decode())
+    # Buffered whatever PYTHONUNBUFFERED says: a single write may end halfway.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        output.write(uvloop.run(played))

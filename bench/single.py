@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import numpy as np
@@ -23,9 +23,14 @@ from bench.requests import SENSORS
 from bench.service import SQL, BenchError, Service, running_service
 from service.storage.programs import Programs
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 RATIO_GOAL = 0.80
 P99_GOAL = 30.0
 """Milliseconds."""
+QUIET = 0.2
+"""Processors that other work may take without a warning."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +48,18 @@ QUICK = Plan(rounds=1, seconds=2, warm_up=1, copy_commits=5)
 
 
 @dataclass(frozen=True)
-class ServiceRun:
-    """One run against Tidemark."""
+class Run:
+    """One run against the bare handler or Tidemark."""
 
     load: Load
-    stored: int
-    commits: int
-    service_seconds: float
+    server_seconds: float
+    """Processor time of the HTTP server."""
     postgres_seconds: float
     others_busy: float
-    """Processors that neither Tidemark nor the generator kept busy, on average: what else the machine did."""
+    """Processors that neither these nor the generator kept busy, on average: what else the machine did."""
+    stored: int
+    """Readings that the database had more after it than before; the bare handler stores none."""
+    commits: int
 
 
 @dataclass(frozen=True)
@@ -70,8 +77,8 @@ class EngineResult:
     engine: str
     postgres: int
     trivial: Load
-    bare: list[Load]
-    tidemark: list[ServiceRun]
+    bare: list[Run]
+    tidemark: list[Run]
     copy_rows_a_second: float
     memory_at_start: Memory
     memory_at_end: Memory
@@ -79,7 +86,7 @@ class EngineResult:
     @property
     def ratio(self) -> float:
         """Tidemark's requests a second as a part of the bare handler's."""
-        return median(run.load.rate for run in self.tidemark) / median(run.rate for run in self.bare)
+        return median(run.load.rate for run in self.tidemark) / median(run.load.rate for run in self.bare)
 
 
 def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
@@ -98,16 +105,16 @@ def _measure(engine: str, programs: Programs, plan: Plan, say: Callable[[str], N
     ):
         say(f"{engine}: warming up, {plan.warm_up:g} s each")
         generator_limit = run_load(trivial.port, plan.warm_up, service.credentials)
-        _run_bare(bare, plan.warm_up, service)
-        _run_service(service, plan.warm_up)
+        _run(service, bare, plan.warm_up)
+        _run(service, None, plan.warm_up)
         memory_at_start = _memory(service.pid)
         bare_runs, service_runs = [], []
         for number in range(1, plan.rounds + 1):
-            bare_runs.append(_run_bare(bare, plan.seconds, service))
-            service_runs.append(_run_service(service, plan.seconds))
+            bare_runs.append(_run(service, bare, plan.seconds))
+            service_runs.append(_run(service, None, plan.seconds))
             say(
                 f"{engine}: round {number} of {plan.rounds}: "
-                f"bare {bare_runs[-1].rate:,.0f}, Tidemark {service_runs[-1].load.rate:,.0f} requests/s"
+                f"bare {bare_runs[-1].load.rate:,.0f}, Tidemark {service_runs[-1].load.rate:,.0f} requests/s"
             )
         memory_at_end = _memory(service.pid)
         say(f"{engine}: COPY")
@@ -124,34 +131,33 @@ def _measure(engine: str, programs: Programs, plan: Plan, say: Callable[[str], N
     )
 
 
-def _run_bare(bare: Reference, seconds: float, service: Service) -> Load:
-    load = run_load(bare.port, seconds, service.credentials)
-    if load.refused or load.broken:
-        raise BenchError(f"The bare handler failed {load.refused + load.broken} requests.")
-    return load
-
-
-def _run_service(service: Service, seconds: float) -> ServiceRun:
+def _run(service: Service, bare: Reference | None, seconds: float) -> Run:
+    """Put load on the bare handler, or without one on the service."""
+    server = service if bare is None else bare
     stored_before, transaction_before = service.writes()
-    clocks = [process_seconds(service.pid), process_seconds(service.postgres_pid), machine_seconds()]
-    load = run_load(service.port, seconds, service.credentials)
-    used = [process_seconds(service.pid), process_seconds(service.postgres_pid), machine_seconds()]
-    service_seconds, postgres_seconds, machine = (after - before for after, before in zip(used, clocks, strict=True))
+    before = _clocks(server.pid, service.postgres_pid)
+    load = run_load(server.port, seconds, service.credentials)
+    used = _clocks(server.pid, service.postgres_pid) - before
     stored_after, transaction_after = service.writes()
-    stored, acknowledged = stored_after - stored_before, load.answers - load.refused
+    stored, acknowledged = stored_after - stored_before, 0 if bare else load.answers
     if load.refused or load.broken:
-        raise BenchError(f"Tidemark refused {load.refused} readings, {load.broken} connections broke.")
+        raise BenchError(f"{load.refused} readings were refused, {load.broken} connections broke.")
     if not acknowledged <= stored <= acknowledged + in_flight_at_end():
         raise BenchError(f"{acknowledged:,} readings were acknowledged, but {stored:,} are stored.")
-    others = machine - service_seconds - postgres_seconds - load.generator_seconds
-    return ServiceRun(
+    server_seconds, postgres_seconds, machine = used.tolist()
+    others = machine - server_seconds - postgres_seconds - load.generator_seconds
+    return Run(
         load,
-        stored,
-        transaction_after - transaction_before,
-        service_seconds,
+        server_seconds,
         postgres_seconds,
         max(0.0, others / load.seconds),
+        stored,
+        transaction_after - transaction_before,
     )
+
+
+def _clocks(server_pid: int, postgres_pid: int) -> "NDArray[np.float64]":
+    return np.array([process_seconds(server_pid), process_seconds(postgres_pid), machine_seconds()])
 
 
 def _memory(pid: int) -> Memory:
@@ -181,9 +187,17 @@ def _report(results: list[EngineResult], plan: Plan) -> Report:
         f"Warm-up of {plan.warm_up:g} s; {CONNECTIONS} keep-alive connections; one worker; load by {generator_name()}.",
         "Latencies are corrected for coordinated omission. Every acknowledged reading was found in the database.",
     ]
+    if max(map(_disturbance, results)) > QUIET:
+        report.notes.append(
+            "The machine was busy with other work: the ratio says little. Measure again when it is quiet."
+        )
     report.measured = {"plan": asdict(plan), "engines": [_document(result) for result in results]}
     report.figure = _plot(results)
     return report
+
+
+def _disturbance(result: EngineResult) -> float:
+    return max(run.others_busy for run in result.bare + result.tidemark)
 
 
 def _of(result: EngineResult, name: str) -> float:
@@ -192,15 +206,17 @@ def _of(result: EngineResult, name: str) -> float:
 
 def _document(result: EngineResult) -> dict[str, Any]:
     document = asdict(result)
-    for loads in (document["bare"], [run["load"] for run in document["tidemark"]], [document["trivial"]]):
-        for load in loads:
-            load["requests_a_second"] = load["answers"] / load["seconds"]
+    for load in [document["trivial"], *(run["load"] for run in document["bare"] + document["tidemark"])]:
+        load["requests_a_second"] = load["answers"] / load["seconds"]
     return {**document, "ratio": result.ratio}
 
 
 def _load_table(result: EngineResult, plan: Plan) -> Any:
-    loads = {"bare handler": result.bare, "Tidemark": [run.load for run in result.tidemark]}
-    loads["trivial responder"] = [result.trivial]
+    loads = {
+        "bare handler": [run.load for run in result.bare],
+        "Tidemark": [run.load for run in result.tidemark],
+        "trivial responder": [result.trivial],
+    }
     rows = []
     for name, runs in loads.items():
         rates = sorted(run.rate for run in runs)
@@ -216,8 +232,8 @@ def _load_table(result: EngineResult, plan: Plan) -> Any:
 
 
 def _cost_table(result: EngineResult) -> Any:
-    def microseconds(name: str) -> str:
-        return f"{median(getattr(run, name) / run.stored for run in result.tidemark) * 1e6:.1f} µs"
+    def microseconds(runs: list[Run], name: str) -> str:
+        return f"{median(getattr(run, name) / run.load.answers for run in runs) * 1e6:.1f} µs"
 
     start, end = result.memory_at_start, result.memory_at_end
     rows = [
@@ -226,16 +242,14 @@ def _cost_table(result: EngineResult) -> Any:
             "readings committed for each batch",
             f"{median(run.stored / run.commits for run in result.tidemark):.1f}",
         ],
-        ["processor time for each reading, service", microseconds("service_seconds")],
-        ["processor time for each reading, PostgreSQL", microseconds("postgres_seconds")],
+        ["processor time for each reading, service", microseconds(result.tidemark, "server_seconds")],
+        ["processor time for each reading, PostgreSQL", microseconds(result.tidemark, "postgres_seconds")],
+        ["processor time for each request, bare handler", microseconds(result.bare, "server_seconds")],
         ["readings stored in the measured rounds", f"{sum(run.stored for run in result.tidemark):,}"],
         ["memory of the service, resident, start → end", f"{_mib(start.resident)} → {_mib(end.resident)}"],
         ["memory of the service, its own, start → end", f"{_mib(start.own)} → {_mib(end.own)}"],
         ["raw COPY, one connection, rows/s", f"{result.copy_rows_a_second:,.0f}"],
-        [
-            "processors busy with other work meanwhile",
-            f"{median(run.others_busy for run in result.tidemark):.2f}",
-        ],
+        ["processors busy with other work, at most", f"{_disturbance(result):.2f}"],
     ]
     return table(f"{result.engine}: what it takes", ("", "median"), rows)
 
@@ -250,7 +264,10 @@ def _plot(results: list[EngineResult]) -> Figure:
     names = [f"{result.engine}\nPostgreSQL {result.postgres}" for result in results]
     places = range(len(results))
     bars = {
-        "bare aiohttp handler, stores nothing": ("#b0b7c3", [[one.rate for one in result.bare] for result in results]),
+        "bare aiohttp handler, stores nothing": (
+            "#b0b7c3",
+            [[one.load.rate for one in result.bare] for result in results],
+        ),
         "Tidemark, every reading durable": (
             "#1f77b4",
             [[one.load.rate for one in result.tidemark] for result in results],

@@ -302,27 +302,22 @@ def _plot(results: list[EngineResult]) -> Figure:
     many = figure.subplots(1, len(results), sharey=True, squeeze=False)[0]
     for axes, result in zip(many, results, strict=True):
         names = [describe(one.length) for one in result.answered]
-        for label, colour, times in (
-            ("from raw rows", "#b0b7c3", [one.raw.database for one in result.answered]),
-            (
-                "from roll-ups, as Tidemark answers",
-                "#1f77b4",
-                [one.rolled_up.database for one in result.answered],
-            ),
+        raw = [one.raw.database for one in result.answered]
+        rolled_up = [one.rolled_up.database for one in result.answered]
+        for label, colour, times, others in (
+            ("from raw rows", "#8b93a3", raw, rolled_up),
+            ("from roll-ups, as Tidemark answers", "#1f77b4", rolled_up, raw),
         ):
             axes.plot(names, times, marker="o", color=colour, label=label, linewidth=2)
-            for name, milliseconds in zip(names, times, strict=True):
-                axes.annotate(
-                    f"{milliseconds:.2g}",
-                    (name, milliseconds),
-                    (0, 7),
-                    textcoords="offset points",
-                    ha="center",
-                )
+            for name, time, other in zip(names, times, others, strict=True):
+                text = f"{time:.0f}" if time >= 10 else f"{time:.2f}"
+                above = (0, 7 if time > other else -16)
+                axes.annotate(text, (name, time), above, textcoords="offset points", ha="center", color=colour)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
         axes.set_xlabel("length of the window")
-        axes.margins(x=0.12, y=0.15)
+        axes.margins(x=0.12, y=0.2)
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     many[0].set_ylabel("database time, ms (log scale, less is better)")
