@@ -3,3 +3,47 @@ SELECT write_readings(:series_ids, :at_us, :reading_values, :latitudes, :longitu
 
 -- name: prepare_reading_storage
 SELECT prepare_reading_storage(:at_us);
+
+-- name: hold_mark_line
+SELECT hold_mark_line();
+
+-- name: mark_late_hours
+INSERT INTO late_mark (series_id, hour)
+SELECT m.series_id, 'epoch'::timestamptz + m.us * interval '1 microsecond'
+FROM unnest(:series_ids::integer [], :hours_us::bigint []) AS m (series_id, us);
+
+-- name: newest_readings
+-- The newest instant that is stored of each series, where there is one; microseconds since 1970.
+SELECT s.series_id, (extract(epoch FROM r.ts) * 1000000)::bigint AS at_us
+FROM unnest(:series_ids::integer []) AS s (series_id)
+CROSS JOIN LATERAL (
+    SELECT ts FROM reading WHERE series_id = s.series_id ORDER BY ts DESC LIMIT 1
+) AS r;
+
+-- name: make_staging
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
+    series_id integer NOT NULL,
+    ts timestamptz NOT NULL,
+    value double precision NOT NULL,
+    latitude double precision,
+    longitude double precision,
+    x_axis_value double precision,
+    metadata text
+) ON COMMIT DELETE ROWS;
+
+-- name: write_staged
+-- Stores what was copied to the staging table; the last write wins, a repeat that changes nothing writes nothing. In
+-- order, since crossing writers would deadlock otherwise.
+INSERT INTO reading AS stored (series_id, ts, value, latitude, longitude, x_axis_value, metadata)
+SELECT series_id, ts, value, latitude, longitude, x_axis_value, metadata
+FROM staged_reading
+ORDER BY series_id, ts
+ON CONFLICT (series_id, ts) DO UPDATE SET
+    value = excluded.value,
+    latitude = excluded.latitude,
+    longitude = excluded.longitude,
+    x_axis_value = excluded.x_axis_value,
+    metadata = excluded.metadata
+WHERE (stored.value, stored.latitude, stored.longitude, stored.x_axis_value, stored.metadata)
+    IS DISTINCT FROM
+    (excluded.value, excluded.latitude, excluded.longitude, excluded.x_axis_value, excluded.metadata);

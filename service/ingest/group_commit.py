@@ -1,0 +1,114 @@
+"""Group commit: what many requests bring goes to the database together, and each hears of it after the commit.
+
+While one batch commits, whatever arrives is gathered; it is the next batch. So a lone reading waits for nobody, and a
+thousand gateways share each commit.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from service.errors import TidemarkError, unavailable
+
+log = structlog.get_logger(__name__)
+
+Item = TypeVar("Item")
+
+RETRY_AFTER = 1
+
+
+class _Batch(Generic[Item]):
+    """What commits together, and the future that all its requests wait for."""
+
+    __slots__ = ("committed", "items", "readings")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.items: list[Item] = []
+        self.readings = 0
+        self.committed: asyncio.Future[None] = loop.create_future()
+
+
+class GroupCommit(Generic[Item]):
+    """Gathers items and stores them batch by batch, on each of its lanes one batch at a time."""
+
+    def __init__(
+        self,
+        lanes: Sequence[Callable[[list[Item]], Awaitable[None]]],
+        *,
+        max_batch: int,
+        max_pending: int,
+        name: str,
+    ) -> None:
+        """Each lane stores a batch and returns after the commit, or raises; lanes work side by side. A batch begins as
+        soon as the last one has `max_batch` readings; beyond `max_pending` readings nothing more is taken.
+        """
+        self._max_batch = max_batch
+        self._max_pending = max_pending
+        self._loop = asyncio.get_running_loop()
+        self._gathering: _Batch[Item] = _Batch(self._loop)
+        self._full: deque[_Batch[Item]] = deque()
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._tasks = [self._loop.create_task(self._run(store), name=name) for store in lanes]
+        self.pending = 0
+        """Readings that are accepted and not yet committed."""
+
+    def write(self, item: Item, readings: int = 1) -> "asyncio.Future[None]":
+        """Accept an item of so many readings.
+
+        The future is shared by the batch: do not cancel it. It is done once the readings are durable, and fails with
+        TidemarkError where they could not be stored. Raises TidemarkError at once where too many are pending.
+        """
+        if self.pending >= self._max_pending or self._closing:
+            raise unavailable("Too many readings are waiting to be stored; send this again later.", RETRY_AFTER)
+        batch = self._gathering
+        if batch.readings >= self._max_batch:
+            self._full.append(batch)
+            batch = self._gathering = _Batch(self._loop)
+        batch.items.append(item)
+        batch.readings += readings
+        self.pending += readings
+        self._arrived.set()
+        return batch.committed
+
+    async def close(self) -> None:
+        """Commit what was accepted, then stop; nothing more is taken."""
+        self._closing = True
+        self._arrived.set()
+        await asyncio.gather(*self._tasks)
+
+    async def _run(self, store: Callable[[list[Item]], Awaitable[None]]) -> None:
+        while True:
+            batch = self._next()
+            if batch is not None:
+                await self._commit(batch, store)
+            elif self._closing:
+                return
+            else:
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    def _next(self) -> _Batch[Item] | None:
+        if self._full:
+            return self._full.popleft()
+        if not self._gathering.items:
+            return None
+        batch, self._gathering = self._gathering, _Batch(self._loop)
+        return batch
+
+    async def _commit(self, batch: _Batch[Item], store: Callable[[list[Item]], Awaitable[None]]) -> None:
+        try:
+            await store(batch.items)
+        except Exception as error:
+            if not isinstance(error, TidemarkError):
+                log.exception("batch not stored", readings=batch.readings)
+                error = unavailable("The readings could not be stored just now; send them again later.", RETRY_AFTER)
+            batch.committed.set_exception(error)
+            batch.committed.exception()  # their requests may have gone; that is no reason to complain
+        else:
+            batch.committed.set_result(None)
+        finally:
+            self.pending -= batch.readings
