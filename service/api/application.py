@@ -25,14 +25,20 @@ def application(core: Core) -> web.Application:
     """The application over one process's parts of the service."""
     app = web.Application(middlewares=[_around], client_max_size=core.settings.max_body)
     app[CORE] = core
-    _add(app, hdrs.METH_POST, f"{SENSOR_BASE}/inputs/{{input_pk}}/inputdata", _upload)
-    for path, handler in fetch.routes():
-        _add(app, hdrs.METH_GET, f"{SENSOR_BASE}/{path}", handler)
-    for method, path, handler in management.routes():
-        _add(app, method, f"{PLATFORM_BASE}/{path}", handler)
-    _add(app, hdrs.METH_GET, "/health/live", health.live)
-    _add(app, hdrs.METH_GET, "/health/ready", health.ready)
+    for method, path, handler in routes():
+        _add(app, method, path, handler)
     return app
+
+
+def routes() -> list[tuple[str, str, Handler]]:
+    """Every route: method, path without the trailing slash, and handler."""
+    return [
+        (hdrs.METH_POST, f"{SENSOR_BASE}/inputs/{{input_pk}}/inputdata", _upload),
+        *((hdrs.METH_GET, f"{SENSOR_BASE}/{path}", handler) for path, handler in fetch.routes()),
+        *((method, f"{PLATFORM_BASE}/{path}", handler) for method, path, handler in management.routes()),
+        (hdrs.METH_GET, "/health/live", health.live),
+        (hdrs.METH_GET, "/health/ready", health.ready),
+    ]
 
 
 def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
