@@ -37,6 +37,7 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     cooling_unit_ids: frozenset[int] = frozenset()
     rate_limit: int | None = None
+    readings_per_minute: int | None = None
     expires_at: datetime | None = None
 
     def may(self, scope: str) -> bool:
@@ -74,6 +75,7 @@ class Access:
         self._database = database
         self._principals: dict[bytes, Principal] = {}
         self._sensors: dict[tuple[int, str], Sensor] = {}
+        self._series: dict[int, dict[str, int]] = {}
         self._listening = False
         self._generation = 0
         self._used_tokens: set[UUID] = set()
@@ -94,12 +96,13 @@ class Access:
             return known
         generation = self._generation
         async with self._database.snapshot() as connection:
-            company_id = await statements().organization_of_key.value(
+            row = await statements().organization_of_key.row(
                 connection, organization_id=_storable(organization_id), api_key_hash=_sha256(api_key)
             )
-        if company_id is None:
+        if row is None:
             raise unauthorized("The organization id or its key is wrong.")
-        return self._remember_principal(fingerprint, Principal(company_id), generation)
+        principal = Principal(row["company_id"], readings_per_minute=row["readings_per_minute"])
+        return self._remember_principal(fingerprint, principal, generation)
 
     async def token(self, token: str) -> Principal:
         """The caller with this token. Raises TidemarkError where it is unknown, revoked or expired."""
@@ -119,6 +122,7 @@ class Access:
                     frozenset(row["scopes"]),
                     frozenset(row["cooling_unit_ids"]),
                     row["rate_limit"],
+                    row["readings_per_minute"],
                     row["expires_at"],
                 ),
                 generation,
@@ -151,6 +155,24 @@ class Access:
                 self._sensors.update({(company_id, row["id"]): found[row["id"]] for row in rows})
         return found
 
+    @property
+    def generation(self) -> int:
+        """Changes whenever something is forgotten; what was looked up before that must not be remembered after it."""
+        return self._generation
+
+    def remembered_series(self, company_id: int, names: Iterable[str]) -> dict[str, int]:
+        """Those of the organization's series that were seen before, by their names."""
+        series = self._series.get(company_id, {})
+        return {name: series[name] for name in names if name in series}
+
+    def remember_series(self, company_id: int, series: dict[str, int], generation: int) -> None:
+        """Remember series that were looked up while `generation` was current."""
+        if self._listening and generation == self._generation:
+            known = self._series.setdefault(company_id, {})
+            if len(known) > REMEMBERED:
+                known.clear()
+            known.update(series)
+
     async def sensors_of_asset(self, company_id: int, asset_id: int) -> list[Sensor]:
         """The asset's sensors, by id."""
         async with self._database.snapshot() as connection:
@@ -163,7 +185,9 @@ class Access:
         if company_id is None:
             self._principals.clear()
             self._sensors.clear()
+            self._series.clear()
             return
+        self._series.pop(company_id, None)
         for key, principal in list(self._principals.items()):
             if principal.company_id == company_id:
                 del self._principals[key]

@@ -15,6 +15,7 @@ class Kind(Enum):
     CONFLICT = ("conflict", HTTPStatus.CONFLICT)
     TOO_LARGE = ("too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     UNSUPPORTED_MEDIA_TYPE = ("unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    RATE_LIMIT_EXCEEDED = ("rate_limit_exceeded", HTTPStatus.TOO_MANY_REQUESTS)
     INTERNAL = ("internal", HTTPStatus.INTERNAL_SERVER_ERROR)
     UNAVAILABLE = ("unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
 

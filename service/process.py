@@ -15,18 +15,20 @@ from service.api.application import application
 from service.api.core import Core
 from service.api.express import ExpressLane
 from service.catalog import welcome
+from service.ingest.bulk import BulkWriter
 from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
 from service.storage import rollup
 from service.storage.database import OUTAGES, Database
-from service.storage.engine import EngineError
-from service.storage.migration import SchemaTooNewError, migrate
+from service.storage.migration import migrate
 
 log = structlog.get_logger(__name__)
 
 KEEPALIVE_SECONDS = 75
 BACKLOG = 1024
+BULK_SHARE = 10
+"""Bulk readings may wait in so many times the number of single ones: they take a tenth of the memory."""
 MAX_LINE = 64 * 1024
 """Bytes of a request line: some thousand sensor ids in a query."""
 RECONNECT_SECONDS = 1.0
@@ -69,6 +71,7 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
         database,
         Access(database),
         Writer(database, max_pending=settings.max_pending),
+        BulkWriter(database, max_pending=settings.max_pending * BULK_SHARE),
         StatisticsQuery(database),
         AnswerCache(settings.cache_seconds),
     )
@@ -77,6 +80,7 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
     finally:
         await core.access.note_token_use()
         await core.writer.close()
+        await core.bulk_writer.close()
         await database.close()
 
 
@@ -87,13 +91,21 @@ async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None
         application(core),
         access_log=None,
         max_line_size=MAX_LINE,
+        auto_decompress=False,  # bodies are decompressed in constant memory, see service.api.body
         keepalive_timeout=KEEPALIVE_SECONDS,
         shutdown_timeout=FINISH_SECONDS,
     )
     await runner.setup()
     assert runner.server is not None  # setup makes it
     elsewhere: Callable[[], asyncio.Protocol] = runner.server
-    lane = ExpressLane(core.access, core.writer, elsewhere, log_requests=core.settings.log_level == "debug")
+    lane = ExpressLane(
+        core.database,
+        core.access,
+        core.writer,
+        elsewhere,
+        max_body=core.settings.max_body,
+        log_requests=core.settings.log_level == "debug",
+    )
     server = await asyncio.get_running_loop().create_server(lane, sock=listening, backlog=BACKLOG)
     try:
         yield
@@ -115,8 +127,6 @@ async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> s
                 await welcome.first_organization(connection, *address, json_output=json_output)
             finally:
                 await connection.close()
-        except (EngineError, SchemaTooNewError):
-            raise
         except OUTAGES as error:
             if not waiting:
                 log.warning("waiting for the database", error=str(error) or type(error).__name__)

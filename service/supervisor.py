@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
+import asyncpg
 import structlog
 import uvloop
 
@@ -121,6 +122,8 @@ def _serve_here(settings: Settings, url: str, listening: socket.socket, json_out
         uvloop.run(run())
     except (EngineError, SchemaTooNewError) as error:
         raise ServeError(str(error)) from None
+    except asyncpg.PostgresError as error:
+        raise ServeError(f"The database cannot be set up: {error}.") from None
 
 
 def _worker(settings: Settings, url: str, listening: socket.socket, json_output: bool) -> None:

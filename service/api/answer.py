@@ -78,7 +78,7 @@ async def cached(
     age = time.monotonic() - answer.asked_at
     headers = {
         "ETag": f'"{etag}"',
-        "Cache-Control": f"private, max-age={max(0, int(cache.seconds - age))}",
+        "Cache-Control": f"private, max-age={max(0, round(cache.seconds - age))}",
         "Vary": "ORGANIZATION-ID, ORGANIZATION-API-KEY, Authorization, Accept",
     }
     if at_hand:

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import hdrs, web
 
-from service.api import authentication, health
+from service.api import authentication, body, health
 from service.api.core import CORE, Core
 from service.api.errors import render
+from service.api.ingestion import influx, prometheus, readings
 from service.api.platform import management
 from service.api.sensor import fetch, upload
 from service.errors import Kind, TidemarkError
@@ -36,6 +37,15 @@ def routes() -> list[tuple[str, str, Handler]]:
         (hdrs.METH_POST, f"{SENSOR_BASE}/inputs/{{input_pk}}/inputdata", _upload),
         *((hdrs.METH_GET, f"{SENSOR_BASE}/{path}", handler) for path, handler in fetch.routes()),
         *((method, f"{PLATFORM_BASE}/{path}", handler) for method, path, handler in management.routes()),
+        (hdrs.METH_POST, f"{PLATFORM_BASE}/readings", readings.store),
+        (hdrs.METH_DELETE, f"{PLATFORM_BASE}/readings", readings.delete),
+        (hdrs.METH_POST, f"{PLATFORM_BASE}/write", prometheus.write),
+        (hdrs.METH_POST, "/write", influx.write_v1),
+        (hdrs.METH_POST, "/api/v2/write", influx.write_v2),
+        (hdrs.METH_GET, "/ping", influx.ping),
+        (hdrs.METH_GET, "/health", influx.health),
+        (hdrs.METH_GET, "/query", influx.query),
+        (hdrs.METH_POST, "/query", influx.query),
         (hdrs.METH_GET, "/health/live", health.live),
         (hdrs.METH_GET, "/health/ready", health.ready),
     ]
@@ -53,8 +63,8 @@ async def _upload(request: web.Request) -> web.Response:
     core = request.app[CORE]
     principal = await authentication.organization(core.access, request.headers)
     content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
-    decoded = upload.decode(request.match_info["input_pk"], content_type, await request.read())
-    document = await upload.store(core.access, core.writer, principal, decoded)
+    decoded = upload.decode(request.match_info["input_pk"], content_type, await body.whole(request))
+    document = await upload.store(core.database, core.access, core.writer, principal, decoded)
     return web.Response(status=201, body=document, content_type=upload.CONTENT_TYPE)
 
 
@@ -114,5 +124,5 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _error(request: web.Request, error: TidemarkError) -> web.Response:
-    status, headers, body = render(request.path, error)
-    return web.Response(status=status, headers=headers, body=body)
+    status, headers, document = render(request.path, error)
+    return web.Response(status=status, headers=headers, body=document)

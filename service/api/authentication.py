@@ -1,5 +1,7 @@
 """Keys and tokens out of request headers; never out of a URL, which proxies and logs keep."""
 
+from base64 import b64decode
+
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
@@ -46,6 +48,28 @@ async def organization(access: Access, headers: CIMultiDictProxy[str]) -> Princi
         if not value:
             raise unauthorized(f"The header {name} is missing.", name)
     return await access.organization(organization_id or "", api_key or "")
+
+
+async def ingestion(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
+    """Who may send readings: an organization by its key, or a token with `ingest`, sent as Bearer, as the password of
+    Basic, or as InfluxDB's clients do. Raises TidemarkError.
+    """
+    if "Authorization" not in headers:
+        return await organization(access, headers)
+    scheme, _, value = (one_header(headers, "Authorization") or "").partition(" ")
+    value = value.strip()
+    if scheme.lower() == "basic":
+        try:
+            value = b64decode(value, validate=True).decode().partition(":")[2]
+        except ValueError:
+            value = ""
+    elif scheme.lower() not in ("bearer", "token"):
+        value = ""
+    if not value:
+        raise unauthorized("Send an API token as the header 'Authorization: Bearer TOKEN'.", "Authorization")
+    principal = await access.token(value)
+    principal.require("ingest")
+    return principal
 
 
 async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from service.access import Access
 from service.api.answer import AnswerCache
+from service.ingest.bulk import BulkWriter
 from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
@@ -20,6 +21,7 @@ class Core:
     database: Database
     access: Access
     writer: Writer
+    bulk_writer: BulkWriter
     statistics: StatisticsQuery
     cache: AnswerCache
 

@@ -4,13 +4,15 @@ from typing import Any, Protocol
 
 import orjson
 
-from service.errors import TidemarkError
+from service.errors import Kind, TidemarkError
 
 
 class ErrorShape(Protocol):
     """How a surface writes an error: its media type and its document."""
 
     content_type: str
+    challenge: str | None
+    """What a 401 says of the credentials that are wanted."""
 
     def document(self, error: TidemarkError) -> dict[str, Any]:
         """The body of the answer."""
@@ -20,6 +22,7 @@ class SensorErrors:
     """JSON:API error objects, of the sensor API."""
 
     content_type = "application/vnd.api+json"
+    challenge: str | None = 'OrganizationKey realm="tidemark"'
 
     def document(self, error: TidemarkError) -> dict[str, Any]:
         """One error object; `source` says where the fault stood: in the body, a header or a parameter."""
@@ -48,6 +51,7 @@ class PlatformErrors:
     """`{"error": {code, message, details}}`, of everything under /api/v1."""
 
     content_type = "application/json"
+    challenge: str | None = 'Bearer realm="tidemark"'
 
     def document(self, error: TidemarkError) -> dict[str, Any]:
         """The error's code and message, and the field at fault as a detail."""
@@ -55,10 +59,37 @@ class PlatformErrors:
         return {"error": {"code": error.kind.code, "message": error.message, "details": details}}
 
 
+class InfluxV1Errors:
+    """`{"error": message}`, of InfluxDB 1's write endpoint."""
+
+    content_type = "application/json"
+    challenge: str | None = 'Basic realm="tidemark"'
+
+    def document(self, error: TidemarkError) -> dict[str, Any]:
+        """The message alone."""
+        return {"error": error.message}
+
+
+class InfluxV2Errors:
+    """`{"code", "message"}`, of InfluxDB 2's write endpoint."""
+
+    content_type = "application/json"
+    challenge: str | None = 'Token realm="tidemark"'
+
+    def document(self, error: TidemarkError) -> dict[str, Any]:
+        """InfluxDB's own names for what went wrong, and the message."""
+        code = _INFLUX_CODES.get(error.kind, error.kind.status.phrase.lower())
+        return {"code": code, "message": error.message}
+
+
+_INFLUX_CODES = {Kind.INVALID_REQUEST: "invalid", Kind.INTERNAL: "internal error"}
+
+
 class WebErrors:
     """`{"error": message}`, of the web analytics API."""
 
     content_type = "application/json"
+    challenge: str | None = 'Bearer realm="tidemark"'
 
     def document(self, error: TidemarkError) -> dict[str, Any]:
         """The message alone."""
@@ -67,7 +98,10 @@ class WebErrors:
 
 _SHAPES: tuple[tuple[str, ErrorShape], ...] = (
     ("/api/external/v1", SensorErrors()),
+    ("/api/v2/write", InfluxV2Errors()),
     ("/api/v2", WebErrors()),
+    ("/write", InfluxV1Errors()),
+    ("/query", InfluxV1Errors()),
 )
 _OTHERS = PlatformErrors()
 
@@ -85,6 +119,6 @@ def render(path: str, error: TidemarkError) -> tuple[int, dict[str, str], bytes]
         headers["Retry-After"] = str(error.retry_after)
     if error.allow is not None:
         headers["Allow"] = error.allow
-    if error.kind.status == 401:
-        headers["WWW-Authenticate"] = 'Bearer realm="tidemark"'
+    if error.kind.status == 401 and shape.challenge is not None:
+        headers["WWW-Authenticate"] = shape.challenge
     return error.kind.status.value, headers, orjson.dumps(shape.document(error))

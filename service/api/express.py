@@ -23,11 +23,13 @@ from service.api.errors import render
 from service.api.sensor import upload
 from service.errors import Kind, TidemarkError, unavailable
 from service.ingest.writer import Writer
+from service.storage.database import Database
 
 log = structlog.get_logger(__name__)
 
 MAX_HEAD = 8 * 1024
 MAX_BODY = 64 * 1024
+"""Bytes; larger bodies are for aiohttp, which refuses those that the settings do not allow."""
 MAX_AHEAD = 256 * 1024
 """Bytes that a client may send ahead of answers before its connection is read no further."""
 IDLE_SECONDS = 75
@@ -70,11 +72,20 @@ class ExpressLane:
     """What the connections of one process share: the way to the writer, the way to aiohttp, the clock."""
 
     def __init__(
-        self, access: Access, writer: Writer, elsewhere: Callable[[], asyncio.Protocol], *, log_requests: bool
+        self,
+        database: Database,
+        access: Access,
+        writer: Writer,
+        elsewhere: Callable[[], asyncio.Protocol],
+        *,
+        max_body: int,
+        log_requests: bool,
     ) -> None:
+        self.database = database
         self.access = access
         self.writer = writer
         self.elsewhere = elsewhere
+        self.max_body = min(max_body, MAX_BODY)
         self.log_requests = log_requests
         self.connections: set[ExpressConnection] = set()
         self.seconds = 0
@@ -121,6 +132,7 @@ class ExpressConnection(asyncio.Protocol):
         self._since = lane.seconds
         # What is being answered: the commit that is waited for, and the body to send after it.
         self._busy = False
+        self._advancing = False
         self._started = 0.0
         self._document = b""
         # The head of a request whose body is still on its way, and where that body begins and ends.
@@ -146,9 +158,8 @@ class ExpressConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have come; while a request is being answered they wait."""
         self._received = self._received + data if self._received else data
-        if not self._busy and not self._writing_paused:
-            self._advance()
-        elif len(self._received) > MAX_AHEAD and not self._reading_paused and self._transport is not None:
+        self._advance()
+        if len(self._received) > MAX_AHEAD and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
 
@@ -159,8 +170,7 @@ class ExpressConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self._writing_paused = False
-        if not self._busy:
-            self._advance()
+        self._advance()
 
     # The lane's side
 
@@ -175,10 +185,20 @@ class ExpressConnection(asyncio.Protocol):
             self._transport.close()
 
     def _advance(self) -> None:
+        """Answer what was received, up to a request that has to wait."""
+        if self._advancing:
+            return  # an answer on the spot comes back here; a call for each would exhaust the stack
+        self._advancing = True
+        while self._received and not self._busy and not self._writing_paused and self._take_request():
+            pass
+        self._advancing = False
+
+    def _take_request(self) -> bool:
+        """Begin to answer the next request; False where it is not complete yet, or where the connection has gone."""
         if self._request is None and not self._take_head():
-            return
+            return False
         if len(self._received) < self._body_end or self._transport is None:
-            return
+            return False
         request = self._request
         assert request is not None
         body = self._received[self._body_start : self._body_end]
@@ -190,6 +210,7 @@ class ExpressConnection(asyncio.Protocol):
             self._answer(request, body)
         except TidemarkError as error:
             self._send_error(error)
+        return True
 
     def _take_head(self) -> bool:
         """Parse the next head; False where it is not complete yet, or where the connection has left the lane."""
@@ -211,7 +232,7 @@ class ExpressConnection(asyncio.Protocol):
             return self._leave()
         length = _body_length(request.headers)
         target = _TARGET.fullmatch(request.url)
-        if length is None or target is None:
+        if length is None or length > self._lane.max_body or target is None:
             return self._leave()
         request.input_pk = target[1].decode("ascii")
         self._request, self._body_start, self._body_end = request, end + 4, end + 4 + length
@@ -222,6 +243,8 @@ class ExpressConnection(asyncio.Protocol):
         transport = self._transport
         if transport is not None:
             self._lane.discard(self)
+            if self._reading_paused:
+                transport.resume_reading()  # aiohttp pauses by its own measure
             protocol = self._lane.elsewhere()
             transport.set_protocol(protocol)
             protocol.connection_made(transport)
@@ -242,8 +265,8 @@ class ExpressConnection(asyncio.Protocol):
             return
         decoded = upload.decode(input_pk, content_type, body)
         sensor = lane.access.remembered_sensor(principal.company_id, decoded.sensor_id)
-        if sensor is None:
-            self._answer_later(upload.store(lane.access, lane.writer, principal, decoded))
+        if sensor is None or principal.readings_per_minute is not None:
+            self._answer_later(upload.store(lane.database, lane.access, lane.writer, principal, decoded))
             return
         committed, self._document = upload.accept(lane.writer, sensor, decoded)
         committed.add_done_callback(self._committed)
@@ -253,7 +276,7 @@ class ExpressConnection(asyncio.Protocol):
     ) -> bytes:
         principal: Principal = await self._lane.access.organization(organization_id, api_key)
         decoded = upload.decode(input_pk, content_type, body)
-        return await upload.store(self._lane.access, self._lane.writer, principal, decoded)
+        return await upload.store(self._lane.database, self._lane.access, self._lane.writer, principal, decoded)
 
     def _answer_later(self, answer: Awaitable[bytes]) -> None:
         asyncio.ensure_future(answer).add_done_callback(self._looked_up)
@@ -304,8 +327,7 @@ class ExpressConnection(asyncio.Protocol):
         if self._reading_paused and len(self._received) <= MAX_AHEAD:
             self._reading_paused = False
             transport.resume_reading()
-        if self._received and not self._writing_paused:
-            self._advance()
+        self._advance()
 
 
 def _body_length(headers: list[tuple[bytes, bytes]]) -> int | None:
@@ -316,7 +338,7 @@ def _body_length(headers: list[tuple[bytes, bytes]]) -> int | None:
             length = int(value)  # llhttp has checked that it is digits, and that it stands once
         elif name in _ELSEWHERE or (name == b"connection" and value.lower() != b"keep-alive"):
             return None
-    return length if length is not None and length <= MAX_BODY else None
+    return length
 
 
 def _credentials(headers: list[tuple[bytes, bytes]]) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from service.catalog import secrets
-from service.catalog.fields import Field, changed, checked, country, currency, text, timezone
+from service.catalog.fields import Field, changed, checked, country, currency, integer, text, timezone
 from service.errors import not_found
 from service.storage.statements import statements
 
@@ -16,6 +16,8 @@ FIELDS = {
     "country": Field(country, help="ISO 3166 code of two letters"),
     "currency": Field(currency, default="USD", help="ISO 4217 code of three letters"),
     "timezone": Field(timezone, default="UTC", help="IANA time zone, whose days are its days"),
+    "sensor_limit": Field(integer, default=100_000, help="sensors that first sight of a series may make it have"),
+    "readings_per_minute": Field(integer, help="readings that it may send a minute; any number by default"),
 }
 
 

@@ -49,7 +49,6 @@ async def _new_sensor_id(connection: "Connected", company_id: int) -> str:
 
 
 async def _new_asset_id(connection: "Connected", company_id: int) -> int:
-    await statements().lock_asset_ids.run(connection, company_id=company_id)
     next_id: int = await statements().next_asset_id.value(connection, company_id=company_id)
     if next_id > MAX_INTEGER:
         raise conflict("The largest asset id is taken; give the asset an id of its own.", "id")
@@ -91,7 +90,7 @@ async def create(connection: "Connected", resource: Resource, company_id: int, d
         try:
             row = await resource.statement("insert").row(connection, company_id=company_id, **record)
         except asyncpg.UniqueViolationError:
-            raise conflict(f"There is already a {resource.name} {record['id']!r}.", "id") from None
+            raise conflict(f"The {resource.name} {record['id']!r} exists already.", "id") from None
         except asyncpg.ForeignKeyViolationError:
             raise _unknown_reference(record) from None
     assert row is not None  # RETURNING
@@ -115,6 +114,8 @@ async def page(
     name: str | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
     """Some of them by id, only those of one name where it is given, and how many there are in all."""
+    if name is not None and "\0" in name:
+        return [], 0  # no text in PostgreSQL has it
     rows = await resource.statement("list").rows(connection, company_id=company_id, size=size, skip=skip, name=name)
     total = await resource.statement("count").value(connection, company_id=company_id, name=name)
     return [dict(row) for row in rows], total

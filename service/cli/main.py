@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import click
 
 from service.cli import demo, organizations, resources, tokens
@@ -44,9 +45,9 @@ def tidemark(context: click.Context) -> None:
     help="the embedded server's programs [TIDEMARK_POSTGRES_BIN]",
 )
 @click.option("--engine", type=click.Choice(ENGINES), help="storage engine [TIDEMARK_ENGINE]")
-@click.option("--cache-seconds", type=click.FloatRange(0), help="age of cached answers [TIDEMARK_CACHE_SECONDS]")
-@click.option("--max-body", type=click.IntRange(1024), help="largest body in bytes [TIDEMARK_MAX_BODY]")
-@click.option("--max-pending", type=click.IntRange(1), help="readings waiting to be stored [TIDEMARK_MAX_PENDING]")
+@click.option("--cache-seconds", type=click.FloatRange(0, 86400), help="age of cached answers [TIDEMARK_CACHE_SECONDS]")
+@click.option("--max-body", type=click.IntRange(1024, 2**40), help="largest body in bytes [TIDEMARK_MAX_BODY]")
+@click.option("--max-pending", type=click.IntRange(1, 10_000_000), help="readings that may wait [TIDEMARK_MAX_PENDING]")
 @click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error")),
@@ -102,16 +103,26 @@ tidemark.add_command(demo.demo)
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are one message, and exit code 1."""
+    """Run the command line; errors that a user can mend are one message, and exit code 1 (2 for wrong usage)."""
     try:
         tidemark(standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        _show_error(error.format_message())
+        if not isinstance(error, click.UsageError) or error.ctx is None:
+            sys.exit(error.exit_code)
+        click.echo(error.ctx.get_usage(), err=True)
         sys.exit(error.exit_code)
-    except (TidemarkError, SettingError, ServeError, EngineError, SchemaTooNewError) as error:
-        if "--json" in sys.argv:
-            show({"error": {"message": str(error)}}, True)
-        click.echo(f"tidemark: {error}", err=True)
+    except asyncpg.PostgresError as error:
+        _show_error(f"The database refused: {error}.")
         sys.exit(1)
+    except (TidemarkError, SettingError, ServeError, EngineError, SchemaTooNewError) as error:
+        _show_error(str(error))
+        sys.exit(1)
+
+
+def _show_error(message: str) -> None:
+    if "--json" in sys.argv:
+        show({"error": {"message": message}}, True)
+    click.echo(f"tidemark: {message}", err=True)

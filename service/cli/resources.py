@@ -28,7 +28,7 @@ def groups() -> list[click.Group]:
 def _group(resource: Resource) -> click.Group:
     group = click.Group(resource.name, help=f"{resource.plural.capitalize()} of an organization.")
 
-    @group.command(help=f"Make a {resource.name}.")
+    @group.command(help=f"Make one of the {resource.plural}.")
     @of_organization
     @field_options(resource.fields)
     @as_json
@@ -55,7 +55,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command("show", help=f"Show one {resource.name}.")
+    @group.command("show", help=f"Show one of the {resource.plural}.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @as_json
@@ -68,7 +68,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command(help=f"Change a {resource.name}; empty text clears a field.")
+    @group.command(help=f"Change one of the {resource.plural}; empty text clears a field.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @field_options(resource.fields, leave_out="id")
@@ -86,7 +86,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command(help=f"Delete a {resource.name}, and the data that are its own.")
+    @group.command(help=f"Delete one of the {resource.plural}, and the data that are its own.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @as_json
@@ -95,8 +95,9 @@ def _group(resource: Resource) -> click.Group:
         async def work() -> dict[str, Any]:
             async with connected(settings) as (connection, _):
                 company_id = await company_of(connection, organization)
-                await resources.delete(connection, resource, company_id, resource.id_of(resource_id))
-                return {"id": resource_id, "deleted": True}
+                known_id = resource.id_of(resource_id)
+                await resources.delete(connection, resource, company_id, known_id)
+                return {"id": known_id, "deleted": True}
 
         show(run(work()), json_output, f"The {resource.name} {{id}} is deleted.")
 

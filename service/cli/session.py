@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
 
 from service.catalog import organizations
 from service.errors import invalid
@@ -77,10 +75,10 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         click.echo("none")
         return
-    table = Table(*rows[0], box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(_plain(value) for value in row.values()))
-    Console().print(table)
+    cells = [list(rows[0]), *([_plain(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _plain(value: Any) -> str:

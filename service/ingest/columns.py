@@ -57,6 +57,10 @@ class BodyError(ValueError):
     """The body as a whole cannot be read from here on; what came before may have been stored."""
 
 
+class BodyTooLongError(BodyError):
+    """The body is larger than a format that does not stream may be."""
+
+
 class Decoder(Protocol):
     """A wire format. The bytes of a body go in as they come, pieces of some thousand readings come out."""
 

@@ -1,6 +1,6 @@
 """Raw readings of a window."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
 from service.query.window import Window, instant
@@ -23,7 +23,7 @@ async def readings(
     order_by: str = "timestamp",
     descending: bool = False,
     limit: int,
-) -> "AsyncIterator[list[Record]]":
+) -> "AsyncGenerator[list[Record], None]":
     """The first `limit` readings of each series, in pieces, all as of one moment.
 
     Rows of a series follow each other in the order asked for (`timestamp` or `value`); the series come one after
@@ -31,13 +31,14 @@ async def readings(
     """
     statement = getattr(statements(), f"readings_by_{order_by}_{'desc' if descending else 'asc'}")
     bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}
-    async with database.snapshot() as connection:
-        if len(series_ids) * limit <= AT_ONCE:
-            yield await statement.rows(connection, series_ids=series_ids, **bounds)
-            return
-        async with connection.transaction():
-            for series_id in series_ids:
-                values = statement.in_order({"series_ids": [series_id], **bounds})
-                cursor = await connection.cursor(statement.text, *values)
-                while piece := await cursor.fetch(PIECE):
-                    yield piece
+    if len(series_ids) * limit <= AT_ONCE:
+        async with database.snapshot() as connection:
+            rows = await statement.rows(connection, series_ids=series_ids, **bounds)
+        yield rows
+        return
+    async with database.long_snapshot() as connection, connection.transaction():
+        for series_id in series_ids:
+            values = statement.in_order({"series_ids": [series_id], **bounds})
+            cursor = await connection.cursor(statement.text, *values)
+            while piece := await cursor.fetch(PIECE):
+                yield piece

@@ -66,7 +66,7 @@ def outages_as_unavailable() -> Iterator[None]:
 
 
 class Database:
-    """A PostgreSQL database: a pool for queries, a small one for management, and single connections for some.
+    """A PostgreSQL database: pools for queries, for streams and for management, and single connections for some.
 
     Until `ready` is set, once the schema is known to be the one this version works with, every session is refused.
     """
@@ -75,11 +75,13 @@ class Database:
         self.url = url
         self.ready = asyncio.Event()
         self._queries = _pool(url, connections, QUERY_SESSION)
+        self._streams = _pool(url, max(2, connections // 2), QUERY_SESSION)
         self._management = _pool(url, max(2, connections // 4), SESSION)
 
     async def open(self) -> None:
         """Start the pools; this connects to nothing yet."""
         await self._queries
+        await self._streams
         await self._management
 
     async def connect(self) -> "Connection[Any]":
@@ -94,6 +96,12 @@ class Database:
             yield connection
 
     @asynccontextmanager
+    async def long_snapshot(self) -> AsyncIterator["Connected"]:
+        """The same for as long as a client takes to read: of a pool of its own, so that the slow keep nobody else."""
+        async with self._acquire(self._streams) as connection:
+            yield connection
+
+    @asynccontextmanager
     async def session(self) -> AsyncIterator["Connected"]:
         """A connection to manage with, reading and writing; outages are `unavailable`."""
         async with self._acquire(self._management) as connection:
@@ -101,7 +109,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the pools; what is under way is given a moment to end."""
-        for pool in (self._queries, self._management):
+        for pool in (self._queries, self._streams, self._management):
             try:
                 await asyncio.wait_for(pool.close(), 2)
             except (TimeoutError, *OUTAGES):

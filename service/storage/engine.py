@@ -1,5 +1,6 @@
 """Which storage engine a database gets: `timescale` or `postgres`."""
 
+import re
 from typing import TYPE_CHECKING
 
 from service.storage.statements import statements
@@ -8,16 +9,28 @@ if TYPE_CHECKING:
     from service.storage.database import Connected
 
 
+MIN_POSTGRES = 15
+MIN_TIMESCALEDB = (2, 26, 3)
+"""Older releases count days of 23 and 25 hours wrong."""
+
+
 class EngineError(Exception):
     """The engine that was asked for cannot be had in this database; the message says why."""
 
 
 async def timescale_obstacle(connection: "Connected") -> str | None:
-    """Why this database cannot use the `timescale` engine, or None where it can."""
+    """Why this database cannot use the `timescale` engine, or None where it can.
+
+    Raises EngineError where the server is too old for either engine.
+    """
     state = await statements().timescale_state.row(connection)
     assert state is not None  # a SELECT without FROM has one row
-    if not state["available"]:
+    if state["server_version"] < MIN_POSTGRES * 10_000:
+        raise EngineError(f"Tidemark needs PostgreSQL {MIN_POSTGRES} or newer; this server is older.")
+    if state["available"] is None:
         return "the server has no TimescaleDB extension"
+    if tuple(map(int, re.findall(r"\d+", state["available"])[:3])) < MIN_TIMESCALEDB:
+        return f"TimescaleDB {state['available']} is older than {'.'.join(map(str, MIN_TIMESCALEDB))}"
     if not state["preloaded"]:
         return "TimescaleDB is installed but not in shared_preload_libraries"
     if state["license"] not in (None, "timescale"):
@@ -38,9 +51,9 @@ async def choose_engine(connection: "Connected", wanted: str, existing: str | No
             f"TIDEMARK_ENGINE is {wanted}, but this database was set up with the {existing} engine. "
             f"Use another database, or set TIDEMARK_ENGINE to auto."
         )
+    obstacle = await timescale_obstacle(connection)
     if wanted == "postgres":
         return wanted, "TIDEMARK_ENGINE asks for it"
-    obstacle = await timescale_obstacle(connection)
     if obstacle is None:
         return "timescale", "TimescaleDB is available"
     if wanted == "timescale":

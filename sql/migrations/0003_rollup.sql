@@ -1,5 +1,6 @@
 -- What keeps statistics exact while late readings stream in; the protocol stands in docs/decisions.md, "Exact
--- statistics". Advisory locks: 7463001 migrations, 7463002 the mark line, 7463003 the maintenance job, 7463004 partitions.
+-- statistics". Advisory locks: 7463001 migrations, 7463002 the mark line, 7463003 the maintenance job, 7463004 partitions,
+-- 7463005 with a company id: its sensors made on first sight.
 
 -- Writers mark what they change before mark_line; readers trust roll-ups before read_line, which is never after it.
 CREATE TABLE rollup_line (

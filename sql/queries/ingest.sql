@@ -47,3 +47,43 @@ ON CONFLICT (series_id, ts) DO UPDATE SET
 WHERE (stored.value, stored.latitude, stored.longitude, stored.x_axis_value, stored.metadata)
     IS DISTINCT FROM
     (excluded.value, excluded.latitude, excluded.longitude, excluded.x_axis_value, excluded.metadata);
+
+-- name: delete_readings
+SELECT delete_readings(:series_id, :start, :finish);
+
+-- name: spend_readings
+-- Counts readings against the organization's limit of this minute; no row where they would pass it.
+INSERT INTO ingest_usage AS u (company_id, minute, readings)
+SELECT company_id, date_trunc('minute', now(), 'UTC'), :readings::bigint
+FROM organization
+WHERE company_id = :company_id AND :readings::bigint <= readings_per_minute
+ON CONFLICT (company_id) DO UPDATE SET
+    minute = excluded.minute,
+    readings = excluded.readings + CASE WHEN u.minute = excluded.minute THEN u.readings ELSE 0 END
+WHERE
+    u.minute < excluded.minute
+    OR u.readings + excluded.readings <= (
+        SELECT readings_per_minute FROM organization WHERE organization.company_id = u.company_id
+    )
+RETURNING readings;
+
+-- name: series_of_names
+SELECT name, min(series_id) AS series_id
+FROM sensor
+WHERE company_id = :company_id AND name = ANY (:names::text [])
+GROUP BY name;
+
+-- name: lock_first_sights
+-- Processes that see new series of one organization at once take turns, so that each gets one sensor.
+SELECT pg_advisory_xact_lock(7463005, :company_id);
+
+-- name: sensors_left
+SELECT sensor_limit - (SELECT count(*) FROM sensor WHERE sensor.company_id = organization.company_id)
+FROM organization
+WHERE company_id = :company_id;
+
+-- name: insert_series
+INSERT INTO sensor (company_id, id, name)
+SELECT :company_id, s.id, s.name
+FROM unnest(:ids::text [], :names::text []) AS s (id, name)
+RETURNING name, series_id;

@@ -43,12 +43,15 @@ SELECT series_id, id, name, measure_unit, asset_id FROM sensor
 WHERE company_id = :company_id AND asset_id = :asset_id
 ORDER BY id;
 
--- name: lock_asset_ids
--- Assets without an id of their own get the next one, one at a time.
-SELECT FROM organization WHERE company_id = :company_id FOR UPDATE;
-
 -- name: next_asset_id
-SELECT coalesce(max(id), 0) + 1 FROM asset WHERE company_id = :company_id;
+-- One after the largest id that there is or was made up before, so that none is given out twice. The row of the
+-- organization is locked by that, and assets get their ids one at a time.
+UPDATE organization
+SET last_asset_id = 1 + greatest(
+    last_asset_id, (SELECT max(id) FROM asset WHERE asset.company_id = organization.company_id)
+)
+WHERE company_id = :company_id
+RETURNING last_asset_id;
 
 -- name: insert_asset
 INSERT INTO asset (company_id, id, name) VALUES (:company_id, :id, :name) RETURNING id, name;

@@ -1,8 +1,13 @@
 -- name: timescale_state
--- Whether TimescaleDB is available, preloaded, and under which licence (null where it is not preloaded).
+-- The server's version number, the version of TimescaleDB that it has or offers (null for none), whether it is preloaded
+-- (by a setting of its loader, since shared_preload_libraries is not for every role to read), and the licence where one
+-- is set.
 SELECT
-    EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb') AS available,
-    coalesce(current_setting('shared_preload_libraries', true), '') ~ '(^|[, "/])timescaledb($|[, "])' AS preloaded,
+    current_setting('server_version_num')::integer AS server_version,
+    (
+        SELECT coalesce(installed_version, default_version) FROM pg_available_extensions WHERE name = 'timescaledb'
+    ) AS available,
+    current_setting('timescaledb.disable_load', true) IS NOT DISTINCT FROM 'off' AS preloaded,
     current_setting('timescaledb.license', true) AS license;
 
 -- name: lock_migrations

@@ -10,7 +10,7 @@ import pytest
 from yarl import URL
 
 from tests.api.wire import LANES, Answer, connected, head, read_answer, request, talk, upload_path
-from tests.conftest import MakeTenant, Service, Tenant, upload_body
+from tests.conftest import MakeTenant, Service, StartService, Tenant, upload_body
 
 GOOD = "2020-10-13T14:02:39.489000Z"
 ATTRIBUTES = "/data/attributes"
@@ -236,6 +236,18 @@ async def test_body_beyond_the_limit_is_refused(tenant: Tenant, sensor: str) -> 
     await assert_unharmed(tenant, sensor)
 
 
+async def test_smaller_limit_holds_in_both_lanes(
+    migrated_url: str, start_service: StartService, make_tenant: MakeTenant
+) -> None:
+    tenant = await make_tenant(start_service(migrated_url, TIDEMARK_MAX_BODY="2000"))
+    sensor = await tenant.sensor()
+    for size, status in ((100, 201), (2000, 413)):
+        for headers in LANES.values():
+            sent = request(tenant, upload_path(sensor), reading(sensor, metadata="m" * size), headers)
+            [answer] = await talk(tenant.base, sent)
+            assert answer.status == status
+
+
 async def test_unknown_and_foreign_sensors_answer_alike(
     tenant: Tenant, sensor: str, service: Service, make_tenant: MakeTenant
 ) -> None:
@@ -389,6 +401,19 @@ async def test_pipelined_requests_are_answered_in_order(tenant: Tenant) -> None:
     assert values == [str(i) for i in range(50)]
     assert len(answers[31].document[0]["inputdata"]) == 30
     assert [record["value"] for record in await records(tenant, sensor)] == values
+
+
+async def test_thousands_of_bad_requests_in_one_write_are_all_answered(tenant: Tenant) -> None:
+    bad = b"POST /api/external/v1/inputs/any/inputdata/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+    for answer in await talk(tenant.base, bad * 2000, 2000):
+        assert_error(answer, 401, header="ORGANIZATION-ID")
+
+
+async def test_what_follows_an_upload_far_ahead_of_its_answer_is_answered(tenant: Tenant, sensor: str) -> None:
+    live = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    upload = request(tenant, upload_path(sensor), reading(sensor))
+    answers = await talk(tenant.base, upload + live * 20_000, 20_001)
+    assert [answers[0].status, *{answer.status for answer in answers[1:]}] == [201, 200]
 
 
 async def test_chunked_body(tenant: Tenant) -> None:

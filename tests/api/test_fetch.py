@@ -2,14 +2,18 @@
 
 import json
 import random
+import socket
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
 import asyncpg
 import pytest
+from yarl import URL
 
 from service.storage.statements import statements
+from tests.api.wire import head
 from tests.conftest import MakeTenant, Service, Tenant, ago
 
 RAW = "get_inputdata_by_inputs"
@@ -381,3 +385,22 @@ async def test_large_answer_still_has_errors_and_heads_of_its_own(tenant: Tenant
     asset = await tenant.asset()
     empty = await ask(tenant, "get_inputdata_by_asset", asset_id=asset, limit=10**6)
     assert empty == {"id": asset, "name": str(asset), "inputs": []}
+
+
+async def test_clients_that_do_not_read_or_go_away_hold_up_nobody(tenant: Tenant) -> None:
+    sensors = [await tenant.sensor() for _ in range(4)]
+    for sensor in sensors:
+        await fill(tenant, sensor)
+    query = f"input_ids={','.join(sensors)}&limit={10**6}&is_add_lat_long=true&is_add_metadata=true"
+    where = URL(tenant.base)
+    with ExitStack() as clients:
+        for number in range(20):
+            client = clients.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect((where.host, where.port))
+            client.sendall(head(tenant, f"/api/external/v1/{RAW}?{query}", {}, method="GET"))
+            if number == 0:
+                assert client.recv(12) == b"HTTP/1.1 200"
+        assert len((await ask(tenant, RAW, input_ids=sensors[0]))[0]["inputdata"]) == 1000
+    large = await ask(tenant, RAW, input_ids=",".join(sensors), limit=10**6)
+    assert [len(one["inputdata"]) for one in large] == [READINGS] * 4

@@ -71,6 +71,8 @@ async def test_ids_are_made_where_none_is_given(tenant: Tenant) -> None:
     assert await make(tenant, "assets", {}) == {"id": 1, "name": "1"}
     assert (await make(tenant, "assets", {"id": 67}))["id"] == 67
     assert (await make(tenant, "assets", {"name": "next"})) == {"id": 68, "name": "next"}
+    await make(tenant, "assets", {"id": 2**31 - 1})
+    await assert_refused(await tenant.manage("POST", "assets", {}), 409, "conflict", "id")
 
 
 async def test_id_that_exists_already_is_a_conflict(tenant: Tenant, service: Service, make_tenant: MakeTenant) -> None:
@@ -151,6 +153,7 @@ async def test_lists_come_in_pages(tenant: Tenant) -> None:
     twins = await document(await tenant.manage("GET", "sensors", name="twin"))
     assert [one["id"] for one in twins["data"]] == ["s0", "s3", "s6"]
     assert twins["meta"]["pagination"]["total_count"] == 3
+    assert (await document(await tenant.manage("GET", "sensors", name="tw\0in")))["data"] == []
     for parameters, field in (
         ({"page": 0}, "page"),
         ({"page": "x"}, "page"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from aiohttp import ClientError, ClientSession
+from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from service.storage.embedded import embedded_server
 from tests.conftest import (
@@ -172,6 +172,26 @@ async def test_an_unreachable_database_is_waited_for(
         await asyncio.to_thread(wait_until_ready, service)
         assert (await tenant.upload(sensor, ago(hours=2), 3)).status == 201
         assert await stored(tenant, sensor) == {1, 3}
+        assert service.stop() == 0
+
+
+async def test_a_database_that_hangs_is_not_ready(engine: str, tmp_path: Path, start_service: StartService) -> None:
+    with embedded_server(tmp_path / "data", PROGRAMS[engine].folder) as server:
+        service = start_service(server.url)
+        postmaster = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
+        hanging = [postmaster, *_children(postmaster)]
+        for pid in hanging:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            async with (
+                ClientSession(timeout=ClientTimeout(10)) as session,
+                session.get(f"{service.base}/health/ready") as response,
+            ):
+                assert response.status == 503
+        finally:
+            for pid in hanging:
+                os.kill(pid, signal.SIGCONT)
+        await asyncio.to_thread(wait_until_ready, service)
         assert service.stop() == 0
 
 

@@ -124,3 +124,17 @@ async def test_timescale_cannot_be_had_without_the_extension(database_url: str, 
     with pytest.raises(EngineError, match="no TimescaleDB extension"):
         await migrate(connection, "timescale")
     await connection.close()
+
+
+async def test_a_role_that_only_owns_its_database_can_set_it_up(database_url: str, engine: str) -> None:
+    admin = await asyncpg.connect(database_url)
+    if engine == "timescale":
+        await admin.execute("CREATE EXTENSION timescaledb")
+    name = await admin.fetchval("SELECT current_database()")
+    await admin.execute(f"CREATE ROLE owner_{name} LOGIN; ALTER DATABASE {name} OWNER TO owner_{name}")
+    await admin.execute(f"ALTER SCHEMA public OWNER TO owner_{name}")
+    owner = await asyncpg.connect(database_url, user=f"owner_{name}")
+    assert (await migrate(owner)).engine == engine
+    await owner.close()
+    await admin.execute(f"REASSIGN OWNED BY owner_{name} TO tidemark")
+    await admin.close()

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from service.access import Principal
-from service.api import authentication
+from service.api import authentication, body
 from service.api.core import CORE
 from service.api.platform.paging import Page, envelope, parse_page
 from service.catalog import organizations, resources, tokens
@@ -128,7 +128,7 @@ async def _document(request: web.Request) -> Any:
     if media_type != "application/json":
         raise TidemarkError(Kind.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.", field=hdrs.CONTENT_TYPE)
     try:
-        return orjson.loads(await request.read())
+        return orjson.loads(await body.whole(request))
     except orjson.JSONDecodeError as error:
         raise invalid("body", f"The body is not JSON: {error}.") from None
 

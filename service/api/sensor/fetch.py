@@ -1,7 +1,9 @@
 """The eight fetch endpoints: raw readings and statistics, by inputs or by asset, of a window or the latest."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
 CONTENT_TYPE = "application/json"
+STALLED_SECONDS = 20.0
+"""How long a client may leave a piece of a streamed answer unread before its connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +100,30 @@ async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
 
 async def _stream(request: web.Request, core: Core, asked: _Asked) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": f"{CONTENT_TYPE}; charset=utf-8"})
-    pieces = _raw(core, asked)
-    first = await anext(pieces)  # what can fail at once still gets an error of its own
-    await response.prepare(request)
-    if request.method != "HEAD":
-        await response.write(first)
-        async for piece in pieces:
-            await response.write(piece)
+    # Closed at once when the client goes away: the pieces hold a connection to the database.
+    async with aclosing(_raw(core, asked)) as pieces:
+        first = await anext(pieces)  # what can fail at once still gets an error of its own
+        await response.prepare(request)
+        if request.method != "HEAD":
+            await _send(response, first)
+            async for piece in pieces:
+                await _send(response, piece)
     await response.write_eof()
     return response
 
 
-async def _raw(core: Core, asked: _Asked) -> AsyncIterator[bytes]:
+async def _send(response: web.StreamResponse, piece: bytes) -> None:
+    try:
+        async with asyncio.timeout(STALLED_SECONDS):
+            await response.write(piece)
+    except TimeoutError:
+        raise ConnectionAbortedError("The client does not read its answer.") from None
+
+
+async def _raw(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
     fetch = asked.fetch
     envelope = _Envelope(asked)
-    pieces = readings(
+    found = readings(
         core.database,
         [sensor.series_id for sensor in asked.sensors],
         fetch.window,
@@ -119,20 +132,21 @@ async def _raw(core: Core, asked: _Asked) -> AsyncIterator[bytes]:
         limit=fetch.limit,
     )
     current: int | None = None
-    async for piece in pieces:
-        parts: list[str] = []
-        for row in piece:
-            if row["series_id"] != current:
-                current = row["series_id"]
-                parts.append(envelope.until(row["series_id"]))
-            else:
-                parts.append(",")
-            parts.append(_record(row, fetch))
-        yield "".join(parts).encode()
+    async with aclosing(found) as pieces:
+        async for piece in pieces:
+            parts: list[str] = []
+            for row in piece:
+                if row["series_id"] != current:
+                    current = row["series_id"]
+                    parts.append(envelope.until(row["series_id"]))
+                else:
+                    parts.append(",")
+                parts.append(_record(row, fetch))
+            yield "".join(parts).encode()
     yield envelope.rest().encode()
 
 
-async def _statistics(core: Core, asked: _Asked) -> AsyncIterator[bytes]:
+async def _statistics(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
     found = await core.statistics.of([sensor.series_id for sensor in asked.sensors], asked.fetch.window)
     envelope = _Envelope(asked)
     for sensor in asked.sensors:

@@ -5,8 +5,10 @@ import time
 
 from service.access import Access, Principal, Sensor
 from service.errors import Kind, TidemarkError, not_found
+from service.ingest import quota
 from service.ingest.decode.upload import Upload, decode_upload, require_sensor, stored_document
 from service.ingest.writer import Reading, Writer
+from service.storage.database import Database
 
 CONTENT_TYPE = "application/vnd.api+json"
 ACCEPTED_TYPES = frozenset((CONTENT_TYPE, "application/json"))
@@ -47,11 +49,12 @@ def accept(writer: Writer, sensor: Sensor, upload: Upload) -> "tuple[asyncio.Fut
     return committed, stored_document(sensor.series_id, upload)
 
 
-async def store(access: Access, writer: Writer, principal: Principal, upload: Upload) -> bytes:
+async def store(database: Database, access: Access, writer: Writer, principal: Principal, upload: Upload) -> bytes:
     """Store a reading and answer the body to send. Raises TidemarkError."""
     sensors = await access.sensors(principal.company_id, (upload.sensor_id,))
     if upload.sensor_id not in sensors:
         raise not_found(f"There is no sensor {upload.sensor_id[:100]!r}.", "/data/relationships/sensor/data/id")
+    await quota.spend(database, principal, 1)
     committed, document = accept(writer, sensors[upload.sensor_id], upload)
     # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
     await asyncio.shield(committed)

@@ -1,0 +1,1 @@
+"""Bulk and streaming ingestion: one pipeline, many wire formats."""

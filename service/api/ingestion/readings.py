@@ -1,0 +1,122 @@
+"""`/api/v1/readings`: readings in bulk as JSON, NDJSON or CSV, and their correction."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import orjson
+from aiohttp import hdrs, web
+
+from service.api import authentication, body
+from service.api.core import CORE
+from service.catalog.first_sight import KnownSensors
+from service.errors import Kind, TidemarkError, invalid, not_found
+from service.ingest import quota
+from service.ingest.columns import BodyError, Decoder
+from service.ingest.decode.csv_rows import CsvDecoder
+from service.ingest.decode.json_array import JsonArrayDecoder
+from service.ingest.decode.ndjson import NdjsonDecoder
+from service.ingest.decode.records import Clock
+from service.ingest.pipeline import Outcome, Pipeline
+from service.ingest.values import FieldError, parse_instant
+from service.query.window import Window, instant
+from service.storage.statements import statements
+
+# Media types, their decoders, and whether they stream.
+_FORMATS: dict[str, tuple[Callable[[Clock], Decoder], bool]] = {
+    "application/json": (JsonArrayDecoder, False),
+    "application/x-ndjson": (NdjsonDecoder, True),
+    "text/csv": (CsvDecoder, True),
+}
+
+
+def _clock() -> int:
+    """The server's clock in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+async def store(request: web.Request) -> web.Response:
+    """`POST`: 200 where all records are stored, 207 where some, 422 where none."""
+    core = request.app[CORE]
+    principal = await authentication.ingestion(core.access, request.headers)
+    media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
+    if media_type not in _FORMATS:
+        raise TidemarkError(
+            Kind.UNSUPPORTED_MEDIA_TYPE, f"Send readings as {', '.join(_FORMATS)}.", field=hdrs.CONTENT_TYPE
+        )
+    decoder, streams = _FORMATS[media_type]
+    pipeline = Pipeline(
+        decoder(_clock),
+        KnownSensors(core.access, principal.company_id),
+        core.bulk_writer,
+        partial(quota.spend, core.database, principal),
+        streams=streams,
+    )
+    try:
+        await pipeline.run(body.pieces(request, most=None if streams else core.settings.max_body))
+    except BodyError as error:
+        if pipeline.outcome.accepted + pipeline.outcome.rejected == 0:
+            raise invalid("body", str(error)) from None
+        return _answer(pipeline.outcome, ended=str(error))
+    except TidemarkError as error:
+        if pipeline.outcome.accepted == 0:
+            raise
+        return _answer(pipeline.outcome, ended=error.message, status=error.kind.status.value, retry=error.retry_after)
+    return _answer(pipeline.outcome)
+
+
+def _answer(
+    outcome: Outcome, *, ended: str | None = None, status: int | None = None, retry: int | None = None
+) -> web.Response:
+    """The counts; where the body was not taken to its end, also why, under the status of that."""
+    document: dict[str, Any] = {
+        "accepted": outcome.accepted,
+        "rejected": outcome.rejected,
+        "errors": [{"index": one.index, "field": one.field, "message": one.message} for one in outcome.rejections],
+    }
+    if status is None:
+        failed = outcome.rejected > 0 or ended is not None
+        status = 200 if not failed else 207 if outcome.accepted else 422
+    if ended is not None:
+        document["ended"] = ended
+    headers = {} if retry is None else {hdrs.RETRY_AFTER: str(retry)}
+    return web.Response(
+        status=status, body=orjson.dumps(document), content_type="application/json", charset="utf-8", headers=headers
+    )
+
+
+async def delete(request: web.Request) -> web.Response:
+    """`DELETE`: a sensor's readings from `start` to `finish`, both included; statistics are exact right after."""
+    core = request.app[CORE]
+    principal = await authentication.token(core.access, request.headers, "admin")
+    for name in request.query:
+        if name not in ("sensor", "start", "end"):
+            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+    sensor_id = request.query.get("sensor")
+    if not sensor_id:
+        raise invalid("sensor", "sensor is missing.")
+    window = Window.inclusive(_instant(request, "start"), _instant(request, "end"))
+    if window.finish <= window.start:
+        raise invalid("end", "end is before start.")
+    sensors = await core.access.sensors(principal.company_id, (sensor_id,))
+    if sensor_id not in sensors:
+        raise not_found(f"There is no sensor {sensor_id[:100]!r}.", "sensor")
+    async with core.database.session() as connection:
+        deleted = await statements().delete_readings.value(
+            connection,
+            series_id=sensors[sensor_id].series_id,
+            start=instant(window.start),
+            finish=instant(window.finish),
+        )
+    return web.json_response({"deleted": deleted})
+
+
+def _instant(request: web.Request, name: str) -> int:
+    text = request.query.get(name)
+    if not text:
+        raise invalid(name, f"{name} is missing.")
+    try:
+        return parse_instant(text, name)
+    except FieldError as error:
+        raise invalid(name, error.message) from None

@@ -1,0 +1,34 @@
+"""NDJSON: one JSON object a line, decoded as it comes (https://github.com/ndjson/ndjson-spec)."""
+
+from collections.abc import Iterator
+
+from service.ingest.columns import Columns
+from service.ingest.decode.lines import Lines
+from service.ingest.decode.objects import read_objects
+from service.ingest.decode.records import Clock, to_columns
+
+
+class NdjsonDecoder:
+    """Decodes lines of any ending, with or without a byte order mark; blank ones do not count as records.
+
+    A line that is no reading is a rejection, a line of more than 1 MiB ends the body.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lines = Lines()
+        self._count = 0
+
+    def feed(self, data: bytes) -> Iterator[Columns]:
+        """Take the next bytes. Raises BodyError."""
+        yield from map(self._decode, self._lines.feed(data))
+
+    def finish(self) -> Iterator[Columns]:
+        """Take the end of the body. Raises BodyError."""
+        yield from map(self._decode, self._lines.finish())
+
+    def _decode(self, lines: list[bytes]) -> Columns:
+        texts = [line for line in lines if line and not line.isspace()]
+        records, rejections = read_objects(texts, self._count)
+        self._count += len(texts)
+        return to_columns(records, rejections, self._clock())

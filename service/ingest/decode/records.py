@@ -1,0 +1,223 @@
+"""What JSON, NDJSON and CSV share: records of named fields, turned into columns.
+
+Whole columns are converted at once. Whatever that leaves in doubt, row by row, goes through the rules for single
+values, which either take it or say what is wrong with it.
+"""
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias, cast
+
+import numpy as np
+
+from service.ingest.columns import LISTED, Columns, Floats, Rejection
+from service.ingest.decode.instants import Flags, parse_instants
+from service.ingest.values import (
+    MAX_AHEAD,
+    MAX_VALUE,
+    FieldError,
+    check_instant,
+    compact_json,
+    parse_instant,
+    parse_latitude,
+    parse_longitude,
+    parse_value,
+)
+
+PIECE_RECORDS = 20_000
+"""The most readings that one piece of a body holds."""
+
+Clock: TypeAlias = Callable[[], int]
+"""Tells the time of now in microseconds since 1970 UTC."""
+Number: TypeAlias = str | float
+
+_NUMBER_CHARACTERS = b"0123456789+-.eE"
+_LONGEST_NUMBER = 400
+
+
+@dataclass(slots=True)
+class Records:
+    """Records as a format hands them over: texts as they stood there, one list for each field, all alike in length."""
+
+    index: Sequence[int]
+    """Which record of the body each one is, counted from 0."""
+    sensor: list[str]
+    timestamp: list[str]
+    value: Sequence[Number]
+    latitude: Sequence[Number | None] | None = None
+    """None where no record has the field. The three below are alike."""
+    longitude: Sequence[Number | None] | None = None
+    x_axis_value: Sequence[Number | None] | None = None
+    metadata: Sequence[bytes | None] | None = None
+    """JSON as it was sent."""
+
+
+class ExactReading(NamedTuple):
+    """A reading that the rules for single values have let pass; units as in `Columns`."""
+
+    sensor: str
+    at: int
+    value: float
+    latitude: float | None
+    longitude: float | None
+    x_axis_value: float | None
+    metadata: str | None
+
+
+def read_record(records: Records, row: int, now: int) -> ExactReading:
+    """One record by the rules for single values; `now` in microseconds since 1970 UTC. Raises FieldError."""
+    latitude = None if records.latitude is None else records.latitude[row]
+    longitude = None if records.longitude is None else records.longitude[row]
+    x_axis_value = None if records.x_axis_value is None else records.x_axis_value[row]
+    return ExactReading(
+        _check_sensor(records.sensor[row]),
+        check_instant(parse_instant(records.timestamp[row]), now),
+        parse_value(records.value[row]),
+        None if latitude is None else parse_latitude(latitude),
+        None if longitude is None else parse_longitude(longitude),
+        None if x_axis_value is None else parse_value(x_axis_value, "x_axis_value"),
+        None if records.metadata is None else _read_metadata(records.metadata[row]),
+    )
+
+
+def to_columns(records: Records, rejections: list[Rejection], now: int) -> Columns:
+    """Check and convert records; those of the piece that were no records at all come as `rejections`.
+
+    `now` is the server's clock in microseconds since 1970 UTC.
+    """
+    rows = len(records.index)
+    at, good = parse_instants(records.timestamp)
+    good &= (at >= 0) & (at <= now + MAX_AHEAD)
+    good &= _good_sensors(records.sensor)
+    value = _numbers(records.value)
+    good &= np.abs(value) <= MAX_VALUE
+    latitude = _optional_numbers(records.latitude, 90, good)
+    longitude = _optional_numbers(records.longitude, 180, good)
+    x_axis_value = _optional_numbers(records.x_axis_value, MAX_VALUE, good)
+    metadata = _optional_metadata(records.metadata, good)
+
+    refused = list(rejections)
+    kept = np.ones(rows, np.bool_)
+    for row in np.flatnonzero(~good).tolist():
+        try:
+            reading = read_record(records, row, now)
+        except FieldError as error:
+            refused.append(Rejection(records.index[row], error.field, error.message))
+            kept[row] = False
+            continue
+        at[row] = reading.at
+        value[row] = reading.value
+        # What the columns leave in doubt is NaN or None there, so only what is present has to be put in.
+        for column, exact in (
+            (latitude, reading.latitude),
+            (longitude, reading.longitude),
+            (x_axis_value, reading.x_axis_value),
+        ):
+            if column is not None and exact is not None:
+                column[row] = exact
+        if metadata is not None:
+            metadata[row] = reading.metadata
+    refused.sort(key=lambda rejection: rejection.index)
+
+    sensors = records.sensor
+    index = np.fromiter(records.index, np.int64, rows)
+    if not kept.all():
+        taken = np.flatnonzero(kept)
+        sensors = [sensors[row] for row in taken]
+        index, at, value = index[taken], at[taken], value[taken]
+        latitude, longitude, x_axis_value = (
+            None if column is None else column[taken] for column in (latitude, longitude, x_axis_value)
+        )
+        metadata = metadata and [metadata[row] for row in taken]
+    positions = {name: position for position, name in enumerate(dict.fromkeys(sensors))}
+    return Columns(
+        names=list(positions),
+        sensor=np.fromiter(map(positions.__getitem__, sensors), np.int32, len(sensors)),
+        at=at,
+        value=value,
+        index=index,
+        latitude=_unless_empty(latitude),
+        longitude=_unless_empty(longitude),
+        x_axis_value=_unless_empty(x_axis_value),
+        metadata=metadata if metadata is not None and any(text is not None for text in metadata) else None,
+        rejections=refused[:LISTED],
+        rejected=len(refused),
+    )
+
+
+def _check_sensor(name: str) -> str:
+    if not name:
+        raise FieldError("sensor", "The sensor's id is missing.")
+    if "\0" in name:  # PostgreSQL's text cannot hold it
+        raise FieldError("sensor", "A sensor's id cannot contain the character U+0000.")
+    return name
+
+
+def _good_sensors(names: list[str]) -> Flags | bool:
+    bad = {name for name in set(names) if not name or "\0" in name}
+    return np.array([name not in bad for name in names], np.bool_) if bad else True
+
+
+def _numbers(values: Sequence[Number]) -> Floats:
+    """Doubles; NaN where a value is no number, or one that only the exact path can judge."""
+    try:
+        numbers = np.array(array("d", cast("Sequence[float]", values)))  # raises TypeError at a text
+    except TypeError:
+        try:
+            numbers = np.array(array("d", _plain_numbers(cast("Sequence[str]", values))))
+        except (TypeError, ValueError):  # numbers among the texts, or texts that are none
+            numbers = np.array([_number_or_nan(value) for value in values], np.float64)
+    numbers += 0.0  # −0 becomes 0
+    return numbers
+
+
+def _plain_numbers(texts: Sequence[str]) -> Iterator[float]:
+    """Without other characters than these, float() takes exactly the numbers that `parse_number` takes."""
+    other = "".join(texts).encode("utf-8", "replace").translate(None, _NUMBER_CHARACTERS)
+    if other or max(map(len, texts)) > _LONGEST_NUMBER:
+        raise ValueError
+    return map(float, texts)
+
+
+def _number_or_nan(value: Number) -> float:
+    try:
+        return parse_value(value)
+    except FieldError:
+        return np.nan
+
+
+def _optional_numbers(values: Sequence[Number | None] | None, largest: float, good: Flags) -> Floats | None:
+    """A column with NaN where a record has no value; takes those in doubt out of `good`."""
+    if values is None or values.count(None) == len(values):
+        return None
+    present = [row for row, value in enumerate(values) if value is not None]
+    numbers = _numbers([value for value in values if value is not None])
+    column = np.full(len(values), np.nan)
+    column[present] = numbers
+    good[present] &= np.abs(numbers) <= largest
+    return column
+
+
+def _optional_metadata(texts: Sequence[bytes | None] | None, good: Flags) -> list[str | None] | None:
+    """Compact JSON, None where a record has none; takes those in doubt out of `good`."""
+    if texts is None or not any(texts):
+        return None
+    column: list[str | None] = [None] * len(texts)
+    for row, text in enumerate(texts):
+        try:
+            column[row] = _read_metadata(text)
+        except FieldError:
+            good[row] = False
+    return column
+
+
+def _read_metadata(text: bytes | None) -> str | None:
+    if text is None:
+        return None
+    compact = compact_json(text)
+    return None if compact == "null" else compact
+
+
+def _unless_empty(column: Floats | None) -> Floats | None:
+    return None if column is None or np.isnan(column).all() else column

@@ -1,0 +1,421 @@
+"""JSON arrays, NDJSON and CSV give what the rules for single values give, in whatever pieces a body comes."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.ingest.columns import BodyError, Columns, Decoder, Rejection
+from service.ingest.decode import lines
+from service.ingest.decode.csv_rows import CsvDecoder
+from service.ingest.decode.instants import parse_instants
+from service.ingest.decode.json_array import JsonArrayDecoder
+from service.ingest.decode.ndjson import NdjsonDecoder
+from service.ingest.decode.records import Clock, ExactReading, Records, read_record, to_columns
+from service.ingest.values import FieldError, parse_instant
+
+NOW = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+MIB = 1024 * 1024
+
+Format = Callable[[Clock], Decoder]
+Outcome = tuple[list[tuple[int, ExactReading]], list[Rejection], str | None]
+
+numerals = "0123456789"
+instants = st.one_of(
+    st.builds(
+        "{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}{}{}".format,
+        st.sampled_from([0, 1, 1899, 1969, 1970, 1999, 2000, 2024, 2029, 2030, 2100, 9999]),
+        st.integers(0, 13),
+        st.sampled_from([0, 1, 15, 28, 29, 30, 31, 32]),
+        st.sampled_from("TTTt _"),
+        st.integers(0, 24),
+        st.sampled_from([0, 30, 59, 60]),
+        st.sampled_from([0, 30, 59, 60]),
+        st.builds(str.__add__, st.sampled_from(["", ".", ",", ";"]), st.text(numerals, max_size=31)),
+        st.sampled_from(
+            ["", "Z", "z", " Z", "+02:00", "-0330", "+14", " +0000", "+24:00", "-00:60", "Z\0", "Zz", "+1"]
+        ),
+    ),
+    st.datetimes(datetime(1970, 1, 1), datetime(2030, 1, 1)).map(lambda at: at.isoformat() + "Z"),  # noqa: DTZ001
+    st.sampled_from(
+        ["2024-05-06", "2024-05-06T07:08", "", "now", "２０２４-05-06T07:08:09Z", "2024-05-06T07:08:09Z\n"]
+    ),
+)
+number_texts = st.one_of(
+    st.floats().map(repr),
+    st.text("0123456789+-.eE", max_size=6),
+    st.sampled_from(["", " 1", "1_0", "1\n2", "0x1", "9" * 401, "1e400", "-0", "1e150", "1e151", "90.5", "180.5", "٣"]),
+)
+numbers = st.one_of(number_texts, st.floats(allow_nan=False, allow_infinity=False), st.floats(-200, 200))
+sensors = st.sampled_from(["a", "b", "sensor, with a comma", 'a "quoted" one', "Zürich", "", "\0", "x\ny"])
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text('aé\n"☃', max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=3), inner, max_size=3),
+    max_leaves=4,
+)
+metadata_texts = documents.map(json.dumps) | st.sampled_from(["{", "null", "[" * 2000, json.dumps("é" * 33_000)])
+
+
+def decode(form: Format, body: bytes, cuts: Iterable[int] = ()) -> Outcome:
+    """Readings with their index, rejections, and the error that ended the body, if any."""
+    decoder = form(lambda: NOW)
+    bounds = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    readings: list[tuple[int, ExactReading]] = []
+    rejections: list[Rejection] = []
+
+    def take(pieces: Iterable[Columns]) -> None:
+        for piece in pieces:
+            assert piece.rejected == len(piece.rejections)
+            readings.extend(rows(piece))
+            rejections.extend(piece.rejections)
+
+    try:
+        for start, end in pairwise(bounds):
+            take(decoder.feed(body[start:end]))
+        take(decoder.finish())
+    except BodyError as error:
+        return readings, rejections, str(error)
+    return readings, rejections, None
+
+
+def rows(piece: Columns) -> list[tuple[int, ExactReading]]:
+    def optional(column: Any, row: int) -> float | None:
+        return None if column is None or column[row] != column[row] else float(column[row])
+
+    return [
+        (
+            int(piece.index[row]),
+            ExactReading(
+                piece.names[piece.sensor[row]],
+                int(piece.at[row]),
+                float(piece.value[row]),
+                optional(piece.latitude, row),
+                optional(piece.longitude, row),
+                optional(piece.x_axis_value, row),
+                piece.metadata[row] if piece.metadata else None,
+            ),
+        )
+        for row in range(len(piece))
+    ]
+
+
+def exactly(records: Records) -> Outcome:
+    """What the rules for single values make of records."""
+    readings: list[tuple[int, ExactReading]] = []
+    rejections: list[Rejection] = []
+    for row, index in enumerate(records.index):
+        try:
+            readings.append((index, read_record(records, row, NOW)))
+        except FieldError as error:
+            rejections.append(Rejection(index, error.field, error.message))
+    return readings, rejections, None
+
+
+@st.composite
+def tables(draw: st.DrawFn, number: st.SearchStrategy[str | float] = numbers) -> Records:
+    """Records with anything in them, good and bad."""
+    size = draw(st.integers(0, 12))
+
+    def column(of: st.SearchStrategy[Any]) -> list[Any]:
+        return draw(st.lists(of, min_size=size, max_size=size))
+
+    def optional(of: st.SearchStrategy[Any]) -> list[Any] | None:
+        return column(st.none() | of) if draw(st.booleans()) else None
+
+    plain = draw(st.booleans())
+    good_instants = st.sampled_from(
+        ["2024-05-06T07:08:09.123Z", "1970-01-01T00:00:00.000Z", "2024-02-29T23:59:59+01:00"]
+    )
+    return Records(
+        list(range(size)),
+        column(sensors),
+        column(good_instants if plain else instants),
+        column(st.floats(-1e9, 1e9).map(repr) if plain else number),
+        optional(number),
+        optional(number),
+        optional(number),
+        optional(metadata_texts.map(str.encode)),
+    )
+
+
+def named(records: Records, row: int) -> dict[str, Any]:
+    """A record as an object; what it lacks is left out."""
+    names = ("sensor", "timestamp", "value", "latitude", "longitude", "x_axis_value", "metadata")
+    cells = ((name, getattr(records, name)) for name in names)
+    return {name: column[row] for name, column in cells if column is not None and column[row] is not None}
+
+
+def as_object(record: dict[str, Any]) -> str:
+    parts = (f"{json.dumps(k)}: {v.decode() if k == 'metadata' else json.dumps(v)}" for k, v in record.items())
+    return "{" + ", ".join(parts) + "}"
+
+
+def is_json(text: bytes | None) -> bool:
+    return text is None or (len(text) < 1000 and text != b"{") or text.startswith(b'"')
+
+
+@given(tables())
+def test_columns_agree_with_the_rules_for_single_values(records: Records) -> None:
+    piece = to_columns(records, [], NOW)
+    assert (rows(piece), piece.rejections, None) == exactly(records)
+    assert set(piece.names) == {reading.sensor for _, reading in rows(piece)}
+
+
+@pytest.mark.parametrize("day", ["2024-05-06T07:08:09", "2024-05-06 07:08:09", "2024-05-06t07:08:09"])
+@pytest.mark.parametrize("fraction", ["", ".1", ",123", ".123456", ".123456789"])
+@pytest.mark.parametrize("offset", ["", "Z", "z", " Z", "+00:00", "-0330", "+14", " +05:45"])
+def test_the_common_shapes_of_timestamps_are_parsed_at_once(day: str, fraction: str, offset: str) -> None:
+    text = day + fraction + offset
+    at, known = parse_instants([text, "2024-05-06", text])
+    assert known.tolist() == [True, False, True]
+    assert at[0] == at[2] == parse_instant(text)
+
+
+@given(tables())
+@settings(max_examples=50)
+def test_json_agrees_with_the_rules_for_single_values(records: Records) -> None:
+    if records.metadata:
+        records.metadata = [text if is_json(text) else None for text in records.metadata]
+    objects = [as_object(named(records, row)) for row in range(len(records.index))]
+    expected = exactly(records)
+    assert decode(JsonArrayDecoder, f"[{','.join(objects)}]".encode()) == expected
+    assert decode(NdjsonDecoder, "\n".join(objects).encode()) == expected
+
+
+@given(tables(number_texts), st.permutations(["latitude", "sensor", "metadata", "value", "timestamp", "longitude"]))
+@settings(max_examples=50)
+def test_csv_agrees_with_the_rules_for_single_values(records: Records, header: list[str]) -> None:
+    records.x_axis_value = None
+    for name in ("latitude", "longitude", "metadata"):
+        column = getattr(records, name)
+        setattr(records, name, column and [cell or None for cell in column])
+    records.sensor = [sensor.replace("\0", "") for sensor in records.sensor]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header)
+    writer.writeheader()
+    for row in range(len(records.index)):
+        record = named(records, row)
+        writer.writerow(record | {"metadata": record.get("metadata", b"").decode()})
+    assert decode(CsvDecoder, text.getvalue().encode()) == exactly(records)
+
+
+GOOD_JSON = '{"sensor":"a","timestamp":"2024-05-06T07:08:09Z","value":1.5}'
+GOOD_ROW = "a,2024-05-06T07:08:09Z,1.5"
+HEADER = "sensor,timestamp,value"
+GOOD = ExactReading("a", 1_714_979_289_000_000, 1.5, None, None, None, None)
+
+bodies = st.one_of(
+    st.binary(max_size=200),
+    st.lists(
+        st.sampled_from(
+            [
+                GOOD_JSON,
+                GOOD_ROW,
+                '"a"',
+                '"',
+                ",",
+                "\n",
+                "\r\n",
+                "\r",
+                "[",
+                "]",
+                "{",
+                "}",
+                "1",
+                "\0",
+                "é",
+                "\ufeff",
+                " ",
+            ]
+        )
+    ).map(lambda parts: "".join(parts).encode()),
+    st.lists(st.binary(max_size=9) | st.just(GOOD_JSON.encode()), max_size=9).map(b"\n".join),
+)
+csv_bodies = bodies.map(lambda body: f"{HEADER}\n".encode() + body) | bodies
+
+
+@pytest.mark.parametrize("form", [JsonArrayDecoder, NdjsonDecoder, CsvDecoder])
+@given(st.data())
+def test_a_body_in_pieces_is_the_same_body(form: Format, data: st.DataObject) -> None:
+    body = data.draw(csv_bodies if form is CsvDecoder else bodies)
+    cuts = data.draw(st.lists(st.integers(0, 200)))
+    piece_bytes, record_bytes = data.draw(st.tuples(st.integers(1, 60), st.integers(60, 200)))
+    with (
+        patch.object(lines, "MAX_RECORD", record_bytes),
+        patch("service.ingest.decode.csv_rows.MAX_RECORD", record_bytes),
+    ):
+        whole = decode(form, body)
+        with patch.object(lines, "_PIECE", piece_bytes):
+            assert decode(form, body, cuts)[:2] == whole[:2]
+            assert (decode(form, body, cuts)[2] is None) == (whole[2] is None)
+
+
+@pytest.mark.parametrize("form", [NdjsonDecoder, CsvDecoder])
+def test_a_long_body_comes_out_while_it_comes_in(form: Format) -> None:
+    decoder = form(lambda: NOW)
+    line = f"{GOOD_ROW}\n" if form is CsvDecoder else f"{GOOD_JSON}\r\n"
+    body = (f"\ufeff{HEADER}\n" if form is CsvDecoder else "\ufeff").encode() + line.encode() * 60_000
+    sizes = [[len(piece) for piece in decoder.feed(body[at : at + 64 * 1024])] for at in range(0, len(body), 64 * 1024)]
+    last = [len(piece) for piece in decoder.finish()]
+    pieces = [size for some in sizes for size in some]
+    assert sum(pieces) + sum(last) == 60_000
+    assert max(pieces) <= 20_000
+    assert len(pieces) >= 3
+    assert sum(last) < 15_000
+
+
+@pytest.mark.parametrize(
+    ("form", "body"),
+    [
+        (NdjsonDecoder, f"{GOOD_JSON}\n" * 45_000),
+        (CsvDecoder, f"{HEADER}\n" + f"{GOOD_ROW}\n" * 45_000),
+        (JsonArrayDecoder, "[" + ",".join([GOOD_JSON] * 45_000) + "]"),
+    ],
+    ids=["ndjson", "csv", "json"],
+)
+def test_a_body_that_comes_at_once_comes_out_in_pieces(form: Format, body: str) -> None:
+    decoder = form(lambda: NOW)
+    pieces = [*decoder.feed(body.encode()), *decoder.finish()]
+    assert max(map(len, pieces)) <= 20_000
+    assert [index for piece in pieces for index in piece.index.tolist()] == list(range(45_000))
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        ('{"sensor": 1, "timestamp": "2024-05-06T07:08:09Z", "value": 1}', "sensor"),
+        ('{"timestamp": "2024-05-06T07:08:09Z", "value": 1}', "sensor"),
+        ('{"sensor": "a", "timestamp": 5, "value": 1}', "timestamp"),
+        ('{"sensor": "a", "timestamp": "2024-05-06T07:08:09Z"}', "value"),
+        ('{"sensor": "a", "timestamp": "2024-05-06T07:08:09Z", "value": null}', "value"),
+        ('{"sensor": "a", "timestamp": "2024-05-06T07:08:09Z", "value": true}', "value"),
+        ('{"sensor": "a", "timestamp": "2024-05-06T07:08:09Z", "value": 1e400}', "value"),
+        ('{"sensor": "a", "timestamp": "2024-05-06T07:08:09Z", "value": 1, "latitude": []}', "latitude"),
+        ('{"sensor": "a", "timestamp": "2024-05-06T07:08:09Z", "value": 1, "latitude": "north"}', "latitude"),
+        ("[]", ""),
+        ("7", ""),
+    ],
+)
+def test_a_record_of_the_wrong_kind_names_the_field(record: str, field: str) -> None:
+    array = decode(JsonArrayDecoder, f"[{GOOD_JSON},{record},{GOOD_JSON}]".encode())
+    assert decode(NdjsonDecoder, f"{GOOD_JSON}\n\n{record}\n{GOOD_JSON}".encode()) == array
+    readings, rejections, error = array
+    assert readings == [(0, GOOD), (2, GOOD)]
+    assert [(each.index, each.field) for each in rejections] == [(1, field)]
+    assert rejections[0].message
+    assert error is None
+
+
+@pytest.mark.parametrize(
+    "line", ["x", "{", GOOD_JSON + GOOD_JSON, '{"sensor":', "\x00", '{"a":' + "[" * 100_000, "NaN"]
+)
+def test_a_line_that_is_not_json_does_not_end_ndjson(line: str) -> None:
+    readings, rejections, error = decode(NdjsonDecoder, f" \n{GOOD_JSON}\r\n{line}\n\n{GOOD_JSON}".encode())
+    assert readings == [(0, GOOD), (2, GOOD)]
+    assert [(each.index, each.field) for each in rejections] == [(1, "")]
+    assert error is None
+
+
+@pytest.mark.parametrize(
+    "body", ["", " \n", "{}", "7", "[", "[1", "[1]]", "\x00", "[" * 100_000, '[{"a":' + "[" * 100_000]
+)
+def test_what_is_no_json_array_is_refused(body: str) -> None:
+    readings, rejections, error = decode(JsonArrayDecoder, body.encode())
+    assert not readings
+    assert not rejections
+    assert error
+
+
+def test_fields_that_are_unknown_or_null_count_as_absent() -> None:
+    record = (
+        '{"sensor":"a","unit":[{}],"timestamp":"2024-05-06T07:08:09Z","value":"1.5","latitude":null,"metadata":null}'
+    )
+    assert decode(NdjsonDecoder, record.encode()) == ([(0, GOOD)], [], None)
+    assert decode(JsonArrayDecoder, f"\ufeff[{record}]".encode()) == ([(0, GOOD)], [], None)
+
+
+def test_rows_in_any_quoting_and_column_order() -> None:
+    body = (
+        '\ufeffvalue,"metadata",sensor,timestamp,latitude\r\n'
+        '"1.5","{""a"":\r\n\r\n1}","a ""b"", c\n",2024-05-06T07:08:09Z,\r\n'
+        "\r\n"
+        "1.5,,a,2024-05-06T07:08:09Z,47"
+    )
+    first = GOOD._replace(sensor='a "b", c\n', metadata='{"a":1}')
+    assert decode(CsvDecoder, body.encode()) == ([(0, first), (1, GOOD._replace(latitude=47.0))], [], None)
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ("a,2024-05-06T07:08:09Z", ""),
+        ("a,2024-05-06T07:08:09Z,1.5,", ""),
+        ('"a"b,2024-05-06T07:08:09Z,1.5', ""),
+        (",2024-05-06T07:08:09Z,1.5", "sensor"),
+        ("a,,1.5", "timestamp"),
+        ("a,2024-05-06T07:08:09Z,", "value"),
+        ("a,2024-05-06T07:08:09Z,nan", "value"),
+        ("\udcff,2024-05-06T07:08:09Z,1.5", ""),
+    ],
+)
+def test_a_bad_row_does_not_end_csv(row: str, field: str) -> None:
+    body = f"{HEADER}\n{GOOD_ROW}\n{row}\n{GOOD_ROW}".encode("utf-8", "surrogateescape")
+    readings, rejections, error = decode(CsvDecoder, body)
+    assert readings == [(0, GOOD), (2, GOOD)]
+    assert [(each.index, each.field) for each in rejections] == [(1, field)]
+    assert error is None
+
+
+def test_a_quote_that_is_never_closed_is_one_rejection() -> None:
+    readings, rejections, error = decode(CsvDecoder, f'{HEADER}\n{GOOD_ROW}\n"{GOOD_ROW}\n{GOOD_ROW}\n'.encode())
+    assert readings == [(0, GOOD)]
+    assert [each.index for each in rejections] == [1]
+    assert error is None
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        ("", "sensor,timestamp,value"),
+        ("sensor,timestamp", "'value'"),
+        ("sensor,timestamp,value,unit", "'unit'"),
+        ("sensor,timestamp,value,sensor", "'sensor' twice"),
+        ("Sensor,timestamp,value", "'Sensor'"),
+        ('"sensor,timestamp,value', "header row"),
+    ],
+)
+def test_a_wrong_header_is_named(header: str, named: str) -> None:
+    error = decode(CsvDecoder, f"{header}\n".encode())[2]
+    assert error is not None
+    assert named in error
+
+
+@pytest.mark.parametrize(
+    ("form", "before", "endless"),
+    [
+        (NdjsonDecoder, f"{GOOD_JSON}\n", '{"sensor":"'),
+        (CsvDecoder, f"{HEADER}\n{GOOD_ROW}\n", "a,"),
+        (CsvDecoder, f"{HEADER}\n{GOOD_ROW}\n", '"\n\n'),
+    ],
+)
+def test_an_endless_record_ends_the_body(form: Format, before: str, endless: str) -> None:
+    body = (before + endless).encode() + (b"x" * 999 + b"\n" if "\n" in endless else b"x" * 1000) * 2000
+    readings, rejections, error = decode(form, body, range(0, len(body), 100_000))
+    assert readings == [(0, GOOD)]
+    assert not rejections
+    assert error is not None
+    assert "longer than 1 MiB" in error
+
+
+def test_a_clear_limit_on_what_an_array_with_wrong_elements_may_hold() -> None:
+    error = decode(JsonArrayDecoder, b"[" + b"1," * 2_000_001 + b"1]")[2]
+    assert error is not None
+    assert "too long" in error

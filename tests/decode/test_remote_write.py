@@ -1,0 +1,217 @@
+"""Remote write into columns, from bodies that protobuf makes of the specification's messages."""
+
+import math
+import struct
+from contextlib import suppress
+from typing import Any
+
+import cramjam
+import pytest
+from google.protobuf.message import DecodeError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.ingest.columns import BodyError, Columns
+from service.ingest.decode import remote_write
+from service.ingest.decode.remote_write import RemoteWrite
+from tests.prometheus import WriteRequest
+
+NOW = 1_700_000_000_000_000
+LIMIT = 100_000
+STALE = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
+
+Series = tuple[dict[str, str], list[tuple[float, int]]]
+
+
+def message(series: list[Series]) -> Any:
+    request = WriteRequest()
+    for labels, samples in series:
+        made = request.timeseries.add()
+        for name, value in labels.items():
+            made.labels.add(name=name, value=value)
+        for number, at in samples:
+            made.samples.add(value=number, timestamp=at)
+    return request
+
+
+def body(request: Any) -> bytes:
+    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+
+def decode(data: bytes, limit: int = LIMIT) -> list[Columns]:
+    decoder = RemoteWrite(limit, NOW)
+    return [*decoder.feed(data[:7]), *decoder.feed(data[7:]), *decoder.finish()]
+
+
+def readings(pieces: list[Columns]) -> list[tuple[int, str, int, float]]:
+    """Index, series, µs, value."""
+    return [
+        (index, piece.names[sensor], at, value)
+        for piece in pieces
+        for index, sensor, at, value in zip(
+            piece.index.tolist(), piece.sensor.tolist(), piece.at.tolist(), piece.value.tolist(), strict=True
+        )
+    ]
+
+
+def test_the_bytes_of_the_specification() -> None:
+    label = b"\x0a\x08__name__\x12\x02up"
+    sample = b"\x09" + struct.pack("<d", 1.0) + b"\x10\xe8\x07"
+    series = b"\x0a" + bytes([len(label)]) + label + b"\x12" + bytes([len(sample)]) + sample
+    request = b"\x0a" + bytes([len(series)]) + series + b"\x1a\x02\x08\x01"  # and metadata
+    block = bytes([len(request), (len(request) - 1) << 2]) + request  # one literal
+    (piece,) = decode(block)
+    assert readings([piece]) == [(0, "up", 1_000_000, 1.0)]
+    assert piece.skipped == 1
+
+
+def test_series_samples_and_what_is_skipped() -> None:
+    request = message([
+        ({"job": "a,b", "__name__": "up", "x": "", "instance": "h"}, [(1.0, 1), (STALE, 2), (math.inf, 3), (-0.0, 4)]),
+        ({"__name__": "only.stale"}, [(STALE, 5)]),
+        ({"instance": "h", "__name__": "up", "job": "a,b"}, [(2.0, 6)]),
+    ])  # fmt: skip
+    request.timeseries[1].exemplars.append(b"\x0a\x00")
+    request.timeseries[2].histograms.extend([b"", b"\x08\x01"])
+    request.metadata.append(b"\x08\x01")
+    (piece,) = decode(body(request))
+    name = r"up{instance=h,job=a\,b}"
+    assert readings([piece]) == [(0, name, 1000, 1.0), (0, name, 4000, 0.0), (2, name, 6000, 2.0)]
+    assert math.copysign(1, piece.value[1]) == 1
+    assert piece.names == [name]
+    assert (piece.skipped, piece.rejected) == (7, 0)
+
+
+def test_rejections_carry_the_position_of_the_series() -> None:
+    day = 86_400_000
+    (piece,) = decode(body(message([
+        ({"job": "a"}, [(1.0, 1), (2.0, 2)]),
+        ({"__name__": "m"}, [(1e151, 1), (1.0, -1), (1.0, NOW // 1000 + day), (1.0, NOW // 1000 + day + 1)]),
+        ({"__name__": "m"}, [(1.0, 2**63 - 1), (1.0, -(2**63))]),
+        ({"__name__": "m", "": "x"}, [(1.0, 1)]),
+        ({"__name__": "m\n"}, [(1.0, 1)]),
+    ])))  # fmt: skip
+    assert readings([piece]) == [(1, "m", NOW + 86_400_000_000, 1.0)]
+    found = [(rejection.index, rejection.field) for rejection in piece.rejections]
+    at = "timestamp"
+    assert found == [(0, "series"), (1, "value"), (1, at), (1, at), (2, at), (2, at), (3, "series"), (4, "series")]
+    assert piece.rejected == 9, "the first series had two samples"
+
+
+def test_a_label_that_comes_twice_is_refused() -> None:
+    request = message([({"__name__": "m", "a": "1"}, [(1.0, 1)])])
+    request.timeseries[0].labels.add(name="a", value="2")
+    (piece,) = decode(body(request))
+    assert (len(piece), piece.rejected) == (0, 1)
+
+
+def test_long_bodies_come_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_write, "PIECE", 10)
+    series: list[Series] = [({"__name__": f"m{number % 3}"}, [(number, number), (0.5, 7)]) for number in range(25)]
+    pieces = decode(body(message(series)))
+    assert [len(piece) for piece in pieces] == [10] * 5
+    assert readings(pieces) == [
+        (index, labels["__name__"], at * 1000, value)
+        for index, (labels, samples) in enumerate(series)
+        for value, at in samples
+    ]
+
+
+def test_the_length_is_looked_at_before_anything_is_decompressed() -> None:
+    with pytest.raises(BodyError, match="at most 1000 bytes"):
+        decode(bytes(cramjam.snappy.compress_raw(bytes(1001))), limit=1000)
+    with pytest.raises(BodyError, match="at most 1000 bytes"):
+        decode(b"\xff\xff\xff\xff\x0f", limit=1000)
+    with pytest.raises(BodyError, match="at most 1000 bytes"):
+        list(RemoteWrite(1000, NOW).feed(bytes(2000)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff" * 20,
+        b"\x05\x00",
+        bytes(cramjam.snappy.compress(b"framed")),
+        bytes(cramjam.snappy.compress_raw(b"no protobuf")),
+        bytes(cramjam.snappy.compress_raw(b"\x0a\x80")),
+        body(message([({"__name__": "m"}, [(1.0, 1)])]))[:-1],
+    ],
+    ids=["empty", "no length", "short", "framed", "no protobuf", "no end of a length", "truncated"],
+)
+def test_malformed_bodies(data: bytes) -> None:
+    with pytest.raises(BodyError, match="The body is not"):
+        decode(data)
+
+
+@given(st.binary(max_size=100), st.booleans())
+def test_random_bytes_are_refused_and_no_more(data: bytes, packed: bool) -> None:
+    with suppress(BodyError):
+        decode(bytes(cramjam.snappy.compress_raw(data)) if packed else data)
+
+
+def test_a_series_that_is_malformed_leaves_the_others() -> None:
+    no_text, no_label, no_sample = b"\x0a\x04\x0a\x02\xff\xff", b"\x0a\x02\xff\xff", b"\x12\x01\x09"
+    request = b"".join(
+        b"\x0a" + bytes([len(series)]) + series for series in (no_text + b"\x12\x00", no_label + b"\x12\x00", no_sample)
+    )
+    good = message([({"__name__": "m"}, [(1.0, 1)])]).SerializeToString()
+    (piece,) = decode(bytes(cramjam.snappy.compress_raw(request + good)))
+    assert readings([piece]) == [(3, "m", 1000, 1.0)]
+    assert [rejection.index for rejection in piece.rejections] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (b"\x0a\x00" * (remote_write.MAX_PARTS + 1), "at most 100000 time series"),
+        (b"\x1a\x00" * (remote_write.MAX_PARTS + 1), "at most 100000 time series"),
+        (b"\x0a\x80\x80\x20" + b"\x12\x00" * 2**18, "at most 262144 bytes"),
+    ],
+    ids=["series", "metadata", "samples"],
+)
+def test_requests_that_would_become_large_objects_are_refused(request_: bytes, reason: str) -> None:
+    with pytest.raises(BodyError, match=reason):
+        decode(bytes(cramjam.snappy.compress_raw(request_)), limit=2**20)
+
+
+_protobuf = st.lists(
+    st.sampled_from(
+        [b"\x0a", b"\x12", b"\x1a", b"\x08", b"\x09", b"\x0d", b"\x80", b"\x00", b"\x02", b"a\x01", b"\xff"]
+    )
+).map(b"".join)
+
+
+@given(_protobuf | st.binary(max_size=30))
+def test_what_is_taken_is_what_protobuf_takes(data: bytes) -> None:
+    reference = WriteRequest()
+    try:
+        reference.ParseFromString(data)
+    except DecodeError:
+        return
+    try:
+        pieces = decode(bytes(cramjam.snappy.compress_raw(data)))
+    except BodyError:
+        assert any(byte & 7 in (3, 4) for byte in data), "only groups, which the specification has none of"
+        return
+    finite = [sample for series in reference.timeseries for sample in series.samples if math.isfinite(sample.value)]
+    assert sum(len(piece) + piece.rejected for piece in pieces) == len(finite)
+
+
+_text = st.text("ab{},=.\\é", min_size=1, max_size=4)
+_samples = st.tuples(st.floats(-1e150, 1e150), st.integers(0, NOW // 1000))
+
+
+@given(
+    st.lists(st.tuples(st.dictionaries(_text, _text, max_size=2), _text, st.lists(_samples, min_size=1, max_size=3)))
+)
+def test_everything_comes_back(series: list[tuple[dict[str, str], str, list[tuple[float, int]]]]) -> None:
+    request = message([({**labels, "__name__": metric}, samples) for labels, metric, samples in series])
+    pieces = decode(body(request))
+    found = readings(pieces)
+    sent = [(index, at * 1000, value) for index, (_, _, samples) in enumerate(series) for value, at in samples]
+    assert [(index, at, value) for index, _, at, value in found] == sent
+    names = {index: name for index, name, _, _ in found}
+    identities = {index: (metric, frozenset(labels.items())) for index, (labels, metric, _) in enumerate(series)}
+    assert len(set(names.values())) == len(set(identities.values())), "one name for each series, not less"
+    assert len(set(zip(names.values(), identities.values(), strict=True))) == len(set(names.values()))
