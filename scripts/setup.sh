@@ -28,7 +28,7 @@ if ! .venv/bin/python -c 'import os, sys; sys.exit(not os.path.samefile(sys.pref
 fi
 
 echo "Setting up .venv from $lock (once; a minute or so) …" >&2
-"$python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check \
+"$python" -m pip --python .venv/bin/python install --quiet --quiet --disable-pip-version-check \
     --require-hashes --requirement "$lock"
-"$python" -m pip --python .venv/bin/python install --quiet --disable-pip-version-check \
+"$python" -m pip --python .venv/bin/python install --quiet --quiet --disable-pip-version-check \
     --no-deps --no-build-isolation --editable .

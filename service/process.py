@@ -32,8 +32,12 @@ BULK_SHARE = 10
 MAX_LINE = 64 * 1024
 """Bytes of a request line: some thousand sensor ids in a query."""
 RECONNECT_SECONDS = 1.0
-FINISH_SECONDS = 8.0
+UNHEARD_SECONDS = 2.0
+"""How long a process waits for its database before it listens without one."""
+FINISH_SECONDS = 5.0
 """How long requests under way get to end when the process is asked to stop; with the rest it stays below 10 s."""
+COMMIT_SECONDS = 2.0
+"""How long what is accepted then gets to commit: that takes milliseconds, or the database hangs."""
 
 
 async def serve(
@@ -44,22 +48,26 @@ async def serve(
     Raises EngineError or SchemaTooNewError where the database is not one for this Tidemark.
     """
     gc.freeze()  # what is imported stays; collections need not look at it
-    async with _core(settings, url) as core, _listening(core, listening):
+    async with _core(settings, url) as core:
         address = listening.getsockname()
-        log.info("listening", host=address[0], port=address[1])
         preparing = asyncio.create_task(_prepare(core, address[:2], json_output))
         hearing = asyncio.create_task(core.access.listen())
         stopped = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
+            # With a database at hand nobody need see this process unready; without one it says so itself.
+            await asyncio.wait((preparing, stopped), timeout=UNHEARD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if preparing.done():
-                engine = preparing.result()
-                job = asyncio.create_task(rollup.run(core.database, engine))
-                await stopped
-                await _cancel(job)
+                preparing.result()
+            async with _listening(core, listening):
+                log.info("listening", host=address[0], port=address[1])
+                await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if preparing.done():
+                    job = asyncio.create_task(rollup.run(core.database, preparing.result()))
+                    await stopped
+                    await _cancel(job)
+                log.info("stopping")
         finally:
             await _cancel(preparing, hearing, stopped)
-        log.info("stopping")
 
 
 @contextlib.asynccontextmanager
@@ -78,9 +86,11 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
     try:
         yield core
     finally:
-        await core.access.note_token_use()
-        await core.writer.close()
-        await core.bulk_writer.close()
+        for last_work in (asyncio.gather(core.writer.close(), core.bulk_writer.close()), core.access.note_token_use()):
+            try:
+                await asyncio.wait_for(last_work, COMMIT_SECONDS)
+            except TimeoutError:
+                log.warning("stopping without the database, which hangs; only what has committed was acknowledged")
         await database.close()
 
 
@@ -112,8 +122,7 @@ async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None
     finally:
         server.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(lane.close(), FINISH_SECONDS)
-        await runner.cleanup()
+            await asyncio.wait_for(asyncio.gather(lane.close(), runner.cleanup()), FINISH_SECONDS + 1)
 
 
 async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 ENGINES = ("auto", "timescale", "postgres")
 
@@ -59,9 +60,15 @@ class Settings:
             except ValueError as error:
                 raise SettingError(f"TIDEMARK_{name} must be a comma list of networks: {error}.") from None
 
+        def postgres_url(name: str) -> str | None:
+            url = text(name)
+            if url is not None and not _is_postgres_url(url):
+                raise SettingError(f"TIDEMARK_{name} must be like postgresql://user:password@host:5432/database.")
+            return url
+
         postgres_bin = text("POSTGRES_BIN")
         return cls(
-            database_url=text("DATABASE_URL"),
+            database_url=postgres_url("DATABASE_URL"),
             data_dir=Path(text("DATA_DIR") or cls.data_dir),
             postgres_bin=Path(postgres_bin) if postgres_bin else None,
             engine=choice("ENGINE", cls.engine, ENGINES),
@@ -74,3 +81,11 @@ class Settings:
             trusted_proxies=networks("TRUSTED_PROXIES"),
             log_level=choice("LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
         )
+
+
+def _is_postgres_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("postgres", "postgresql") and parts.port != 0
+    except ValueError:
+        return False

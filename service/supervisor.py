@@ -140,6 +140,7 @@ class _Workers:
     """The worker processes: kept running until one cannot, or a signal says stop."""
 
     def __init__(self, settings: Settings, url: str, sockets: list[socket.socket], json_output: bool) -> None:
+        self._sockets = sockets
         self._context = multiprocessing.get_context("spawn")
         self._arguments = [(settings, url, listening, json_output) for listening in sockets]
         self._processes = [self._start(place) for place in range(len(sockets))]
@@ -163,6 +164,8 @@ class _Workers:
 
     def finish(self) -> None:
         """Let every worker finish what it accepted."""
+        for listening in self._sockets:
+            listening.close()  # or connections would still be taken, for nobody to answer
         for worker in self._processes:
             if worker.pid is not None and worker.exitcode is None:
                 os.kill(worker.pid, signal.SIGTERM)

@@ -141,6 +141,7 @@ class ExpressConnection(asyncio.Protocol):
         self._body_end = 0
         self._reading_paused = False
         self._writing_paused = False
+        self._ended = False
 
     # asyncio's side
 
@@ -162,6 +163,11 @@ class ExpressConnection(asyncio.Protocol):
         if len(self._received) > MAX_AHEAD and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """The client sends no more; what it is still to be answered it gets."""
+        self._ended = True
+        return self._busy
 
     def pause_writing(self) -> None:
         """The client does not read its answers; it gets no further ones until it does."""
@@ -219,7 +225,8 @@ class ExpressConnection(asyncio.Protocol):
             return False
         end = received.find(b"\r\n\r\n")
         if end < 0 and len(received) <= MAX_HEAD and received.startswith(_PREFIX[: len(received)]):
-            return False
+            # Heads with bare line feeds are for aiohttp to judge.
+            return self._leave() if b"\n\n" in received else False
         if end < 0 or end > MAX_HEAD or not received.startswith(_PREFIX):
             return self._leave()
         request = _Request()
@@ -321,7 +328,7 @@ class ExpressConnection(asyncio.Protocol):
         if transport is None:
             return
         transport.write(answer)
-        if self._lane.closing:
+        if self._lane.closing or (self._ended and not self._received):
             transport.close()
             return
         if self._reading_paused and len(self._received) <= MAX_AHEAD:

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from service.api.core import CORE
 from service.errors import TidemarkError
+from service.storage.database import Database
 from service.storage.statements import statements
 
 READY_SECONDS = 2.0
@@ -18,15 +19,21 @@ async def live(_request: web.Request) -> web.Response:
 
 async def ready(request: web.Request) -> web.Response:
     """200 where the database answers with the right schema, else 503."""
+    # A task of its own: a server that hangs also keeps waiting who gives a connection back, even when cancelled.
+    ping = asyncio.create_task(_ping(request.app[CORE].database))
+    if not (await asyncio.wait((ping,), timeout=READY_SECONDS))[0]:
+        ping.cancel()
+        return _unavailable(f"The database does not answer within {READY_SECONDS:g} seconds.")
     try:
-        # Around all of it: a server that hangs also keeps waiting who asks for a connection, or gives one back.
-        async with asyncio.timeout(READY_SECONDS), request.app[CORE].database.snapshot() as connection:
-            await connection.execute(statements().ping.text)
+        ping.result()
     except TidemarkError as error:
         return _unavailable(error.message)
-    except TimeoutError:
-        return _unavailable(f"The database does not answer within {READY_SECONDS:g} seconds.")
     return web.json_response({"status": "ok"})
+
+
+async def _ping(database: Database) -> None:
+    async with database.snapshot() as connection:
+        await connection.execute(statements().ping.text)
 
 
 def _unavailable(reason: str) -> web.Response:

@@ -114,7 +114,7 @@ def main() -> None:
             sys.exit(error.exit_code)
         click.echo(error.ctx.get_usage(), err=True)
         sys.exit(error.exit_code)
-    except asyncpg.PostgresError as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         _show_error(f"The database refused: {error}.")
         sys.exit(1)
     except (TidemarkError, SettingError, ServeError, EngineError, SchemaTooNewError) as error:

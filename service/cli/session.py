@@ -37,7 +37,7 @@ async def connected(settings: Settings) -> AsyncIterator[tuple["Connection[Any]"
     with database_url(settings) as url:
         try:
             connection = await Database(url).connect()
-        except OUTAGES as error:
+        except (*OUTAGES, ValueError) as error:
             raise ServeError(
                 f"The database cannot be reached: {error}. TIDEMARK_DATABASE_URL says where it is."
             ) from None

@@ -27,12 +27,15 @@ OUTAGES = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.TransactionRollbackError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
 )
 
 CONNECT_SECONDS = 5.0
 QUERY_SECONDS = 60.0
+ACQUIRE_SECONDS = 10.0
+"""How long a request waits for its turn with the database before it is asked to come back."""
 
 SESSION = {
     "application_name": "tidemark",
@@ -111,7 +114,7 @@ class Database:
         """Close the pools; what is under way is given a moment to end."""
         for pool in (self._queries, self._streams, self._management):
             try:
-                await asyncio.wait_for(pool.close(), 2)
+                await asyncio.wait_for(pool.close(), 0.5)
             except (TimeoutError, *OUTAGES):
                 pool.terminate()
 
@@ -120,7 +123,7 @@ class Database:
         if not self.ready.is_set():
             raise unavailable("The database is not ready yet; try again shortly.")
         with outages_as_unavailable():
-            async with pool.acquire(timeout=QUERY_SECONDS) as connection:
+            async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
                 yield connection
 
 

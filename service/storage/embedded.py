@@ -129,6 +129,8 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
                         pass
                 except EmbeddedServerError as error:
                     log.error("embedded server does not start", reason=str(error))  # noqa: TRY400 - it is said whole
+                except Exception:
+                    log.exception("embedded server does not start; it is tried again")
 
     watcher = threading.Thread(target=watch, name="embedded server watch", daemon=True)
     watcher.start()

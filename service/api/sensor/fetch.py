@@ -39,6 +39,14 @@ class _Asked:
     asset: tuple[int, str] | None
 
 
+class _TooMuchAtOnceError(Exception):
+    """An answer that may be too large for memory: it is streamed, and never cached."""
+
+    def __init__(self, asked: _Asked) -> None:
+        super().__init__()
+        self.asked = asked
+
+
 def routes() -> list[tuple[str, Callable[[web.Request], Any]]]:
     """The paths below the surface's base, and their handlers."""
     return [
@@ -57,19 +65,20 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
         core = request.app[CORE]
         principal = await authentication.organization(core.access, request.headers)
         fetch = parse_fetch(request.query.items(), of_asset=of_asset, latest=latest, now=time.time_ns() // 1000)
-        if not statistics and max(len(fetch.input_ids), 1) * fetch.limit > AT_ONCE:
-            asked = await _find(core, principal, fetch)
-            if len(asked.sensors) * fetch.limit > AT_ONCE:
-                return await _stream(request, core, asked)
 
         async def make() -> Answer:
             asked_at = time.monotonic()
             asked = await _find(core, principal, fetch)
+            if not statistics and len(asked.sensors) * fetch.limit > AT_ONCE:
+                raise _TooMuchAtOnceError(asked)
             pieces = _statistics(core, asked) if statistics else _raw(core, asked)
             return Answer(b"".join([piece async for piece in pieces]), CONTENT_TYPE, asked_at)
 
         key = (principal.company_id, request.path.rstrip("/"), request.query_string)
-        return await cached(request, core.cache, key, make)
+        try:
+            return await cached(request, core.cache, key, make)
+        except _TooMuchAtOnceError as too_much:
+            return await _stream(request, core, too_much.asked)
 
     return handle
 
