@@ -85,7 +85,7 @@ class Settings:
 
 def _is_postgres_url(url: str) -> bool:
     try:
-        parts = urlsplit(url)
-        return parts.scheme in ("postgres", "postgresql") and parts.port != 0
+        port = urlsplit(url).port
     except ValueError:
         return False
+    return port != 0 and urlsplit(url).scheme in ("postgres", "postgresql")

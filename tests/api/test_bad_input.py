@@ -496,7 +496,7 @@ UPLOAD = b"POST /api/external/v1/inputs/a/inputdata/ HTTP/1.1\r\nHost: localhost
         UPLOAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         UPLOAD + b"no colon here\r\n\r\n",
         UPLOAD + b"X-Long: " + b"x" * 20_000 + b"\r\n\r\n",
-        b"GET /" + b"s" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /" + b"s" * 70_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ],
     ids=lambda given: repr(given)[-40:],
 )
