@@ -52,8 +52,12 @@ class Committer:
                         await statements().prepare_reading_storage.run(self._connection, at_us=at_us)
                     await work(self._connection)
             except asyncpg.CheckViolationError:
-                # The only check there is: no partition of the table is for one of these instants yet.
+                # The only check there is: no partition of the table is for one of these instants yet. When another
+                # process makes it at this moment, this connection's server process has been seen to go on without it;
+                # a new connection knows it.
                 missing_partition = True
+                self._drop_connection()
+                log.info("a partition is missing", attempt=attempt, readings=len(at_us))
             except _PASSING as error:
                 log.info("commit is tried again", attempt=attempt, readings=len(at_us), error=str(error))
             except OUTAGES as error:
