@@ -44,6 +44,10 @@ class Principal:
         """Whether the scope is granted; `admin` implies all others."""
         return scope in self.scopes or "admin" in self.scopes
 
+    def sees(self, cooling_unit_id: int) -> bool:
+        """Whether the token is for this cooling unit too; an empty list is for all."""
+        return not self.cooling_unit_ids or cooling_unit_id in self.cooling_unit_ids
+
     def require(self, scope: str) -> None:
         """Raise TidemarkError where the scope is not granted."""
         if not self.may(scope):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import hdrs, web
 
-from service.api import authentication, body, health
+from service.api import authentication, body, health, limits
 from service.api.core import CORE, Core
 from service.api.errors import render
 from service.api.ingestion import influx, prometheus, readings
@@ -26,6 +26,7 @@ def application(core: Core) -> web.Application:
     """The application over one process's parts of the service."""
     app = web.Application(middlewares=[_around], client_max_size=core.settings.max_body)
     app[CORE] = core
+    app.on_response_prepare.append(limits.add_headers)
     for method, path, handler in routes():
         _add(app, method, path, handler)
     return app

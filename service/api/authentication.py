@@ -72,11 +72,16 @@ async def ingestion(access: Access, headers: CIMultiDictProxy[str]) -> Principal
     return principal
 
 
-async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
-    """The bearer of a token with this scope. Raises TidemarkError."""
+async def bearer(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
+    """The bearer of a token, whatever its scopes. Raises TidemarkError."""
     scheme, _, value = (one_header(headers, "Authorization") or "").partition(" ")
     if scheme.lower() != "bearer" or not value.strip():
         raise unauthorized("Send an API token as the header 'Authorization: Bearer TOKEN'.", "Authorization")
-    principal = await access.token(value.strip())
+    return await access.token(value.strip())
+
+
+async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
+    """The bearer of a token with this scope. Raises TidemarkError."""
+    principal = await bearer(access, headers)
     principal.require(scope)
     return principal

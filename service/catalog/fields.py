@@ -1,5 +1,6 @@
 """Rules for the fields of what is managed: organizations, tokens, sensors, assets."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ from service.query.window import LATEST, instant
 
 MAX_TEXT = 500
 MAX_INTEGER = 2**31 - 1
+MAX_POSITIVE = 1e15
+
+_HOST = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
 
 Rule = Callable[[str, Any], Any]
 """Takes a field's name and a value other than null, answers the value to store or raises TidemarkError."""
@@ -55,6 +59,37 @@ def integer(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INTEGER:
         raise invalid(name, f"{name} must be a whole number from 1 to {MAX_INTEGER}.")
     return value
+
+
+def positive(name: str, value: Any) -> float:
+    """A number above 0 and at most 1e15, as a number or as text."""
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
+        number = 0.0
+    if not 0 < number <= MAX_POSITIVE:
+        raise invalid(name, f"{name} must be a number above 0.")
+    return number
+
+
+def boolean(name: str, value: Any) -> bool:
+    """True or false; also as text, which the command line has."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise invalid(name, f"{name} must be true or false.")
+    return bool(value == "true")
+
+
+def domain(name: str, value: Any) -> str:
+    """A host name (or an address) without scheme, port and path; lower case, international names as punycode."""
+    try:
+        host = value.rstrip(".").encode("idna").decode().lower() if isinstance(value, str) else ""
+    except UnicodeError:
+        host = ""
+    if not _HOST.fullmatch(host):
+        raise invalid(name, f"{name} must be a host name alone, such as example.com.")
+    return host
 
 
 def integers(name: str, value: Any) -> list[int]:

@@ -1,4 +1,4 @@
-"""What exists before data and is managed alike: sensors and assets.
+"""What exists before data and is managed alike: sensors, assets, cooling units, locations and sites.
 
 A resource is a table of an organization with an id of its own and some fields; its statements are named after it.
 """
@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from service.catalog import secrets
-from service.catalog.fields import MAX_INTEGER, Field, changed, checked, identifier, integer, text
+from service.catalog.fields import (
+    MAX_INTEGER,
+    Field,
+    boolean,
+    changed,
+    checked,
+    domain,
+    identifier,
+    integer,
+    positive,
+    text,
+    timezone,
+)
 from service.errors import TidemarkError, conflict, invalid, not_found
 from service.storage.statements import Statement, statements
 
@@ -20,12 +32,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Resource:
-    """One kind of thing: its name in the singular and in the plural (as in the path), its fields, how ids are made."""
+    """One kind of thing: its name in the singular and in the plural, as in statements, its fields, how ids are made."""
 
     name: str
     plural: str
     fields: Mapping[str, Field]
     new_id: Callable[["Connected", int], Awaitable[Any]]
+    key: str = "id"
+    """The field that identifies it."""
+    named_after: str = "id"
+    """The field that its name is where none is given."""
+    reference: str | None = None
+    """The field that refers to another resource."""
+
+    @property
+    def path(self) -> str:
+        """Its name in URLs."""
+        return self.plural.replace("_", "-")
+
+    @property
+    def title(self) -> str:
+        """Its name in sentences."""
+        return self.name.replace("_", " ")
 
     def statement(self, verb: str) -> Statement:
         """Its statement for `insert`, `read`, `lock`, `update`, `delete`, or for `list` and `count` in the plural."""
@@ -35,23 +63,34 @@ class Resource:
     def id_of(self, given: str) -> Any:
         """The id that a path names; raises TidemarkError where there can be no such id."""
         try:
-            return self.fields["id"].rule("id", given)
+            return self.fields[self.key].rule(self.key, given)
         except TidemarkError:
             raise self.unknown(given) from None
 
     def unknown(self, resource_id: Any) -> TidemarkError:
         """The error for an id that does not exist, or not in this organization."""
-        return not_found(f"There is no {self.name} {str(resource_id)[:100]!r}.", "id")
+        return not_found(f"There is no {self.title} {str(resource_id)[:100]!r}.", self.key)
 
 
 async def _new_sensor_id(connection: "Connected", company_id: int) -> str:
     return secrets.new_sensor_id()
 
 
+async def _new_site_id(connection: "Connected", company_id: int) -> str:
+    return secrets.new_site_id()
+
+
 async def _new_asset_id(connection: "Connected", company_id: int) -> int:
-    next_id: int = await statements().next_asset_id.value(connection, company_id=company_id)
+    return _within(await statements().next_asset_id.value(connection, company_id=company_id))
+
+
+async def _new_location_id(connection: "Connected", company_id: int) -> int:
+    return _within(await statements().next_location_id.value(connection, company_id=company_id))
+
+
+def _within(next_id: int) -> int:
     if next_id > MAX_INTEGER:
-        raise conflict("The largest asset id is taken; give the asset an id of its own.", "id")
+        raise conflict("The largest id is taken; give an id of its own.", "id")
     return next_id
 
 
@@ -66,33 +105,67 @@ SENSORS = Resource(
         "specification_type": Field(text, help="what it measures, such as TEMPERATURE"),
     },
     _new_sensor_id,
+    reference="asset_id",
 )
-ASSETS = Resource(
-    "asset",
-    "assets",
+_ASSET = {
+    "id": Field(integer, fixed=True, help="its number; the next one where it is not given"),
+    "name": Field(text, help="what people call it; its number where it is not given"),
+    "location_id": Field(integer, help="the location where it stands"),
+}
+ASSETS = Resource("asset", "assets", _ASSET, _new_asset_id, reference="location_id")
+COOLING_UNITS = Resource(
+    "cooling_unit",
+    "cooling_units",
     {
-        "id": Field(integer, fixed=True, help="its number; the next one where it is not given"),
-        "name": Field(text, help="what people call it"),
+        **_ASSET,
+        "capacity_crates": Field(integer, help="how many crates it holds"),
+        "capacity_kg": Field(positive, help="how many kilograms it holds"),
     },
     _new_asset_id,
+    reference="location_id",
 )
-RESOURCES = {resource.plural: resource for resource in (SENSORS, ASSETS)}
+LOCATIONS = Resource(
+    "location",
+    "locations",
+    {
+        "id": Field(integer, fixed=True, help="its number; the next one where it is not given"),
+        "name": Field(text, help="what people call it; its number where it is not given"),
+    },
+    _new_location_id,
+)
+SITES = Resource(
+    "site",
+    "sites",
+    {
+        "siteId": Field(identifier, fixed=True, help="its id; made up where it is not given"),
+        "name": Field(text, help="what people call it; its domain where it is not given"),
+        "domain": Field(
+            domain, required=True, nullable=False, help="the host whose pages it has, sub-domains included"
+        ),
+        "timezone": Field(timezone, default="UTC", help="IANA time zone, whose days are its days"),
+        "isActive": Field(boolean, default=True, help="false: it collects nothing"),
+    },
+    _new_site_id,
+    key="siteId",
+    named_after="domain",
+)
+RESOURCES = (SENSORS, ASSETS, COOLING_UNITS, LOCATIONS, SITES)
 
 
 async def create(connection: "Connected", resource: Resource, company_id: int, document: Any) -> dict[str, Any]:
     """Make one from its fields. Raises TidemarkError, conflict where the id is taken."""
     record = checked(resource.fields, document)
     async with connection.transaction():
-        if record["id"] is None:
-            record["id"] = await resource.new_id(connection, company_id)
+        if record[resource.key] is None:
+            record[resource.key] = await resource.new_id(connection, company_id)
         if record["name"] is None:
-            record["name"] = str(record["id"])
+            record["name"] = str(record[resource.named_after])
         try:
             row = await resource.statement("insert").row(connection, company_id=company_id, **record)
         except asyncpg.UniqueViolationError:
-            raise conflict(f"The {resource.name} {record['id']!r} exists already.", "id") from None
+            raise conflict(f"The id {record[resource.key]!r} is taken already.", resource.key) from None
         except asyncpg.ForeignKeyViolationError:
-            raise _unknown_reference(record) from None
+            raise _unknown_reference(resource, record) from None
     assert row is not None  # RETURNING
     return dict(row)
 
@@ -128,13 +201,13 @@ async def update(
     async with connection.transaction():
         await resource.statement("lock").run(connection, company_id=company_id, id=resource_id)
         current = await read(connection, resource, company_id, resource_id)
-        record = changed(resource.fields, document, current)
+        record = changed(resource.fields, document, {name: current[name] for name in resource.fields})
         if record["name"] is None:
-            record["name"] = str(record["id"])
+            record["name"] = str(record[resource.named_after])
         try:
             row = await resource.statement("update").row(connection, company_id=company_id, **record)
         except asyncpg.ForeignKeyViolationError:
-            raise _unknown_reference(record) from None
+            raise _unknown_reference(resource, record) from None
     assert row is not None  # the row is locked
     return dict(row)
 
@@ -145,5 +218,7 @@ async def delete(connection: "Connected", resource: Resource, company_id: int, r
         raise resource.unknown(resource_id)
 
 
-def _unknown_reference(record: Mapping[str, Any]) -> TidemarkError:
-    return invalid("asset_id", f"There is no asset {record.get('asset_id')}.")
+def _unknown_reference(resource: Resource, record: Mapping[str, Any]) -> TidemarkError:
+    assert resource.reference is not None  # or no foreign key could be violated
+    noun = resource.reference.removesuffix("_id")
+    return invalid(resource.reference, f"There is no {noun} {record[resource.reference]}.")

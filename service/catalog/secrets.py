@@ -31,6 +31,11 @@ def new_sensor_id() -> str:
     return f"sen{_random_text(10)}"
 
 
+def new_site_id() -> str:
+    """A site id: 24 hexadecimal digits."""
+    return secrets.token_hex(12)
+
+
 def secret_hash(secret: str) -> bytes:
     """SHA-256, which is enough for secrets that are random and long."""
     return hashlib.sha256(secret.encode()).digest()

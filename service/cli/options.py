@@ -1,5 +1,6 @@
 """Fields of what is managed as command line options, one flag each."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -16,7 +17,8 @@ def field_options(fields: Mapping[str, Field], leave_out: str | None = None) -> 
     def decorate(command: Command) -> Command:
         for name, field in reversed(list(fields.items())):
             if name != leave_out:
-                command = click.option(f"--{name.replace('_', '-')}", name, help=field.help)(command)
+                flag = re.sub(r"_|(?=[A-Z])", "-", name).lower()
+                command = click.option(f"--{flag}", name, help=field.help)(command)
         return command
 
     return decorate

@@ -1,4 +1,4 @@
-"""`tidemark sensor` and `tidemark asset`: what exists before data."""
+"""`tidemark sensor`, `asset`, `cooling-unit`, `location` and `site`: what exists before data."""
 
 import csv
 from pathlib import Path
@@ -20,15 +20,16 @@ MANY = 100_000_000
 
 def groups() -> list[click.Group]:
     """A command group for each resource."""
-    made = [_group(resource) for resource in RESOURCES.values()]
+    made = [_group(resource) for resource in RESOURCES]
     next(group for group in made if group.name == SENSORS.name).add_command(import_sensors)
     return made
 
 
 def _group(resource: Resource) -> click.Group:
-    group = click.Group(resource.name, help=f"{resource.plural.capitalize()} of an organization.")
+    plural = resource.plural.replace("_", " ")
+    group = click.Group(resource.name.replace("_", "-"), help=f"{plural.capitalize()} of an organization.")
 
-    @group.command(help=f"Make one of the {resource.plural}.")
+    @group.command(help=f"Make one of the {plural}.")
     @of_organization
     @field_options(resource.fields)
     @as_json
@@ -41,7 +42,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command("list", help=f"List the {resource.plural}, by id.")
+    @group.command("list", help=f"List the {plural}, by id.")
     @of_organization
     @click.option("--name", help="only those of this name")
     @as_json
@@ -55,7 +56,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command("show", help=f"Show one of the {resource.plural}.")
+    @group.command("show", help=f"Show one of the {plural}.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @as_json
@@ -68,10 +69,10 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command(help=f"Change one of the {resource.plural}; empty text clears a field.")
+    @group.command(help=f"Change one of the {plural}; empty text clears a field.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
-    @field_options(resource.fields, leave_out="id")
+    @field_options(resource.fields, leave_out=resource.key)
     @as_json
     @click.pass_obj
     def update(
@@ -86,7 +87,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command(help=f"Delete one of the {resource.plural}, and the data that are its own.")
+    @group.command(help=f"Delete one of the {plural}, and the data that are its own.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @as_json
@@ -97,9 +98,9 @@ def _group(resource: Resource) -> click.Group:
                 company_id = await company_of(connection, organization)
                 known_id = resource.id_of(resource_id)
                 await resources.delete(connection, resource, company_id, known_id)
-                return {"id": known_id, "deleted": True}
+                return {resource.key: known_id, "deleted": True}
 
-        show(run(work()), json_output, f"The {resource.name} {{id}} is deleted.")
+        show(run(work()), json_output, f"The {resource.title} {{{resource.key}}} is deleted.")
 
     return group
 

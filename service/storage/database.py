@@ -79,7 +79,7 @@ class Database:
         self.ready = asyncio.Event()
         self._queries = _pool(url, connections, QUERY_SESSION)
         self._streams = _pool(url, max(2, connections // 2), QUERY_SESSION)
-        self._management = _pool(url, max(2, connections // 4), SESSION)
+        self._management = _pool(url, max(2, connections // 2), SESSION)
 
     async def open(self) -> None:
         """Start the pools; this connects to nothing yet."""

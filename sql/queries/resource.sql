@@ -54,16 +54,18 @@ WHERE company_id = :company_id
 RETURNING last_asset_id;
 
 -- name: insert_asset
-INSERT INTO asset (company_id, id, name) VALUES (:company_id, :id, :name) RETURNING id, name;
+INSERT INTO asset (company_id, id, name, location_id)
+VALUES (:company_id, :id, :name, :location_id)
+RETURNING id, name, location_id;
 
 -- name: read_asset
-SELECT id, name FROM asset WHERE company_id = :company_id AND id = :id;
+SELECT id, name, location_id FROM asset WHERE company_id = :company_id AND id = :id;
 
 -- name: lock_asset
 SELECT FROM asset WHERE company_id = :company_id AND id = :id FOR UPDATE;
 
 -- name: list_assets
-SELECT id, name
+SELECT id, name, location_id
 FROM asset
 WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name)
 ORDER BY id
@@ -73,7 +75,118 @@ LIMIT :size OFFSET :skip;
 SELECT count(*) FROM asset WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name);
 
 -- name: update_asset
-UPDATE asset SET name = :name WHERE company_id = :company_id AND id = :id RETURNING id, name;
+UPDATE asset
+SET name = :name, location_id = :location_id
+WHERE company_id = :company_id AND id = :id
+RETURNING id, name, location_id;
 
 -- name: delete_asset
 DELETE FROM asset WHERE company_id = :company_id AND id = :id RETURNING id;
+
+-- name: insert_cooling_unit
+INSERT INTO asset (company_id, id, name, location_id, capacity_crates, capacity_kg, is_cooling_unit)
+VALUES (:company_id, :id, :name, :location_id, :capacity_crates, :capacity_kg, true)
+RETURNING id, name, location_id, capacity_crates, capacity_kg;
+
+-- name: read_cooling_unit
+SELECT id, name, location_id, capacity_crates, capacity_kg
+FROM asset
+WHERE company_id = :company_id AND id = :id AND is_cooling_unit;
+
+-- name: lock_cooling_unit
+SELECT FROM asset WHERE company_id = :company_id AND id = :id AND is_cooling_unit FOR UPDATE;
+
+-- name: list_cooling_units
+SELECT id, name, location_id, capacity_crates, capacity_kg
+FROM asset
+WHERE company_id = :company_id AND is_cooling_unit AND (:name::text IS NULL OR name = :name)
+ORDER BY id
+LIMIT :size OFFSET :skip;
+
+-- name: count_cooling_units
+SELECT count(*)
+FROM asset
+WHERE company_id = :company_id AND is_cooling_unit AND (:name::text IS NULL OR name = :name);
+
+-- name: update_cooling_unit
+UPDATE asset
+SET name = :name, location_id = :location_id, capacity_crates = :capacity_crates, capacity_kg = :capacity_kg
+WHERE company_id = :company_id AND id = :id AND is_cooling_unit
+RETURNING id, name, location_id, capacity_crates, capacity_kg;
+
+-- name: delete_cooling_unit
+DELETE FROM asset WHERE company_id = :company_id AND id = :id AND is_cooling_unit RETURNING id;
+
+-- name: next_location_id
+-- Like next_asset_id.
+UPDATE organization
+SET last_location_id = 1 + greatest(
+    last_location_id, (SELECT max(id) FROM location WHERE location.company_id = organization.company_id)
+)
+WHERE company_id = :company_id
+RETURNING last_location_id;
+
+-- name: insert_location
+INSERT INTO location (company_id, id, name) VALUES (:company_id, :id, :name) RETURNING id, name;
+
+-- name: read_location
+SELECT id, name FROM location WHERE company_id = :company_id AND id = :id;
+
+-- name: lock_location
+SELECT FROM location WHERE company_id = :company_id AND id = :id FOR UPDATE;
+
+-- name: list_locations
+SELECT id, name
+FROM location
+WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name)
+ORDER BY id
+LIMIT :size OFFSET :skip;
+
+-- name: count_locations
+SELECT count(*) FROM location WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name);
+
+-- name: update_location
+UPDATE location SET name = :name WHERE company_id = :company_id AND id = :id RETURNING id, name;
+
+-- name: delete_location
+DELETE FROM location WHERE company_id = :company_id AND id = :id RETURNING id;
+
+-- name: insert_site
+INSERT INTO site (company_id, site_id, name, domain, timezone, is_active)
+VALUES (:company_id, :siteId, :name, :domain, :timezone, :isActive)
+RETURNING
+    site_id AS "siteId", name, domain, timezone, is_active AS "isActive",
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt";
+
+-- name: read_site
+SELECT
+    site_id AS "siteId", name, domain, timezone, is_active AS "isActive",
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt"
+FROM site
+WHERE company_id = :company_id AND site_id = :id;
+
+-- name: lock_site
+SELECT FROM site WHERE company_id = :company_id AND site_id = :id FOR UPDATE;
+
+-- name: list_sites
+SELECT
+    site_id AS "siteId", name, domain, timezone, is_active AS "isActive",
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt"
+FROM site
+WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name)
+ORDER BY site_id
+LIMIT :size OFFSET :skip;
+
+-- name: count_sites
+SELECT count(*) FROM site WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name);
+
+-- name: update_site
+UPDATE site
+SET name = :name, domain = :domain, timezone = :timezone, is_active = :isActive
+WHERE company_id = :company_id AND site_id = :siteId
+RETURNING
+    site_id AS "siteId", name, domain, timezone, is_active AS "isActive",
+    to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt";
+
+-- name: delete_site
+DELETE FROM site WHERE company_id = :company_id AND site_id = :id RETURNING site_id;

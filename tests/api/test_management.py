@@ -1,5 +1,6 @@
 """Sensors, assets, the organization and its tokens over HTTP, with an admin token."""
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -8,7 +9,7 @@ from aiohttp import ClientResponse
 
 from tests.conftest import MakeTenant, Service, Tenant
 
-PATHS = ("sensors", "assets", "organization", "api-tokens")
+PATHS = ("sensors", "assets", "cooling-units", "locations", "sites", "organization", "api-tokens")
 
 
 async def document(response: ClientResponse, status: int = 200) -> Any:
@@ -68,9 +69,9 @@ async def test_ids_are_made_where_none_is_given(tenant: Tenant) -> None:
     assert len(sensor["id"]) == 13
     assert sensor["id"].isalnum()
     assert sensor["name"] == sensor["id"]
-    assert await make(tenant, "assets", {}) == {"id": 1, "name": "1"}
+    assert await make(tenant, "assets", {}) == {"id": 1, "name": "1", "location_id": None}
     assert (await make(tenant, "assets", {"id": 67}))["id"] == 67
-    assert (await make(tenant, "assets", {"name": "next"})) == {"id": 68, "name": "next"}
+    assert (await make(tenant, "assets", {"name": "next"})) == {"id": 68, "name": "next", "location_id": None}
     await make(tenant, "assets", {"id": 2**31 - 1})
     await assert_refused(await tenant.manage("POST", "assets", {}), 409, "conflict", "id")
 
@@ -84,9 +85,60 @@ async def test_id_that_exists_already_is_a_conflict(tenant: Tenant, service: Ser
         assert (await document(await tenant.manage("GET", f"{path}/{same}")))["name"] == str(same)
 
 
+async def test_cooling_units_are_assets_that_stand_at_locations(tenant: Tenant) -> None:
+    location = await make(tenant, "locations", {"name": "Market"})
+    assert location == {"id": 1, "name": "Market"}
+    asset = await make(tenant, "assets", {"location_id": 1})
+    fields = {"name": "Room", "location_id": 1, "capacity_crates": 120, "capacity_kg": 2500.5}
+    unit = await make(tenant, "cooling-units", fields)
+    assert unit == {"id": asset["id"] + 1, **fields}
+    await assert_refused(await tenant.manage("POST", "cooling-units", {"id": asset["id"]}), 409, "conflict", "id")
+    await assert_refused(await tenant.manage("GET", f"cooling-units/{asset['id']}"), 404, "not_found")
+    assert [one["id"] for one in (await document(await tenant.manage("GET", "cooling-units")))["data"]] == [unit["id"]]
+    assert (await document(await tenant.manage("GET", f"assets/{unit['id']}")))["name"] == "Room"
+    patched = await document(await tenant.manage("PATCH", f"cooling-units/{unit['id']}", {"capacity_kg": None}))
+    assert patched == {**unit, "capacity_kg": None}
+    sensor = await tenant.sensor(asset_id=unit["id"])
+    assert (await tenant.manage("DELETE", "locations/1")).status == 204
+    assert (await document(await tenant.manage("GET", f"cooling-units/{unit['id']}")))["location_id"] is None
+    assert (await tenant.manage("DELETE", f"cooling-units/{unit['id']}")).status == 204
+    assert (await document(await tenant.manage("GET", f"sensors/{sensor}")))["asset_id"] is None
+
+
+async def test_sites_have_ids_that_are_unique_everywhere(
+    tenant: Tenant, service: Service, make_tenant: MakeTenant
+) -> None:
+    site = await make(tenant, "sites", {"domain": "Bücher.Example."})
+    assert re.fullmatch("[0-9a-f]{24}", site["siteId"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", site["createdAt"])
+    domain = "xn--bcher-kva.example"
+    shown = {"siteId": site["siteId"], "name": domain, "domain": domain, "timezone": "UTC", "isActive": True}
+    assert site == {**shown, "createdAt": site["createdAt"]}
+    changed = {"name": "Books", "timezone": "Europe/Berlin", "isActive": False}
+    patched = await document(await tenant.manage("PATCH", f"sites/{site['siteId']}", changed))
+    assert patched == {**site, **changed}
+    other = await make_tenant(service)
+    await assert_refused(await other.manage("GET", f"sites/{site['siteId']}"), 404, "not_found", "siteId")
+    taken = await other.manage("POST", "sites", {"domain": "example.com", "siteId": site["siteId"]})
+    await assert_refused(taken, 409, "conflict", "siteId")
+    assert (await tenant.manage("DELETE", f"sites/{site['siteId']}")).status == 204
+
+
 @pytest.mark.parametrize(
     ("path", "fields", "field"),
     [
+        ("assets", {"location_id": 9}, "location_id"),
+        ("cooling-units", {"capacity_crates": 1.5}, "capacity_crates"),
+        ("cooling-units", {"capacity_kg": -1}, "capacity_kg"),
+        ("cooling-units", {"location_id": 9}, "location_id"),
+        ("locations", {"id": "x"}, "id"),
+        ("sites", {}, "domain"),
+        ("sites", {"domain": None}, "domain"),
+        ("sites", {"domain": "https://example.com"}, "domain"),
+        ("sites", {"domain": "example.com:80"}, "domain"),
+        ("sites", {"domain": "a..b"}, "domain"),
+        ("sites", {"domain": "example.com", "timezone": "Mars"}, "timezone"),
+        ("sites", {"domain": "example.com", "isActive": 1}, "isActive"),
         ("sensors", {"id": ""}, "id"),
         ("sensors", {"id": "a,b"}, "id"),
         ("sensors", {"id": 'a"b'}, "id"),

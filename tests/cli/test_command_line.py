@@ -79,7 +79,14 @@ async def test_tokens_are_made_listed_and_revoked(tidemark: Run, service: Servic
 def test_resources_have_a_flag_for_each_field(tidemark: Run, tenant: Tenant, tmp_path: Path) -> None:
     org = ("--org", tenant.organization_id)
     asset = tidemark("asset", "create", *org, "--id", "67", "--name", "Cold room")
-    assert asset == {"id": 67, "name": "Cold room"}
+    assert asset == {"id": 67, "name": "Cold room", "location_id": None}
+    tidemark("location", "create", *org, "--id", "3", "--name", "Market")
+    given = ("--location-id", "3", "--capacity-crates", "80", "--capacity-kg", "1600.5")
+    unit = tidemark("cooling-unit", "create", *org, *given)
+    assert unit == {"id": 68, "name": "68", "location_id": 3, "capacity_crates": 80, "capacity_kg": 1600.5}
+    site = tidemark("site", "create", *org, "--domain", "example.com")
+    closed = tidemark("site", "update", site["siteId"], *org, "--is-active", "false")
+    assert closed == {**site, "isActive": False}
     file = tmp_path / "sensors.csv"
     file.write_text("id,name,asset_id\nsenA,Door,67\nsenB,,67\n")
     assert tidemark("sensor", "import", *org, str(file)) == {"created": 2, "existing": 0}

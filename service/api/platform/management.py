@@ -1,4 +1,4 @@
-"""Sensors, assets, the organization and its tokens over HTTP, with an `admin` token."""
+"""What exists before data, the organization and its tokens over HTTP, with an `admin` token."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +26,7 @@ def routes() -> list[tuple[str, str, Handler]]:
         (hdrs.METH_GET, "api-tokens", _list_tokens),
         (hdrs.METH_DELETE, "api-tokens/{id}", _revoke_token),
     ]
-    for resource in RESOURCES.values():
+    for resource in RESOURCES:
         found += _resource_routes(resource)
     return found
 
@@ -74,11 +74,11 @@ def _resource_routes(resource: Resource) -> list[tuple[str, str, Handler]]:
         return web.Response(status=204)
 
     return [
-        (hdrs.METH_POST, resource.plural, create),
-        (hdrs.METH_GET, resource.plural, page),
-        (hdrs.METH_GET, f"{resource.plural}/{{id}}", read),
-        (hdrs.METH_PATCH, f"{resource.plural}/{{id}}", update),
-        (hdrs.METH_DELETE, f"{resource.plural}/{{id}}", delete),
+        (hdrs.METH_POST, resource.path, create),
+        (hdrs.METH_GET, resource.path, page),
+        (hdrs.METH_GET, f"{resource.path}/{{id}}", read),
+        (hdrs.METH_PATCH, f"{resource.path}/{{id}}", update),
+        (hdrs.METH_DELETE, f"{resource.path}/{{id}}", delete),
     ]
 
 

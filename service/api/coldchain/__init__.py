@@ -1,0 +1,1 @@
+"""The cold-chain analytics API: `/api/v1` for partner dashboards."""

@@ -1,0 +1,56 @@
+"""Query parameters that the endpoints of the cold-chain API share."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from service.catalog.fields import integer
+from service.errors import invalid
+
+MAX_YEARS = 5
+
+
+def refuse_unknown(query: Mapping[str, str], *known: str) -> None:
+    """Raise TidemarkError for a parameter that the endpoint does not have."""
+    for name in query:
+        if name not in known:
+            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+
+
+def dates(query: Mapping[str, str]) -> tuple[date, date]:
+    """`start_date` and `end_date`, both included and required, at most five years apart. Raises TidemarkError."""
+    first, last = _date(query, "start_date"), _date(query, "end_date")
+    if last < first:
+        raise invalid("end_date", "end_date is before start_date.")
+    if (last.year - MAX_YEARS, last.month, last.day) > (first.year, first.month, first.day):
+        raise invalid("end_date", f"end_date is more than {MAX_YEARS} years after start_date; ask for less at a time.")
+    return first, last
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """The id that a parameter gives, None where it is not there. Raises TidemarkError."""
+    given = query.get(name)
+    return None if given is None else integer(name, given)
+
+
+def choice(query: Mapping[str, str], name: str, default: str, *allowed: str) -> str:
+    """One of the allowed words. Raises TidemarkError."""
+    given = query.get(name, default)
+    if given not in allowed:
+        words = f"{', '.join(allowed[:-1])}, or {allowed[-1]}" if len(allowed) > 2 else " or ".join(allowed)
+        raise invalid(name, f"{name} must be one of {words}.")
+    return given
+
+
+def _date(query: Mapping[str, str], name: str) -> date:
+    given = query.get(name)
+    if not given:
+        raise invalid(name, f"{name} is required, as YYYY-MM-DD.")
+    try:
+        found = datetime.strptime(given, "%Y-%m-%d").date() if len(given) == len("YYYY-MM-DD") else None  # noqa: DTZ007
+    except ValueError:
+        found = None
+    if found is None:
+        raise invalid(name, f"{name} must be a date such as 2026-01-31.")
+    if not 1970 <= found.year <= 9998:
+        raise invalid(name, f"{name} must be a date from 1970 to 9998.")
+    return found

@@ -1,0 +1,64 @@
+"""Requests a minute for each token: fixed windows, counted in the database for all server processes together."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from service.access import Principal, unauthorized
+from service.api import authentication
+from service.api.core import CORE
+from service.errors import Kind, TidemarkError
+from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left to a token in this minute."""
+
+    limit: int
+    remaining: int
+    resets_at: "datetime"
+
+
+_ALLOWANCE = web.RequestKey("allowance", Allowance)
+
+
+async def limited(request: web.Request, scope: str) -> Principal:
+    """The bearer of a token with this scope, the request counted. Raises TidemarkError, 429 past the limit.
+
+    Whoever is authenticated is counted and told the allowance, with whatever answer the request then gets.
+    """
+    core = request.app[CORE]
+    principal = await authentication.bearer(core.access, request.headers)
+    assert principal.rate_limit is not None  # tokens have one
+    async with core.database.session() as connection:
+        counted = await statements().count_request.row(connection, token_id=principal.token_id)
+    if counted is None:
+        raise unauthorized("The token is unknown or revoked.", "Authorization")
+    left = principal.rate_limit - counted["requests"]
+    request[_ALLOWANCE] = Allowance(principal.rate_limit, max(0, left), counted["resets_at"])
+    if left < 0:
+        wait = max(1, math.ceil((counted["resets_at"] - counted["counted_at"]).total_seconds()))
+        raise TidemarkError(
+            Kind.RATE_LIMIT_EXCEEDED,
+            f"The token may send {principal.rate_limit} requests a minute; come back in {wait} s.",
+            retry_after=wait,
+        )
+    principal.require(scope)
+    return principal
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the allowance: the reset in Unix seconds, on the web analytics API in milliseconds."""
+    allowance = request.get(_ALLOWANCE)
+    if allowance is not None:
+        reset = int(allowance.resets_at.timestamp())
+        in_milliseconds = request.path.startswith("/api/v2/")
+        response.headers["X-RateLimit-Limit"] = str(allowance.limit)
+        response.headers["X-RateLimit-Remaining"] = str(allowance.remaining)
+        response.headers["X-RateLimit-Reset"] = str(reset * 1000 if in_milliseconds else reset)
