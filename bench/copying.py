@@ -11,7 +11,6 @@ import asyncpg
 import numpy as np
 
 from service.storage.migration import migrate
-from service.storage.statements import statements
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,7 +77,6 @@ async def copy_rate(url: str, *, rows_a_commit: int, commits: int, series: int) 
             copy_payload(1 + part % series, start + part * 10, 20 + part % 1000 / 100)
             for part in np.split(numbers, commits)
         ]
-        await statements().prepare_reading_storage.run(connection, at_us=[start, start + int(numbers[-1]) * 10])
         began = time.perf_counter()
         for payload in payloads:
             await copy_readings(connection, payload)

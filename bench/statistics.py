@@ -142,7 +142,6 @@ async def _measure(url: str, engine: str, programs: Programs, size: Size, say: C
 
 async def _store(connection: "Connected", engine: str, start: int, finish: int) -> None:
     """A reading of every sensor each minute from start to before finish, in the order of time."""
-    await statements().prepare_reading_storage.run(connection, at_us=list(range(start, finish, DAY)))
     randomness = np.random.default_rng(SEED)
     series = np.arange(1, SENSORS + 1)
     parts = range(start, finish, MINUTES_A_COPY * MINUTE)

@@ -113,7 +113,7 @@ class BulkWriter:
             # A second attempt takes the way that always works.
             await self._write(connection, block, staging=next(attempts) > 0)
 
-        await committer.commit(write, block.at.tolist())
+        await committer.commit(write, len(block))
         ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
         for series_id, at in zip(block.series_id[ends].tolist(), block.at[ends].tolist(), strict=True):
             if at > self._newest.get(series_id, -1):

@@ -1,7 +1,7 @@
 """A connection that commits: opened anew when it is lost, its work tried again where that may help."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -9,7 +9,6 @@ import structlog
 
 from service.errors import unavailable
 from service.storage.database import OUTAGES, Database
-from service.storage.statements import statements
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -34,41 +33,31 @@ class Committer:
         self._database = database
         self._connection: Connection[Any] | None = None
 
-    async def commit(self, work: "Work", at_us: Sequence[int]) -> None:
-        """Do work that ends in a commit, for readings at these instants (microseconds since 1970 UTC).
+    async def commit(self, work: "Work", readings: int) -> None:
+        """Do work that ends in a commit and stores so many readings.
 
         The work is done again where that may help, so it must be harmless when repeated. Raises TidemarkError where it
         could not be done.
         """
         if not self._database.ready.is_set():
             raise unavailable("The database is not ready yet; send this again later.", RETRY_AFTER)
-        missing_partition = False
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
                     if self._connection is None or self._connection.is_closed():
                         self._connection = await self._database.connect()
-                    if missing_partition:
-                        await statements().prepare_reading_storage.run(self._connection, at_us=at_us)
                     await work(self._connection)
-            except asyncpg.CheckViolationError:
-                # The only check there is: no partition of the table is for one of these instants yet. When another
-                # process makes it at this moment, this connection's server process has been seen to go on without it;
-                # a new connection knows it.
-                missing_partition = True
-                self._drop_connection()
-                log.info("a partition is missing", attempt=attempt, readings=len(at_us))
             except _PASSING as error:
-                log.info("commit is tried again", attempt=attempt, readings=len(at_us), error=str(error))
+                log.info("commit is tried again", attempt=attempt, readings=readings, error=str(error))
             except OUTAGES as error:
                 # Whether an interrupted commit took place does not matter: doing it again changes nothing.
                 self._drop_connection()
-                log.warning("commit failed", attempt=attempt, readings=len(at_us), error=str(error) or repr(error))
+                log.warning("commit failed", attempt=attempt, readings=readings, error=str(error) or repr(error))
                 if isinstance(error, OSError):
                     break  # there is no server to try again with; a TimeoutError is one too
             except Exception:
                 self._drop_connection()
-                log.exception("commit failed", attempt=attempt, readings=len(at_us))
+                log.exception("commit failed", attempt=attempt, readings=readings)
                 break
             else:
                 return

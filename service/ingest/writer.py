@@ -52,4 +52,4 @@ class Writer:
         async def write(connection: "Connection[Any]") -> None:
             await connection.fetchval(statements().write_readings.text, *columns)
 
-        await self._committer.commit(write, columns[1])
+        await self._committer.commit(write, len(columns[1]))

@@ -9,6 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import structlog
 
 from service.storage.database import OUTAGES, Database
@@ -105,10 +106,19 @@ async def run(database: Database, engine: str) -> None:
         await asyncio.sleep(TURN_SECONDS)
 
 
+async def _prepare_storage(connection: Any) -> None:
+    """Make room for readings of the months to come; there is a year's time to find the table free for a moment."""
+    try:
+        await statements().prepare_reading_storage.run(connection)
+    except asyncpg.LockNotAvailableError:
+        log.info("room for the months to come is made later, the table is busy")
+
+
 async def _work(connection: Any, engine: str) -> None:
     absorbed_at = time.monotonic()
     while True:
-        await move_line(connection, engine, datetime.now(UTC) - GRACE)
+        if await move_line(connection, engine, datetime.now(UTC) - GRACE):
+            await _prepare_storage(connection)
         if await repair(connection, engine) == 0:
             await asyncio.sleep(IDLE_SECONDS)
         if time.monotonic() - absorbed_at > ABSORB_SECONDS and not await absorb(connection, engine):

@@ -332,7 +332,6 @@ async def fill(tenant: Tenant, sensor: str) -> None:
     random_values = random.Random(7)
     connection = await asyncpg.connect(tenant.database_url)
     [found] = await statements().sensors_of_ids.rows(connection, company_id=tenant.company_id, ids=[sensor])
-    await statements().prepare_reading_storage.run(connection, at_us=at)
     await statements().write_readings.run(
         connection,
         series_ids=[found["series_id"]] * READINGS,

@@ -46,7 +46,6 @@ async def connect(migrated_url: str) -> AsyncIterator[Callable[..., Coroutine[An
 async def write(connection: Connection, readings: dict[tuple[int, int], float]) -> None:
     """Store readings by (series, microseconds), as the writer does."""
     keys = sorted(readings)
-    await prepared(connection, [at for _, at in keys])
     nothing = [None] * len(keys)
     await statements().write_readings.run(
         connection,
@@ -58,11 +57,6 @@ async def write(connection: Connection, readings: dict[tuple[int, int], float]) 
         x_axis_values=nothing,
         metadata_texts=nothing,
     )
-
-
-async def prepared(connection: Connection, at: list[int]) -> None:
-    """Room for readings at these instants."""
-    await statements().prepare_reading_storage.run(connection, at_us=at)
 
 
 async def remove(connection: Connection, series: int, start: int, finish: int) -> None:
@@ -185,7 +179,6 @@ async def test_a_line_waits_for_writers_that_go_by_the_old_one(
 ) -> None:
     writer, job, reader = await connect(), await connect(), await connect(QUERY_SESSION)
     at = microseconds(BEGIN) + HOUR
-    await prepared(writer, [at])
     transaction = writer.transaction()
     await transaction.start()
     await write(writer, {(SERIES[0], at): 5.0})  # not marked: the line has not passed it

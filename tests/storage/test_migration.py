@@ -138,3 +138,45 @@ async def test_a_role_that_only_owns_its_database_can_set_it_up(database_url: st
     await owner.close()
     await admin.execute(f"REASSIGN OWNED BY owner_{name} TO tidemark")
     await admin.close()
+
+
+EVERY_MONTH = """
+    INSERT INTO reading (series_id, ts, value)
+    SELECT 1, month, 0
+    FROM generate_series('1970-01-01 00:00+00'::timestamptz, now() + interval '1 year', '27 days') AS month
+"""
+
+
+async def test_there_is_a_partition_for_every_reading_there_can_be(
+    database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = await asyncpg.connect(database_url)
+    steps = migrations("postgres")
+    monkeypatch.setattr(migration, "migrations", lambda chosen: steps[:5])
+    await migrate(connection, "postgres")
+    # What version 0.1 made on demand stays.
+    for at in ("1970-01-31 23:59:59.999999+00", "2012-05-17 12:00+00"):
+        us = int(await connection.fetchval("SELECT extract(epoch FROM $1::text::timestamptz) * 1000000", at))
+        await connection.execute("SELECT prepare_reading_storage($1)", [us])
+        await connection.execute("INSERT INTO reading VALUES (7, $1::text::timestamptz, 1)", at)
+    monkeypatch.undo()
+    await migrate(connection, "postgres")
+    await connection.execute(EVERY_MONTH)
+    assert await connection.fetchval("SELECT count(*) FROM reading WHERE series_id = 7") == 2
+    partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'reading'::regclass"
+    before = await connection.fetchval(partitions)
+    await connection.execute("SELECT prepare_reading_storage()")
+    assert await connection.fetchval(partitions) == before < 80
+
+    # The newest one is missing as soon as a month has passed; a table that is busy is not waited for.
+    newest = await connection.fetchval("SELECT 'reading_' || to_char(now() + interval '13 months', 'YYYY_MM')")
+    await connection.execute(f"DROP TABLE {newest}")
+    reader = await asyncpg.connect(database_url)
+    async with reader.transaction():
+        await reader.execute("SELECT FROM reading LIMIT 1")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            await connection.execute("SELECT prepare_reading_storage()")
+    await connection.execute("SELECT prepare_reading_storage()")
+    assert await connection.fetchval(partitions) == before
+    await reader.close()
+    await connection.close()
