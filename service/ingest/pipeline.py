@@ -1,9 +1,9 @@
-"""The one way of bulk readings: bytes, decoded piece by piece, their sensors found, stored, acknowledged."""
+"""The one way of bulk readings: decoded piece by piece, their sensors found, stored, acknowledged."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,7 +23,10 @@ class Resolver(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a body so far: readings that are durable, records that were refused."""
+    """What became of a body so far: readings that are durable, records that were refused.
+
+    It tells of whole pieces in their order, so what it counts is the beginning of the body, without gaps.
+    """
 
     accepted: int = 0
     rejected: int = 0
@@ -35,73 +38,84 @@ class Outcome:
         self.rejected += rejected
         self.rejections += rejections[: LISTED - len(self.rejections)]
 
+    def document(self) -> dict[str, Any]:
+        """What a sender is told of it."""
+        errors = [{"index": one.index, "field": one.field, "message": one.message} for one in self.rejections]
+        return {"accepted": self.accepted, "rejected": self.rejected, "errors": errors}
+
+    def add(self, following: "Outcome") -> None:
+        """Count what became of the part of the body that follows."""
+        self.accepted += following.accepted
+        self.skipped += following.skipped
+        self.note(following.rejections, following.rejected)
+
+
+async def decoded(decoder: Decoder, body: AsyncIterator[bytes]) -> AsyncGenerator[Columns, None]:
+    """The pieces of a body as it comes. Raises BodyError."""
+    async for data in body:
+        pieces = decoder.feed(data)
+        while (piece := await _next(pieces, in_thread=len(data) >= IN_THREAD)) is not None:
+            yield piece
+    for piece in decoder.finish():
+        yield piece
+
+
+async def _next(pieces: Iterator[Columns], *, in_thread: bool) -> Columns | None:
+    return await asyncio.to_thread(next, pieces, None) if in_thread else next(pieces, None)
+
 
 class Pipeline:
     """One body on its way. While a piece of it commits the next one is decoded, and no more than that is in memory.
 
     `spend` is asked before readings are stored, and refuses by raising TidemarkError. A body that does not stream is
-    stored whole or not at all as far as that goes: it is asked for all of its readings at once.
+    stored whole or not at all as far as that goes: it is asked for all of its readings at once. Where a body is
+    continued, `outcome` is what became of the part before.
     """
 
     def __init__(
         self,
-        decoder: Decoder,
         resolver: Resolver,
         writer: BulkWriter,
         spend: Callable[[int], Awaitable[None]],
         *,
         streams: bool,
+        outcome: Outcome | None = None,
     ) -> None:
-        self.outcome = Outcome()
-        self._decoder = decoder
+        self.outcome = outcome or Outcome()
         self._resolver = resolver
         self._writer = writer
         self._spend = spend
         self._streams = streams
-        self._waiting: list[Block] = []
-        self._committing: tuple[asyncio.Future[None], int] | None = None
+        self._waiting: list[tuple[Block, Outcome]] = []
+        self._committing: tuple[asyncio.Future[None] | None, Outcome] | None = None
 
-    async def run(self, body: AsyncIterator[bytes]) -> Outcome:
+    async def run(self, pieces: AsyncIterator[Columns]) -> Outcome:
         """Take a body to its end.
 
         Raises BodyError where it cannot be read further and TidemarkError where it cannot be stored; `outcome` then
         tells what is durable all the same.
         """
         try:
-            async for data in body:
-                await self._take(self._decoder.feed, data)
-            await self._take(lambda _nothing: self._decoder.finish(), b"")
+            async for piece in pieces:
+                block, result = await self._known(piece)
+                if self._streams:
+                    await self._spend(len(block))
+                    await self._write(block, result)
+                else:
+                    self._waiting.append((block, result))
             if self._waiting:
-                await self._spend(sum(map(len, self._waiting)))
-                for block in self._waiting:
-                    await self._write(block)
+                await self._spend(sum(len(block) for block, _ in self._waiting))
+                for block, result in self._waiting:
+                    await self._write(block, result)
         finally:
             # Also when the body breaks off: what was sent is stored, and counted when it is.
             await self._committed()
         return self.outcome
 
-    async def _take(self, decode: Callable[[bytes], Iterator[Columns]], data: bytes) -> None:
-        pieces = decode(data)
-        while True:
-            if len(data) < IN_THREAD:
-                piece = next(pieces, None)
-            else:
-                piece = await asyncio.to_thread(next, pieces, None)
-            if piece is None:
-                return
-            block = await self._known(piece)
-            if len(block) == 0:
-                continue
-            if self._streams:
-                await self._spend(len(block))
-                await self._write(block)
-            else:
-                self._waiting.append(block)
-
-    async def _known(self, columns: Columns) -> Block:
-        """The readings whose sensors exist; the others are noted as rejected."""
-        self.outcome.skipped += columns.skipped
-        self.outcome.note(columns.rejections, columns.rejected)
+    async def _known(self, columns: Columns) -> tuple[Block, Outcome]:
+        """The readings whose sensors exist, and what becomes of the piece once they are stored."""
+        result = Outcome(skipped=columns.skipped)
+        result.note(columns.rejections, columns.rejected)
         found = await self._resolver.series_ids(columns.names)
         series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[columns.sensor]
         block = Block(
@@ -114,26 +128,28 @@ class Pipeline:
             None if columns.metadata is None else np.array(columns.metadata, dtype=object),
         )
         known = series_ids >= 0
-        if known.all():
-            return block
-        refused = np.flatnonzero(~known)
-        self.outcome.note(
-            [
-                Rejection(int(columns.index[place]), "sensor", str(found[columns.sensor[place]]))
-                for place in refused[:LISTED]
-            ],
-            len(refused),
-        )
-        return block.take(known)
+        if not known.all():
+            refused = np.flatnonzero(~known)
+            result.note(
+                [
+                    Rejection(int(columns.index[place]), "sensor", str(found[columns.sensor[place]]))
+                    for place in refused[:LISTED]
+                ],
+                len(refused),
+            )
+            block = block.take(known)
+        result.accepted = len(block)
+        return block, result
 
-    async def _write(self, block: Block) -> None:
+    async def _write(self, block: Block, result: Outcome) -> None:
         # One at a time: of a reading that stands in the body twice the later one must win.
         await self._committed()
-        self._committing = self._writer.write(block), len(block)
+        self._committing = (self._writer.write(block) if len(block) else None), result
 
     async def _committed(self) -> None:
         if self._committing is not None:
-            (future, readings), self._committing = self._committing, None
-            # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
-            await asyncio.shield(future)
-            self.outcome.accepted += readings
+            (future, result), self._committing = self._committing, None
+            if future is not None:
+                # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
+                await asyncio.shield(future)
+            self.outcome.add(result)

@@ -1,6 +1,7 @@
 """The rules for single values that every wire format and surface shares: instants, numbers, coordinates, metadata."""
 
 import re
+import time
 from datetime import datetime, timedelta
 from functools import lru_cache
 from math import isfinite
@@ -53,6 +54,11 @@ def parse_instant(text: str, field: str = "timestamp") -> int:
         raise FieldError(field, f"{_shown(text)} has an offset that is not a time.")
     ahead = (hours * 60 + minutes) * 60_000_000
     return at + ahead if offset[0] == "-" else at - ahead
+
+
+def clock() -> int:
+    """This machine's time of now in microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
 
 
 def check_instant(at: int, now: int, field: str = "timestamp") -> int:

@@ -39,7 +39,7 @@ def body(request: Any) -> bytes:
 
 
 def decode(data: bytes, limit: int = LIMIT) -> list[Columns]:
-    decoder = RemoteWrite(limit, NOW)
+    decoder = RemoteWrite(limit, lambda: NOW)
     return [*decoder.feed(data[:7]), *decoder.feed(data[7:]), *decoder.finish()]
 
 
@@ -123,7 +123,7 @@ def test_the_length_is_looked_at_before_anything_is_decompressed() -> None:
     with pytest.raises(BodyError, match="at most 1000 bytes"):
         decode(b"\xff\xff\xff\xff\x0f", limit=1000)
     with pytest.raises(BodyError, match="at most 1000 bytes"):
-        list(RemoteWrite(1000, NOW).feed(bytes(2000)))
+        list(RemoteWrite(1000, lambda: NOW).feed(bytes(2000)))
 
 
 @pytest.mark.parametrize(

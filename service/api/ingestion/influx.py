@@ -1,6 +1,5 @@
 """What InfluxDB's clients and Telegraf speak: line protocol on both write endpoints, and what they ask before."""
 
-import time
 from functools import partial
 from typing import Literal
 
@@ -14,7 +13,8 @@ from service.errors import TidemarkError, invalid
 from service.ingest import quota
 from service.ingest.columns import BodyError
 from service.ingest.decode.line_protocol import LineProtocol, PrecisionError, precision
-from service.ingest.pipeline import Outcome, Pipeline
+from service.ingest.pipeline import Outcome, Pipeline, decoded
+from service.ingest.values import clock
 
 VERSION = "1.8.0"
 """The version of InfluxDB whose write API this is, for clients that ask."""
@@ -66,9 +66,9 @@ async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
         unit = precision(request.query.get("precision", "ns"), version)
     except PrecisionError as error:
         raise invalid("precision", str(error)) from None
-    pipeline = _pipeline(core, principal, unit)
+    pipeline = _pipeline(core, principal)
     try:
-        await pipeline.run(body.pieces(request))
+        await pipeline.run(decoded(LineProtocol(unit, clock), body.pieces(request)))
     except BodyError as error:
         raise invalid("body", _partial(pipeline.outcome, str(error))) from None
     except TidemarkError as error:
@@ -81,9 +81,8 @@ async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
     return web.Response(status=204)
 
 
-def _pipeline(core: Core, principal: Principal, unit: int) -> Pipeline:
+def _pipeline(core: Core, principal: Principal) -> Pipeline:
     return Pipeline(
-        LineProtocol(unit, lambda: time.time_ns() // 1000),
         NamedSeries(core.access, core.database, principal.company_id),
         core.bulk_writer,
         partial(quota.spend, core.database, principal),

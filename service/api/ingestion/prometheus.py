@@ -1,6 +1,5 @@
 """`POST /api/v1/write`: Prometheus remote write 1.0."""
 
-import time
 from functools import partial
 
 from aiohttp import hdrs, web
@@ -12,7 +11,8 @@ from service.errors import Kind, TidemarkError, invalid, unavailable
 from service.ingest import quota
 from service.ingest.columns import BodyError, BodyTooLongError
 from service.ingest.decode.remote_write import RemoteWrite
-from service.ingest.pipeline import Pipeline
+from service.ingest.pipeline import Pipeline, decoded
+from service.ingest.values import clock
 
 
 async def write(request: web.Request) -> web.Response:
@@ -33,9 +33,7 @@ async def write(request: web.Request) -> web.Response:
             "Remote write 1.0 is taken here; set protobuf_message to prometheus.WriteRequest.",
             field=hdrs.CONTENT_TYPE,
         )
-    most = core.settings.max_body
     pipeline = Pipeline(
-        RemoteWrite(most, time.time_ns() // 1000),
         NamedSeries(core.access, core.database, principal.company_id),
         core.bulk_writer,
         partial(quota.spend, core.database, principal),
@@ -43,7 +41,7 @@ async def write(request: web.Request) -> web.Response:
     )
     try:
         # Larger bodies than this are refused by the decoder, compressed or not.
-        await pipeline.run(request.content.iter_any())
+        await pipeline.run(decoded(RemoteWrite(core.settings.max_body, clock), request.content.iter_any()))
     except BodyTooLongError as error:
         raise TidemarkError(Kind.TOO_LARGE, str(error)) from None
     except BodyError as error:

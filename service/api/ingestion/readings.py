@@ -1,9 +1,7 @@
 """`/api/v1/readings`: readings in bulk as JSON, NDJSON or CSV, and their correction."""
 
-import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import orjson
 from aiohttp import hdrs, web
@@ -18,8 +16,8 @@ from service.ingest.decode.csv_rows import CsvDecoder
 from service.ingest.decode.json_array import JsonArrayDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
 from service.ingest.decode.records import Clock
-from service.ingest.pipeline import Outcome, Pipeline
-from service.ingest.values import FieldError, parse_instant
+from service.ingest.pipeline import Outcome, Pipeline, decoded
+from service.ingest.values import FieldError, clock, parse_instant
 from service.query.window import Window, instant
 from service.storage.statements import statements
 
@@ -29,11 +27,6 @@ _FORMATS: dict[str, tuple[Callable[[Clock], Decoder], bool]] = {
     "application/x-ndjson": (NdjsonDecoder, True),
     "text/csv": (CsvDecoder, True),
 }
-
-
-def _clock() -> int:
-    """The server's clock in microseconds since 1970 UTC."""
-    return time.time_ns() // 1000
 
 
 async def store(request: web.Request) -> web.Response:
@@ -47,14 +40,15 @@ async def store(request: web.Request) -> web.Response:
         )
     decoder, streams = _FORMATS[media_type]
     pipeline = Pipeline(
-        decoder(_clock),
         KnownSensors(core.access, principal.company_id),
         core.bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=streams,
     )
     try:
-        await pipeline.run(body.pieces(request, most=None if streams else core.settings.max_body))
+        await pipeline.run(
+            decoded(decoder(clock), body.pieces(request, most=None if streams else core.settings.max_body))
+        )
     except BodyError as error:
         if pipeline.outcome.accepted + pipeline.outcome.rejected == 0:
             raise invalid("body", str(error)) from None
@@ -70,11 +64,7 @@ def _answer(
     outcome: Outcome, *, ended: str | None = None, status: int | None = None, retry: int | None = None
 ) -> web.Response:
     """The counts; where the body was not taken to its end, also why, under the status of that."""
-    document: dict[str, Any] = {
-        "accepted": outcome.accepted,
-        "rejected": outcome.rejected,
-        "errors": [{"index": one.index, "field": one.field, "message": one.message} for one in outcome.rejections],
-    }
+    document = outcome.document()
     if status is None:
         failed = outcome.rejected > 0 or ended is not None
         status = 200 if not failed else 207 if outcome.accepted else 422

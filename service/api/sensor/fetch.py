@@ -17,7 +17,7 @@ from service.api.core import CORE, Core
 from service.api.sensor.parameters import Fetch, parse_fetch
 from service.catalog.fields import MAX_INTEGER
 from service.errors import not_found
-from service.ingest.values import format_number
+from service.ingest.values import clock, format_number
 from service.query.readings import AT_ONCE, readings
 from service.query.statistics import Statistics
 from service.storage.statements import statements
@@ -64,7 +64,7 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
     async def handle(request: web.Request) -> web.StreamResponse:
         core = request.app[CORE]
         principal = await authentication.organization(core.access, request.headers)
-        fetch = parse_fetch(request.query.items(), of_asset=of_asset, latest=latest, now=time.time_ns() // 1000)
+        fetch = parse_fetch(request.query.items(), of_asset=of_asset, latest=latest, now=clock())
 
         async def make() -> Answer:
             asked_at = time.monotonic()

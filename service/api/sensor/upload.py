@@ -1,12 +1,12 @@
 """`POST /inputs/{input_pk}/inputdata/`: one reading, answered after its commit."""
 
 import asyncio
-import time
 
 from service.access import Access, Principal, Sensor
 from service.errors import Kind, TidemarkError, not_found
 from service.ingest import quota
 from service.ingest.decode.upload import Upload, decode_upload, require_sensor, stored_document
+from service.ingest.values import clock
 from service.ingest.writer import Reading, Writer
 from service.storage.database import Database
 
@@ -28,7 +28,7 @@ def check_content_type(content_type: str) -> None:
 def decode(input_pk: str, content_type: str, body: bytes) -> Upload:
     """The reading in the body of an upload to one sensor's path. Raises TidemarkError."""
     check_content_type(content_type)
-    upload = decode_upload(body, time.time_ns() // 1000)
+    upload = decode_upload(body, clock())
     require_sensor(upload, input_pk)
     return upload
 

@@ -15,6 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from service.ingest.columns import LISTED, BodyError, BodyTooLongError, Columns, Rejection
+from service.ingest.decode.records import Clock
 from service.ingest.decode.series import series_name
 from service.ingest.values import FieldError, check_instant, parse_value
 
@@ -93,16 +94,16 @@ _Label, _TimeSeries = _message_classes()
 
 
 class RemoteWrite:
-    """A Decoder (see service.ingest.columns). `limit` is in bytes, uncompressed; `now` in µs since 1970 UTC.
+    """A Decoder (see service.ingest.columns). `limit` is in bytes, uncompressed; `clock` in µs since 1970 UTC.
 
     A record is a time series: its position is the index of its readings. Each refused sample counts as a rejection.
     Samples that are NaN (which says that a series has ended) or infinite, exemplars, histograms and metadata are no
     readings and counted as skipped.
     """
 
-    def __init__(self, limit: int, now: int) -> None:
+    def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
-        self._now = now
+        self._clock = clock
         self._body = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Columns]:
@@ -116,14 +117,15 @@ class RemoteWrite:
         """Take the end of the body. Raises BodyError where it is not snappy or not a WriteRequest."""
         request = _decompress(bytes(self._body), self._limit)
         self._body.clear()
+        now = self._clock()
         parts = list(_parts(request))  # whatever is wrong with them is found before the first reading is given away
-        piece = _Piece(self._now)
+        piece = _Piece(now)
         piece.skipped = sum(number == _METADATA for number, _ in parts)
         for index, content in enumerate(content for number, content in parts if number == _TIMESERIES):
             piece.add(index, content)
             if len(piece.at) >= PIECE:
                 yield piece.columns()
-                piece = _Piece(self._now)
+                piece = _Piece(now)
         if piece.at or piece.rejected or piece.skipped:
             yield piece.columns()
 
