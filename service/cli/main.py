@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import click
 
-from service.cli import demo, organizations, resources, tokens
+from service.cli import demo, organizations, resources, tokens, transfer
 from service.cli.session import as_json, connected, run, show
 from service.errors import TidemarkError
 from service.logs import configure_logs
@@ -99,6 +99,8 @@ tidemark.add_command(organizations.org)
 tidemark.add_command(tokens.token)
 for group in resources.groups():
     tidemark.add_command(group)
+tidemark.add_command(transfer.import_readings)
+tidemark.add_command(transfer.export_readings)
 tidemark.add_command(demo.demo)
 
 

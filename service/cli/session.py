@@ -35,16 +35,34 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 async def connected(settings: Settings) -> AsyncIterator[tuple["Connection[Any]", Schema]]:
     """A connection to the database of the settings, its schema up to date. Raises ServeError."""
     with database_url(settings) as url:
-        try:
-            connection = await Database(url).connect()
-        except (*OUTAGES, ValueError) as error:
-            raise ServeError(
-                f"The database cannot be reached: {error}. TIDEMARK_DATABASE_URL says where it is."
-            ) from None
-        try:
-            yield connection, await migrate(connection, settings.engine)
-        finally:
-            await connection.close()
+        async with _connected(Database(url), settings) as found:
+            yield found
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[Database, "Connection[Any]"]]:
+    """The database of the settings as the service has it, and a connection. Raises ServeError."""
+    with database_url(settings) as url:
+        database = Database(url)
+        async with _connected(database, settings) as (connection, _):
+            await database.open()
+            database.ready.set()
+            try:
+                yield database, connection
+            finally:
+                await database.close()
+
+
+@asynccontextmanager
+async def _connected(database: Database, settings: Settings) -> AsyncIterator[tuple["Connection[Any]", Schema]]:
+    try:
+        connection = await database.connect()
+    except (*OUTAGES, ValueError) as error:
+        raise ServeError(f"The database cannot be reached: {error}. TIDEMARK_DATABASE_URL says where it is.") from None
+    try:
+        yield connection, await migrate(connection, settings.engine)
+    finally:
+        await connection.close()
 
 
 async def company_of(connection: "Connection[Any]", organization: str | None) -> int:

@@ -4,7 +4,7 @@ import re
 import time
 from datetime import datetime, timedelta
 from functools import lru_cache
-from math import isfinite
+from math import isfinite, isnan
 
 import orjson
 
@@ -76,6 +76,8 @@ def parse_number(value: str | float, field: str) -> float:
         if len(value) > _MAX_NUMBER_LENGTH or _NUMBER.fullmatch(value) is None:
             raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
         value = float(value)
+    if isnan(value):
+        raise FieldError(field, "NaN is not a number that can be stored.")
     if not isfinite(value):
         raise FieldError(field, "The number is too large.")
     return value + 0.0

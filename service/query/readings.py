@@ -1,14 +1,16 @@
 """Raw readings of a window."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from service.query.window import Window, instant
 from service.storage.database import Database
-from service.storage.statements import statements
+from service.storage.statements import Statement, statements
 
 if TYPE_CHECKING:
     from asyncpg import Record
+
+    from service.storage.database import Connected
 
 AT_ONCE = 20_000
 """Rows that are fetched in one piece; more are streamed, so that memory stays flat whatever is asked for."""
@@ -38,7 +40,14 @@ async def readings(
         return
     async with database.long_snapshot() as connection, connection.transaction():
         for series_id in series_ids:
-            values = statement.in_order({"series_ids": [series_id], **bounds})
-            cursor = await connection.cursor(statement.text, *values)
-            while piece := await cursor.fetch(PIECE):
+            async for piece in streamed(connection, statement, series_ids=[series_id], **bounds):
                 yield piece
+
+
+async def streamed(
+    connection: "Connected", statement: Statement, **values: Any
+) -> "AsyncGenerator[list[Record], None]":
+    """The rows of a statement in pieces; as of one moment, which is that of the transaction this needs to be in."""
+    cursor = await connection.cursor(statement.text, *statement.in_order(values))
+    while piece := await cursor.fetch(PIECE):
+        yield piece

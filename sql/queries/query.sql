@@ -182,3 +182,9 @@ CROSS JOIN LATERAL (
     ORDER BY value DESC, ts DESC
     LIMIT :most
 ) AS r;
+
+-- name: sensors_to_export
+SELECT series_id, id
+FROM sensor
+WHERE company_id = :company_id AND (:ids::text [] IS NULL OR id = ANY (:ids))
+ORDER BY id;

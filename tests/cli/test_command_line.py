@@ -1,37 +1,13 @@
 """The command line: one JSON document for programs, clear messages for people, also while the service runs."""
 
 import asyncio
-import json
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 
+from tests.cli.conftest import Run
 from tests.conftest import Service, Tenant, upload_body
-
-Run = Callable[..., Any]
-
-
-@pytest.fixture
-def tidemark(service: Service) -> Run:
-    """Run a command on the shared service's database; answers what it printed, as JSON unless told otherwise."""
-
-    def run(*arguments: str, code: int = 0, json_output: bool = True) -> Any:
-        done = subprocess.run(
-            [sys.executable, "-m", "service", *arguments, *(["--json"] if json_output else [])],
-            env={"PATH": "/usr/bin:/bin", **service.environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        return json.loads(done.stdout) if json_output else done.stdout
-
-    return run
 
 
 async def test_an_organization_made_on_the_command_line_works_at_once(tidemark: Run, service: Service) -> None:

@@ -1,0 +1,1 @@
+"""Readings in files: CSV, NDJSON and Parquet, in and out."""
