@@ -19,6 +19,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from service.catalog import resources, welcome
 from service.catalog.resources import SENSORS
@@ -85,7 +86,8 @@ def test_what_is_exported_is_imported_exactly(service: Service, tmp_path: Path, 
     assert url is not None
 
     def run(command: Any, *arguments: str) -> Any:
-        done = CliRunner().invoke(command, [*arguments, "--json"], obj=Settings(database_url=url))
+        with capture_logs():  # the command alone sends them to standard error
+            done = CliRunner().invoke(command, [*arguments, "--json"], obj=Settings(database_url=url))
         assert done.exit_code == 0, done.output + str(done.exception)
         return json.loads(done.stdout)
 
