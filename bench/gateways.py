@@ -6,6 +6,7 @@ the numbers, organization id, organization key.
 """
 
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -21,9 +22,12 @@ from bench.requests import Credentials, upload
 class Gateway(asyncio.Protocol):
     """One keep-alive connection."""
 
-    def __init__(self, uploads: Iterator[bytes], deadline: float) -> None:
+    def __init__(self, uploads: Iterator[bytes], *, deadline: float = math.inf, status: bytes = b"201") -> None:
+        """Send uploads till there are no more, or until `deadline` (time.perf_counter); `status` is the good answer."""
         self._uploads = uploads
         self._deadline = deadline
+        self._status = status
+        self._done = False
         self._received = b""
         self._sent_at = 0.0
         self.ended = asyncio.get_running_loop().create_future()
@@ -37,7 +41,7 @@ class Gateway(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Take an answer, and go on until the time is up."""
+        """Take an answer, and go on."""
         self._received += data
         head = self._received.find(b"\r\n\r\n")
         if head < 0:
@@ -48,21 +52,32 @@ class Gateway(asyncio.Protocol):
             return
         now = time.perf_counter()
         self.milliseconds.append((now - self._sent_at) * 1000)
-        self.refused += not self._received.startswith(b"HTTP/1.1 201")
+        self.refused += self._received[9:12] != self._status
         self._received = b""
-        if now < self._deadline:
-            self._send()
-        else:
-            self._transport.close()
+        self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The end, whoever made it."""
-        self.broken += time.perf_counter() < self._deadline
+        self.broken += not self._done
         self.ended.set_result(None)
 
+    def send(self, upload: bytes, since: float) -> None:
+        """Send an upload, whose time counts from `since` (time.perf_counter)."""
+        self._sent_at = since
+        self._transport.write(upload)
+
+    def end(self) -> None:
+        """Close the connection."""
+        self._done = True
+        self._transport.close()
+
     def _send(self) -> None:
-        self._sent_at = time.perf_counter()
-        self._transport.write(next(self._uploads))
+        now = time.perf_counter()
+        upload = next(self._uploads, None) if now < self._deadline else None
+        if upload is None:
+            self.end()
+        else:
+            self.send(upload, now)
 
 
 async def play(
@@ -73,7 +88,7 @@ async def play(
     began = time.perf_counter()
     loop = asyncio.get_running_loop()
     gateways = [
-        (await loop.create_connection(lambda: Gateway(uploads, began + seconds), "127.0.0.1", port))[1]
+        (await loop.create_connection(lambda: Gateway(uploads, deadline=began + seconds), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
     await asyncio.wait([gateway.ended for gateway in gateways])

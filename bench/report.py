@@ -16,6 +16,8 @@ from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
 WIDTH = 110
+QUIET = 0.2
+"""Processors that other work may take without a warning."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def scratch_server(programs: Programs) -> Iterator[tuple[Path, Server]]:
 def running_service(programs: Programs) -> Iterator[Service]:
     """Start one worker with all settings at their defaults, and stop it. Raises BenchError."""
     with scratch_server(programs) as (data_dir, server):
-        port = _free_port()
+        port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
         environment |= {"TIDEMARK_DATABASE_URL": server.url, "TIDEMARK_PORT": str(port)}
         output = data_dir / "service.log"
@@ -97,7 +97,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: Pat
     raise BenchError(f"The service did not start:\n{output.read_text()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody uses at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -18,7 +18,7 @@ from bench.copying import copy_rate
 from bench.load import CONNECTIONS, Load, generator_name, in_flight_at_end, run_load
 from bench.processor import machine_seconds, own_memory, process_seconds, resident_memory
 from bench.reference import Reference, running_reference
-from bench.report import Goal, Report, table
+from bench.report import QUIET, Goal, Report, table
 from bench.requests import SENSORS
 from bench.service import SQL, BenchError, Service, running_service
 from service.storage.programs import Programs
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 RATIO_GOAL = 0.80
 P99_GOAL = 30.0
 """Milliseconds."""
-QUIET = 0.2
-"""Processors that other work may take without a warning."""
 
 
 @dataclass(frozen=True)

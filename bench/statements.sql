@@ -32,3 +32,15 @@ VACUUM (ANALYZE);
 
 -- name: create_copy_database
 CREATE DATABASE copy_reference;
+
+-- name: series_of_sensor
+SELECT series_id FROM sensor WHERE id = :sensor_id;
+
+-- name: stored_between
+-- How many readings, and their sum.
+SELECT count(*) AS stored, coalesce(sum(value), 0) AS value_sum
+FROM reading
+WHERE ts >= :start AND ts < :finish;
+
+-- name: late_marks
+SELECT count(*) FROM late_mark;

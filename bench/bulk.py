@@ -1,0 +1,428 @@
+"""Scenario `bulk`: collectors that post thousands of readings at a time, in each format, on a few connections.
+
+Raw binary COPY of as many rows of the same shape into the same table goes right before each run, and the run is
+compared with it. After each run exactly what was acknowledged must be stored, else there is no result.
+"""
+
+import asyncio
+import http.client
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from statistics import median
+from typing import Any
+
+import asyncpg
+import numpy as np
+from matplotlib.figure import Figure
+
+from bench import rivals
+from bench.bodies import (
+    CSV,
+    FORMATS,
+    JSON,
+    LINE_PROTOCOL,
+    NDJSON,
+    READINGS,
+    Format,
+    Rows,
+    placed_ndjson,
+    rows_from,
+)
+from bench.processor import machine_seconds, own_memory, process_seconds, resident_memory
+from bench.report import QUIET, Goal, Report, table
+from bench.requests import SENSORS, Credentials, sensor_id
+from bench.senders import Sender, Sent
+from bench.service import SQL, BenchError, Service, running_service
+from service.ingest.bulk import Block
+from service.ingest.copy_format import copy_payload
+from service.query.window import DAY, floor, instant, microseconds
+from service.storage.programs import Programs
+from service.storage.statements import statements
+
+CONNECTIONS = 4
+ROWS_A_COPY = CONNECTIONS * READINGS
+"""In one commit of the raw COPY: as many as the connections have under way together."""
+LIVE_STEP = 1_000
+LATE_STEP = 1_000_000
+"""Microseconds from one reading of a sensor to its next."""
+STORED_BEFORE = 5
+"""Of the late readings every so many-th of each sensor is stored already."""
+LATE = "NDJSON, late"
+GOALS = {LINE_PROTOCOL.name: 0.8, NDJSON.name: 0.8, CSV.name: 0.8, JSON.name: 0.7, LATE: 0.4}
+GROWTH_GOAL = 64.0
+"""MiB."""
+
+
+NOBODY = Credentials("-", "-")
+"""What the other databases do not look at."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure."""
+
+    rounds: int = 3
+    requests: int = 160
+    warm_up: int = 16
+    stream_bytes: int = 10**9
+
+
+FULL = Plan()
+QUICK = Plan(rounds=1, requests=16, warm_up=4, stream_bytes=3 * 10**7)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The readings of one format, and the COPY right before it."""
+
+    readings: int
+    sent: Sent
+    copy_rows_a_second: float
+    server_seconds: float
+    """Processor time of the service."""
+    postgres_seconds: float
+    others_busy: float
+    """Processors that neither these nor the sender kept busy, on average: what else the machine did."""
+
+    @property
+    def rate(self) -> float:
+        """Readings a second."""
+        return self.readings / self.sent.seconds
+
+    @property
+    def ratio(self) -> float:
+        """The rate as a part of the COPY's."""
+        return self.rate / self.copy_rows_a_second
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One upload of a fresh service, and its worker's memory in bytes."""
+
+    sent_bytes: int
+    readings: int
+    seconds: float
+    own_before: int
+    own_peak: int
+    resident_before: int
+    resident_peak: int
+
+    @property
+    def growth(self) -> float:
+        """MiB that the resident memory grew."""
+        return (self.resident_peak - self.resident_before) / 2**20
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """Everything that was measured with one engine."""
+
+    engine: str
+    postgres: int
+    runs: dict[str, list[Run]]
+    stream: Stream
+
+    def ratio(self, name: str) -> float:
+        """The median of the runs' parts of COPY's rate."""
+        return median(run.ratio for run in self.runs[name])
+
+
+def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
+    """Measure all engines. Raises BenchError where what was acknowledged is not what is stored."""
+    plan = QUICK if quick else FULL
+    say(f"{CONNECTIONS} connections, {READINGS:,} readings a request, {SENSORS} sensors")
+    results = [_measure(name, programs, plan, say) for name, programs in engines.items()]
+    others = {rival: [_send_to(rival, plan, say) for _ in range(plan.rounds)] for rival in rivals.installed()}
+    return _report(results, others, plan)
+
+
+def _measure(engine: str, programs: Programs, plan: Plan, say: Callable[[str], None]) -> EngineResult:
+    runs: dict[str, list[Run]] = {}
+    with running_service(programs) as service:
+        series = asyncio.run(_series(service))
+        live, late = _times(plan, LIVE_STEP, _now()), _times(plan, LATE_STEP, floor(_now(), DAY) - 20 * DAY)
+        say(f"{engine}: warming up, {plan.warm_up} requests of each format")
+        for form in FORMATS:
+            _run(service, form, rows_from(next(live), plan.warm_up * READINGS, LIVE_STEP), series, next(live))
+        for number in range(1, plan.rounds + 1):
+            for form in FORMATS:
+                rows = rows_from(next(live), plan.requests * READINGS, LIVE_STEP)
+                runs.setdefault(form.name, []).append(_run(service, form, rows, series, next(live)))
+            rows = rows_from(next(late), plan.requests * READINGS, LATE_STEP)
+            _store_some(service, rows)
+            runs.setdefault(LATE, []).append(_run(service, NDJSON, rows, series, next(live)))
+            parts = ", ".join(f"{name} {own[-1].ratio:.2f}" for name, own in runs.items())
+            say(f"{engine}: round {number} of {plan.rounds}: parts of COPY: {parts}")
+    say(f"{engine}: one upload of {plan.stream_bytes / 1e6:,.0f} MB")
+    with running_service(programs) as service:
+        stream = _stream(service, plan.stream_bytes)
+    return EngineResult(engine, programs.major, runs, stream)
+
+
+def _now() -> int:
+    return microseconds(datetime.now(UTC))
+
+
+def _times(plan: Plan, step: int, start: int) -> Iterator[int]:
+    """A new start for each run, so that no two runs share an instant; whole milliseconds or whole seconds."""
+    start = floor(start, step)
+    length = plan.requests * READINGS // SENSORS * step
+    while True:
+        yield start
+        start += length
+
+
+def _run(service: Service, form: Format, rows: Rows, series: "dict[int, int]", copy_start: int) -> Run:
+    """COPY as many rows, then send these. Raises BenchError where the wrong number is stored."""
+    sender = Sender(
+        service.port,
+        [form.request(part, service.credentials) for part in rows.requests()],
+        connections=CONNECTIONS,
+        status=form.status,
+    )
+    copied = asyncio.run(_copy(service, rows_from(copy_start, len(rows), LIVE_STEP), series))
+    before = _clocks(service)
+    sent = sender.send()
+    server_seconds, postgres_seconds, machine = (_clocks(service) - before).tolist()
+    if sent.refused or sent.broken:
+        raise BenchError(f"{form.name}: {sent.refused} requests were refused, {sent.broken} connections broke.")
+    _check(service, rows)
+    others = machine - server_seconds - postgres_seconds - sent.sender_seconds
+    return Run(len(rows), sent, copied, server_seconds, postgres_seconds, others_busy=max(0.0, others / sent.seconds))
+
+
+def _clocks(service: Service) -> Any:
+    return np.array([process_seconds(service.pid), process_seconds(service.postgres_pid), machine_seconds()])
+
+
+async def _series(service: Service) -> "dict[int, int]":
+    """The series of each of the harness's sensors."""
+    connection = await asyncpg.connect(service.server.url)
+    try:
+        return {
+            number: await SQL.series_of_sensor.value(connection, sensor_id=sensor_id(number))
+            for number in range(SENSORS)
+        }
+    finally:
+        await connection.close()
+
+
+async def _copy(service: Service, rows: Rows, series: "dict[int, int]") -> float:
+    """Rows a second that one connection copies into the table of readings."""
+    ids = np.array([series[number] for number in range(SENSORS)], dtype=np.int32)
+    payloads = [
+        copy_payload(Block(ids[part.sensor], part.at, part.value))
+        for part in (rows.part(slice(first, first + ROWS_A_COPY)) for first in range(0, len(rows), ROWS_A_COPY))
+    ]
+    connection = await asyncpg.connect(service.server.url)
+    try:
+        await statements().prepare_reading_storage.run(connection, at_us=[int(rows.at[0]), int(rows.at[-1])])
+        began = time.perf_counter()
+        for payload in payloads:
+            await connection.copy_to_table(
+                "reading", source=BytesIO(payload.data), columns=payload.columns, format="binary"
+            )
+        return len(rows) / (time.perf_counter() - began)
+    finally:
+        await connection.close()
+
+
+def _store_some(service: Service, rows: Rows) -> None:
+    """Store every fifth reading of each sensor: what came through when the connection was bad."""
+    some = rows.part(np.arange(len(rows)) // SENSORS % STORED_BEFORE == 0)
+    requests = [NDJSON.request(part, service.credentials) for part in some.requests()]
+    Sender(service.port, requests, connections=CONNECTIONS, status=NDJSON.status).send()
+    _check(service, some)
+
+
+def _check(service: Service, rows: Rows) -> None:
+    stored, value_sum = asyncio.run(_stored(service, int(rows.at[0]), int(rows.at[-1]) + 1))
+    if stored != len(rows) or abs(value_sum - rows.value.sum()) > 1e-9 * value_sum:
+        raise BenchError(f"{len(rows):,} readings were acknowledged, but {stored:,} are stored (sum {value_sum}).")
+
+
+async def _stored(service: Service, start: int, finish: int) -> tuple[int, float]:
+    connection = await asyncpg.connect(service.server.url)
+    try:
+        row = await SQL.stored_between.row(connection, start=instant(start), finish=instant(finish))
+    finally:
+        await connection.close()
+    assert row is not None  # an aggregate has one row
+    return row["stored"], row["value_sum"]
+
+
+def _stream(service: Service, size: int) -> Stream:
+    """One NDJSON upload of so many bytes, written chunk by chunk, while the worker's memory is watched."""
+    start = _now() // LIVE_STEP * LIVE_STEP
+    rows_a_piece = 20_000
+    answered: list[dict[str, Any]] = []
+    counts = {"bytes": 0, "readings": 0}
+
+    def pieces() -> Iterator[bytes]:
+        while counts["bytes"] < size:
+            first = start + counts["readings"] // SENSORS * LIVE_STEP
+            piece = placed_ndjson(rows_from(first, rows_a_piece, LIVE_STEP))
+            counts["bytes"] += len(piece)
+            counts["readings"] += rows_a_piece
+            yield piece
+
+    def upload() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port)
+        headers = {
+            "Content-Type": NDJSON.content_type,
+            "ORGANIZATION-ID": service.credentials.organization_id,
+            "ORGANIZATION-API-KEY": service.credentials.api_key,
+        }
+        connection.request("POST", NDJSON.path, body=pieces(), headers=headers, encode_chunked=True)
+        response = connection.getresponse()
+        answered.append({"status": response.status, "body": response.read()})
+        connection.close()
+
+    own_before, resident_before = own_memory(service.pid), resident_memory(service.pid)
+    own_peak, resident_peak = own_before, resident_before
+    began = time.perf_counter()
+    thread = threading.Thread(target=upload)
+    thread.start()
+    while thread.is_alive():
+        own_peak = max(own_peak, own_memory(service.pid))
+        resident_peak = max(resident_peak, resident_memory(service.pid))
+        thread.join(0.1)
+    seconds = time.perf_counter() - began
+    if not answered or answered[0]["status"] != NDJSON.status:
+        raise BenchError(f"The upload of {size} bytes was not stored: {answered}")
+    stored, _ = asyncio.run(_stored(service, start, start + counts["readings"] // SENSORS * LIVE_STEP))
+    if stored != counts["readings"]:
+        raise BenchError(f"{counts['readings']:,} readings were acknowledged, but {stored:,} are stored.")
+    return Stream(counts["bytes"], counts["readings"], seconds, own_before, own_peak, resident_before, resident_peak)
+
+
+def _send_to(rival: rivals.Rival, plan: Plan, say: Callable[[str], None]) -> float:
+    """Readings a second that another database takes, of the same bodies."""
+    say(f"{rival.name}: line protocol")
+    live = _times(plan, LIVE_STEP, _now())
+    with rivals.running_rival(rival) as port:
+        for count in (plan.warm_up, plan.requests):
+            requests = [
+                LINE_PROTOCOL.request(part, NOBODY)
+                for part in rows_from(next(live), count * READINGS, LIVE_STEP).requests()
+            ]
+            sent = Sender(port, requests, connections=CONNECTIONS, status=LINE_PROTOCOL.status).send()
+            if sent.refused or sent.broken:
+                raise BenchError(f"{rival.name}: {sent.refused} requests refused, {sent.broken} connections broke.")
+    return plan.requests * READINGS / sent.seconds
+
+
+def _report(results: list[EngineResult], others: dict[rivals.Rival, list[float]], plan: Plan) -> Report:
+    report = Report("bulk")
+    for result in results:
+        report.tables += [_rate_table(result, others, plan), _stream_table(result)]
+        report.goals += [
+            Goal(result.engine, f"{name}, readings/s as a part of raw COPY's", result.ratio(name), True, bound)
+            for name, bound in GOALS.items()
+        ]
+        report.goals.append(
+            Goal(result.engine, "memory grown by one large upload", result.stream.growth, False, GROWTH_GOAL, " MiB")
+        )
+    report.notes = [
+        f"Medians of {plan.rounds} rounds of {plan.requests * READINGS:,} readings; in brackets lowest and highest.",
+        f"{READINGS:,} readings a request, {CONNECTIONS} keep-alive connections, one worker.",
+        "Part of COPY: of raw COPY of as many rows right before. Sender: processors that it kept busy.",
+        f"Late: of two weeks ago and older, {100 // STORED_BEFORE} % of them stored already.",
+        "After each run exactly the acknowledged readings were found in the database.",
+    ]
+    if max(run.others_busy for result in results for runs in result.runs.values() for run in runs) > QUIET:
+        report.notes.append("The machine was busy with other work in some runs; measure again when it is quiet.")
+    report.measured = {
+        "plan": asdict(plan),
+        "engines": [_document(result) for result in results],
+        "others": [
+            {"name": rival.name, "acknowledges": rival.acknowledges, "readings_a_second": rates}
+            for rival, rates in others.items()
+        ],
+    }
+    report.figure = _plot(results, others)
+    return report
+
+
+def _document(result: EngineResult) -> dict[str, Any]:
+    document = asdict(result)
+    for name, runs in result.runs.items():
+        for run, made in zip(runs, document["runs"][name], strict=True):
+            made |= {"readings_a_second": run.rate, "part_of_copy": run.ratio}
+    return document
+
+
+def _rate_table(result: EngineResult, others: dict[rivals.Rival, list[float]], plan: Plan) -> Any:
+    copies = [run.copy_rows_a_second for runs in result.runs.values() for run in runs]
+    rows = [["raw COPY", _spread(copies), "", "", "", "", "", "", "commit"]]
+    for name, runs in result.runs.items():
+        rows.append(
+            [
+                name,
+                _spread([run.rate for run in runs]),
+                f"{result.ratio(name):.2f}",
+                f"{median(run.sent.p50 for run in runs):.0f}",
+                f"{max(run.sent.worst for run in runs):.0f}",
+                f"{median(run.server_seconds / run.readings for run in runs) * 1e6:.1f}",
+                f"{median(run.postgres_seconds / run.readings for run in runs) * 1e6:.1f}",
+                f"{median(run.sent.sender_seconds / run.sent.seconds for run in runs):.0%}",
+                "commit",
+            ]
+        )
+    for rival, rates in others.items():
+        part = f"{median(rates) / median(copies):.2f}"
+        name = rival.name
+        rows.append([name, _spread(rates), part, "", "", "", "", "", rival.acknowledges])
+    columns = ("", "readings/s", "of COPY", "p50 ms", "worst", "service µs", "PG µs", "sender", "answers after")
+    return table(f"{result.engine} (PostgreSQL {result.postgres}): {READINGS:,} readings a request", columns, rows)
+
+
+def _spread(rates: list[float]) -> str:
+    around = f" ({min(rates) / 1000:,.0f} to {max(rates) / 1000:,.0f})" if len(rates) > 1 else ""
+    return f"{median(rates) / 1000:,.0f} k{around}"
+
+
+def _stream_table(result: EngineResult) -> Any:
+    stream = result.stream
+    rows = [
+        ["sent", f"{stream.sent_bytes / 1e6:,.0f} MB, {stream.readings:,} readings in {stream.seconds:.0f} s"],
+        ["memory of the worker, resident, before → peak", _memory(stream.resident_before, stream.resident_peak)],
+        ["memory of the worker, its own, before → peak", _memory(stream.own_before, stream.own_peak)],
+    ]
+    return table(f"{result.engine}: one NDJSON upload to a fresh service", ("", ""), rows)
+
+
+def _memory(before: int, peak: int) -> str:
+    return f"{before / 2**20:.0f} → {peak / 2**20:.0f} MiB"
+
+
+def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) -> Figure:
+    figure = Figure(figsize=(5.4 * len(results), 4.5), layout="constrained")
+    many = figure.subplots(1, len(results), sharex=True, squeeze=False)[0]
+    for axes, result in zip(many, results, strict=True):
+        bars = [
+            (f"{rival.name}, line protocol\n({rival.acknowledges})", rates, "#8b93a3")
+            for rival, rates in others.items()
+        ]
+        bars += [(name, [run.rate for run in runs], "#1f77b4") for name, runs in reversed(result.runs.items())]
+        copies = [run.copy_rows_a_second for runs in result.runs.values() for run in runs]
+        bars.append(("raw COPY, one connection", copies, "#b0b7c3"))
+        middle = [median(rates) / 1000 for _, rates, _ in bars]
+        spread = np.abs([[edge(rates) / 1000 for _, rates, _ in bars] for edge in (min, max)] - np.array(middle))
+        drawn = axes.barh(
+            [name for name, *_ in bars], middle, xerr=spread, capsize=3, color=[colour for *_, colour in bars]
+        )
+        labels = [
+            f"{rate:,.0f} k" + (f" ({result.ratio(name):.2f})" if name in result.runs else "")
+            for rate, (name, *_) in zip(middle, bars, strict=True)
+        ]
+        axes.bar_label(drawn, labels, label_type="center", fontsize=9)
+        axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
+        axes.set_xlabel("thousand readings a second (part of COPY's rate)")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{READINGS:,} readings a request, {CONNECTIONS} connections, one worker", fontsize=10)
+    return figure

@@ -1,0 +1,145 @@
+"""Ready requests over keep-alive connections: `python -m bench.senders`, a process that sends what it is given.
+
+On standard input come the requests as a pickled list of bytes, and once "ready" is printed a line as the sign to begin.
+With a rate of 0 it is a closed loop: each connection takes the next request when its last one is answered. Else the
+requests are due at even distances, so many a second; the next free connection takes each, and its time counts from when
+it was due, so that slow answers cannot slow the questions down. Prints one line of JSON. Arguments: port, connections,
+the status that every answer has to have, the rate.
+"""
+
+import asyncio
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+import uvloop
+
+from bench.gateways import Gateway
+
+PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "worst": 100}
+TICK = 0.001
+"""Seconds of the shortest sleep; what becomes due meanwhile is sent together."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What sending came to."""
+
+    requests: int
+    seconds: float
+    """From the first byte to the last answer."""
+    sender_seconds: float
+    """Processor time of the sender."""
+    refused: int
+    """Answers with another status than there should be."""
+    broken: int
+    """Connections that ended before their time."""
+    p50: float
+    """Milliseconds to the whole answer. The others are alike."""
+    p95: float
+    p99: float
+    worst: float
+
+
+class Sender:
+    """A process that has the requests ready, and sends them when told."""
+
+    def __init__(self, port: int, requests: list[bytes], *, connections: int, status: int, rate: float = 0) -> None:
+        """Get ready; the requests a second are as many as it can where `rate` is 0."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.senders", str(port), str(connections), str(status), str(rate)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._process.stdin is not None  # pipes both
+        assert self._process.stdout is not None
+        pickle.dump(requests, self._process.stdin)
+        self._process.stdin.flush()
+        self._process.stdout.readline()
+
+    def send(self) -> Sent:
+        """Send them all, and wait for the last answer."""
+        measured = orjson.loads(self._process.communicate(b"go\n")[0])
+        milliseconds = measured.pop("milliseconds")
+        latencies = np.percentile(milliseconds or [0.0], list(PERCENTILES.values())).tolist()
+        return Sent(len(milliseconds), **measured, **dict(zip(PERCENTILES, latencies, strict=True)))
+
+
+class _Pace:
+    """Gives requests, when they are due, to connections that are free."""
+
+    def __init__(self, requests: list[bytes], rate: float) -> None:
+        self._requests = requests
+        self._rate = rate
+        self.free: asyncio.Queue[PacedGateway] = asyncio.Queue()
+
+    async def keep(self, connections: int) -> None:
+        """Give out all requests, and wait until all connections are free again."""
+        began = woken = time.perf_counter()
+        for number, request in enumerate(self._requests):
+            due = began + number / self._rate
+            gateway = await self.free.get()
+            while due > (now := time.perf_counter()):
+                await asyncio.sleep(max(TICK, due - now))  # noqa: ASYNC110 - there is nothing but time to wait for
+                woken = time.perf_counter()
+            gateway.send(request, max(due, woken))  # that this process slept too long is not the server's doing
+        for _ in range(connections):
+            await self.free.get()
+
+
+class PacedGateway(Gateway):
+    """A connection that sends what is due."""
+
+    def __init__(self, pace: _Pace, status: bytes) -> None:
+        super().__init__(iter(()), status=status)
+        self._pace = pace
+
+    def _send(self) -> None:
+        self._pace.free.put_nowait(self)
+
+
+async def _send(port: int, requests: list[bytes], connections: int, status: bytes, rate: float) -> bytes:
+    loop = asyncio.get_running_loop()
+    began, clock = time.perf_counter(), time.process_time()
+    gateways: Sequence[Gateway]
+    if rate:
+        pace = _Pace(requests, rate)
+        gateways = [
+            (await loop.create_connection(lambda: PacedGateway(pace, status), "127.0.0.1", port))[1]
+            for _ in range(connections)
+        ]
+        keeping = asyncio.create_task(pace.keep(connections))
+        # A connection that breaks ends it all.
+        await asyncio.wait([keeping, *(one.ended for one in gateways)], return_when=asyncio.FIRST_COMPLETED)
+        keeping.cancel()
+        for gateway in gateways:
+            gateway.end()
+    else:
+        following = iter(requests)
+        gateways = [
+            (await loop.create_connection(lambda: Gateway(following, status=status), "127.0.0.1", port))[1]
+            for _ in range(connections)
+        ]
+    await asyncio.wait([gateway.ended for gateway in gateways])
+    return orjson.dumps(
+        {
+            "seconds": time.perf_counter() - began,
+            "sender_seconds": time.process_time() - clock,
+            "milliseconds": [one for gateway in gateways for one in gateway.milliseconds],
+            "refused": sum(gateway.refused for gateway in gateways),
+            "broken": sum(gateway.broken for gateway in gateways),
+        }
+    )
+
+
+if __name__ == "__main__":
+    port, connections, status, rate = sys.argv[1:]
+    requests = pickle.load(sys.stdin.buffer)
+    print("ready", flush=True)
+    sys.stdin.buffer.readline()
+    sys.stdout.buffer.write(uvloop.run(_send(int(port), requests, int(connections), status.encode(), float(rate))))
