@@ -66,7 +66,7 @@ class Plan:
     """How much to measure."""
 
     rounds: int = 3
-    requests: int = 160
+    requests: int = 120
     warm_up: int = 16
     stream_bytes: int = 10**9
 

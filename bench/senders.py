@@ -85,7 +85,7 @@ class _Pace:
             due = began + number / self._rate
             gateway = await self.free.get()
             while due > (now := time.perf_counter()):
-                await asyncio.sleep(max(TICK, due - now))  # noqa: ASYNC110 - there is nothing but time to wait for
+                await asyncio.sleep(max(TICK, due - now))
                 woken = time.perf_counter()
             gateway.send(request, max(due, woken))  # that this process slept too long is not the server's doing
         for _ in range(connections):
