@@ -327,15 +327,21 @@ def _report(results: list[EngineResult], others: dict[rivals.Rival, list[float]]
         report.goals.append(
             Goal(result.engine, "memory grown by one large upload", result.stream.growth, False, GROWTH_GOAL, " MiB")
         )
+    runs = [run for result in results for own in result.runs.values() for run in own]
+    sender_busy = max(run.sent.sender_seconds / run.sent.seconds for run in runs)
     report.notes = [
         f"Medians of {plan.rounds} rounds of {plan.requests * READINGS:,} readings; in brackets lowest and highest.",
         f"{READINGS:,} readings a request, {CONNECTIONS} keep-alive connections, one worker.",
-        "Part of COPY: of raw COPY of as many rows right before. Sender: processors that it kept busy.",
+        "Part of COPY: of raw COPY of as many rows right before.",
+        f"The sender kept {sender_busy:.2f} processors busy at most.",
         f"Late: of two weeks ago and older, {100 // STORED_BEFORE} % of them stored already.",
         "After each run exactly the acknowledged readings were found in the database.",
     ]
-    if max(run.others_busy for result in results for runs in result.runs.values() for run in runs) > QUIET:
-        report.notes.append("The machine was busy with other work in some runs; measure again when it is quiet.")
+    if (others_busy := median(run.others_busy for run in runs)) > QUIET:
+        report.notes.append(
+            f"Other work kept {others_busy:.1f} processors busy (median): the parts say little. "
+            "Measure again when it is quiet."
+        )
     report.measured = {
         "plan": asdict(plan),
         "engines": [_document(result) for result in results],
@@ -358,7 +364,7 @@ def _document(result: EngineResult) -> dict[str, Any]:
 
 def _rate_table(result: EngineResult, others: dict[rivals.Rival, list[float]], plan: Plan) -> Any:
     copies = [run.copy_rows_a_second for runs in result.runs.values() for run in runs]
-    rows = [["raw COPY", _spread(copies), "", "", "", "", "", "", "commit"]]
+    rows = [["raw COPY", _spread(copies), "", "", "", "", "", "commit"]]
     for name, runs in result.runs.items():
         rows.append(
             [
@@ -369,15 +375,14 @@ def _rate_table(result: EngineResult, others: dict[rivals.Rival, list[float]], p
                 f"{max(run.sent.worst for run in runs):.0f}",
                 f"{median(run.server_seconds / run.readings for run in runs) * 1e6:.1f}",
                 f"{median(run.postgres_seconds / run.readings for run in runs) * 1e6:.1f}",
-                f"{median(run.sent.sender_seconds / run.sent.seconds for run in runs):.0%}",
                 "commit",
             ]
         )
     for rival, rates in others.items():
         part = f"{median(rates) / median(copies):.2f}"
         name = rival.name
-        rows.append([name, _spread(rates), part, "", "", "", "", "", rival.acknowledges])
-    columns = ("", "readings/s", "of COPY", "p50 ms", "worst", "service µs", "PG µs", "sender", "answers after")
+        rows.append([name, _spread(rates), part, "", "", "", "", rival.acknowledges])
+    columns = ("", "readings/s", "of COPY", "p50 ms", "worst", "service µs", "PG µs", "answers after")
     return table(f"{result.engine} (PostgreSQL {result.postgres}): {READINGS:,} readings a request", columns, rows)
 
 

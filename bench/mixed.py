@@ -37,7 +37,10 @@ MINUTE = 60_000_000
 SHARE = 0.5
 """Of the most writes a second."""
 P95_GOAL = 3.0
-REPAIR_SECONDS = 120
+REPAIR_SECONDS = 300
+QUIET_SECONDS = 3
+IDLE = 0.1
+"""Processors that an idle database may take."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def _measure(service: Service, engine: str, postgres: int, plan: Plan, say: Call
     _store_history(service, plan.days)
     _wait_for_repairs(service)
     run_load(service.port, plan.warm_up, service.credentials)
-    most = run_load(service.port, plan.seconds, service.credentials).rate
+    # What else the machine does can only make it less.
+    most = max(run_load(service.port, plan.seconds / 2, service.credentials).rate for _ in range(3))
     say(f"{engine}: {most:,.0f} writes/s at most")
 
     def turn(*sides: str, seconds: float = plan.seconds) -> dict[str, Turn]:
@@ -177,12 +181,16 @@ def _store_history(service: Service, days: int) -> None:
 
 
 def _wait_for_repairs(service: Service) -> None:
-    """Wait until the roll-ups have taken in what was late. Raises BenchError where they do not."""
+    """Wait until the roll-ups have taken in what was late, and the database has settled. Raises BenchError."""
     deadline = time.monotonic() + REPAIR_SECONDS
-    while asyncio.run(_late_marks(service)):
+    quiet_seconds = 0
+    while quiet_seconds < QUIET_SECONDS:
         if time.monotonic() > deadline:
             raise BenchError(f"The roll-ups have not taken in the history within {REPAIR_SECONDS} s.")
-        time.sleep(0.5)
+        before = process_seconds(service.postgres_pid)
+        time.sleep(1)
+        idle = process_seconds(service.postgres_pid) - before < IDLE
+        quiet_seconds = quiet_seconds + 1 if idle and asyncio.run(_late_marks(service)) == 0 else 0
 
 
 async def _late_marks(service: Service) -> int:
