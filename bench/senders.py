@@ -142,4 +142,7 @@ if __name__ == "__main__":
     requests = pickle.load(sys.stdin.buffer)
     print("ready", flush=True)
     sys.stdin.buffer.readline()
-    sys.stdout.buffer.write(uvloop.run(_send(int(port), requests, int(connections), status.encode(), float(rate))))
+    measured = uvloop.run(_send(int(port), requests, int(connections), status.encode(), float(rate)))
+    # Buffered whatever PYTHONUNBUFFERED says: a single write may end halfway.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
+        output.write(measured)
