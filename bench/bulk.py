@@ -41,7 +41,6 @@ from service.ingest.bulk import Block
 from service.ingest.copy_format import copy_payload
 from service.query.window import DAY, floor, instant, microseconds
 from service.storage.programs import Programs
-from service.storage.statements import statements
 
 CONNECTIONS = 4
 ROWS_A_COPY = CONNECTIONS * READINGS
@@ -220,7 +219,6 @@ async def _copy(service: Service, rows: Rows, series: "dict[int, int]") -> float
     ]
     connection = await asyncpg.connect(service.server.url)
     try:
-        await statements().prepare_reading_storage.run(connection, at_us=[int(rows.at[0]), int(rows.at[-1])])
         began = time.perf_counter()
         for payload in payloads:
             await connection.copy_to_table(

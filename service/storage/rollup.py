@@ -24,6 +24,8 @@ GRACE = timedelta(minutes=5)
 """How long an hour stays open for readings that arrive on time, before it is rolled up."""
 REPAIR_BATCH = 5000
 IDLE_SECONDS = 0.5
+REST = 2
+"""How many times as long as a repair took the next one waits, unless there are more marks than one repair takes."""
 TURN_SECONDS = 2.0
 ABSORB_SECONDS = 60.0
 
@@ -119,7 +121,10 @@ async def _work(connection: Any, engine: str) -> None:
     while True:
         if await move_line(connection, engine, datetime.now(UTC) - GRACE):
             await _prepare_storage(connection)
-        if await repair(connection, engine) == 0:
-            await asyncio.sleep(IDLE_SECONDS)
+        began = time.monotonic()
+        if await repair(connection, engine) < REPAIR_BATCH:
+            # While late readings stream in, the same hours are marked again and again: what is settled at once is
+            # recomputed once, and the processor stays with those who write and read.
+            await asyncio.sleep(max(IDLE_SECONDS, REST * (time.monotonic() - began)))
         if time.monotonic() - absorbed_at > ABSORB_SECONDS and not await absorb(connection, engine):
             absorbed_at = time.monotonic()
