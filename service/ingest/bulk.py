@@ -1,8 +1,9 @@
 """Writes readings that come many at a time, at the database's own speed.
 
 COPY is several times as fast as an upsert but cannot overwrite. A reading newer than the newest stored one of its
-series cannot be a repeat, so those are copied straight to their table; the others go by a staging table. Should another
-process have stored one of the former, the primary key refuses the copy, and the whole batch goes by the staging table.
+series cannot be a repeat, nor can one that a look at the table does not find; those are copied straight to their table,
+the others go by a staging table. Should another writer have stored one of the former meanwhile, the primary key refuses
+the copy, and the whole batch goes by the staging table.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from service.ingest.committing import Committer
 from service.ingest.copy_format import copy_payload
 from service.ingest.group_commit import GroupCommit
-from service.query.window import HOUR, microseconds
+from service.query.window import HOUR, instant, microseconds
 from service.storage.database import Database
 from service.storage.statements import statements
 
@@ -31,6 +32,10 @@ LANES = 2
 """Connections that write at once: one commits while the other's readings are still on their way."""
 REMEMBERED = 1_000_000
 """Series whose newest instant is remembered at most."""
+WORTH_LOOKING = 500
+"""Readings from which looking for those that are stored already costs less than it saves."""
+DENSE = 8
+"""How many times as many stored readings as there are new ones are looked through."""
 
 
 @dataclass(slots=True)
@@ -123,10 +128,12 @@ class BulkWriter:
         sql = statements()
         if staging:
             self._newest.clear()
-            newer = np.zeros(len(block), dtype=bool)
+            new = np.zeros(len(block), dtype=bool)
         else:
-            newer = await self._newer(connection, block)
-        if not newer.all():
+            new = await self._newer(connection, block)
+            if np.count_nonzero(~new) >= WORTH_LOOKING:
+                new[~new] = ~await _stored(connection, block.take(~new))
+        if not new.all():
             await sql.make_staging.run(connection)
         async with connection.transaction():
             line = microseconds(await sql.hold_mark_line.value(connection))
@@ -134,10 +141,10 @@ class BulkWriter:
             if late.any():
                 series_ids, hours = _hours(block.take(late))
                 await sql.mark_late_hours.run(connection, series_ids=series_ids, hours_us=hours)
-            if newer.any():
-                await _copy(connection, "reading", block if newer.all() else block.take(newer))
-            if not newer.all():
-                await _copy(connection, "staged_reading", block.take(~newer))
+            if new.any():
+                await _copy(connection, "reading", block if new.all() else block.take(new))
+            if not new.all():
+                await _copy(connection, "staged_reading", block.take(~new))
                 await sql.write_staged.run(connection)
 
     async def _newer(self, connection: "Connection[Any]", block: Block) -> npt.NDArray[np.bool_]:
@@ -152,6 +159,33 @@ class BulkWriter:
             self._newest.update({row["series_id"]: row["at_us"] for row in rows})
         newest = np.array([self._newest.get(one, 2**62) for one in series_ids.tolist()], dtype=np.int64)
         return block.at > newest[inverse]
+
+
+async def _stored(connection: "Connection[Any]", block: Block) -> npt.NDArray[np.bool_]:
+    """Which readings of a sorted block are stored; where much more is stored than it has, all that may be."""
+    ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
+    starts = np.append(0, ends[:-1] + 1)
+    most = (ends - starts + 1) * DENSE
+    rows = await statements().stored_instants.rows(
+        connection,
+        series_ids=block.series_id[ends].tolist(),
+        first_us=block.at[starts].tolist(),
+        last_us=block.at[ends].tolist(),
+        most=most.tolist(),
+        start=instant(int(block.at.min())),
+        finish=instant(int(block.at.max())),
+    )
+    if not rows:
+        return np.zeros(len(block), dtype=bool)
+    places, found = np.array([tuple(row) for row in rows], dtype=np.int64).T
+    full: npt.NDArray[np.bool_] = np.bincount(places, minlength=len(ends)) == most
+    # A reading as one number: the place of its series, and that of its instant among all of the block.
+    instants, of_reading = np.unique(block.at, return_inverse=True)
+    series = np.repeat(np.arange(len(ends)), ends - starts + 1)
+    nearest = np.searchsorted(instants, found).clip(max=len(instants) - 1)
+    same = instants[nearest] == found
+    stored = np.isin(series * len(instants) + of_reading, places[same] * len(instants) + nearest[same])
+    return np.logical_or(stored, full[series])
 
 
 async def _copy(connection: "Connection[Any]", table: str, block: Block) -> None:

@@ -17,6 +17,24 @@ CROSS JOIN LATERAL (
     SELECT ts FROM reading WHERE series_id = s.series_id ORDER BY ts DESC LIMIT 1
 ) AS r;
 
+-- name: stored_instants
+-- What is stored of each series from the first to the last of its instants, the first so many: the place of the series
+-- in the list, from 0, and the instant; microseconds since 1970. The bounds of all of them are there to plan with.
+SELECT s.place - 1 AS place, (extract(epoch FROM r.ts) * 1000000)::bigint AS at_us
+FROM unnest(:series_ids::integer [], :first_us::bigint [], :last_us::bigint [], :most::bigint [])
+    WITH ORDINALITY AS s (series_id, first_us, last_us, most, place)
+CROSS JOIN LATERAL (
+    SELECT ts
+    FROM reading
+    WHERE
+        series_id = s.series_id
+        AND ts >= :start AND ts <= :finish
+        AND ts >= 'epoch'::timestamptz + s.first_us * interval '1 microsecond'
+        AND ts <= 'epoch'::timestamptz + s.last_us * interval '1 microsecond'
+    ORDER BY ts
+    LIMIT s.most
+) AS r;
+
 -- name: make_staging
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
     series_id integer NOT NULL,
