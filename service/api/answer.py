@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from dataclasses import dataclass, field
 
 from aiocache import SimpleMemoryCache
 from aiohttp import web
@@ -15,11 +15,12 @@ MAX_ANSWER_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of a successful answer, and the monotonic time at which its query began."""
+    """The body of a successful answer, the monotonic time at which its query began, and headers of its own."""
 
     body: bytes
     content_type: str
     asked_at: float
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class AnswerCache:
@@ -77,6 +78,7 @@ async def cached(
     etag = hashlib.blake2b(answer.body, digest_size=16).hexdigest()
     age = time.monotonic() - answer.asked_at
     headers = {
+        **answer.headers,
         "ETag": f'"{etag}"',
         "Cache-Control": f"private, max-age={max(0, round(cache.seconds - age))}",
         "Vary": "ORGANIZATION-ID, ORGANIZATION-API-KEY, Authorization, Accept",

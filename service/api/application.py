@@ -7,6 +7,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from service.api import authentication, body, health, limits
+from service.api.coldchain import latest, sensor_data, series
 from service.api.core import CORE, Core
 from service.api.errors import render
 from service.api.ingestion import influx, prometheus, readings
@@ -38,6 +39,11 @@ def routes() -> list[tuple[str, str, Handler]]:
         (hdrs.METH_POST, f"{SENSOR_BASE}/inputs/{{input_pk}}/inputdata", _upload),
         *((hdrs.METH_GET, f"{SENSOR_BASE}/{path}", handler) for path, handler in fetch.routes()),
         *((method, f"{PLATFORM_BASE}/{path}", handler) for method, path, handler in management.routes()),
+        *(
+            (method, f"{PLATFORM_BASE}/{path}", handler)
+            for module in (sensor_data, series, latest)
+            for method, path, handler in module.routes()
+        ),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/readings", readings.store),
         (hdrs.METH_DELETE, f"{PLATFORM_BASE}/readings", readings.delete),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/write", prometheus.write),
@@ -96,12 +102,12 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         allow = ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204, headers={hdrs.ALLOW: allow})
-        return _error(
+        return await _nowhere(
             request,
             TidemarkError(Kind.METHOD_NOT_ALLOWED, f"{request.method} is not possible here; {allow} are.", allow=allow),
         )
     except web.HTTPNotFound:
-        return _error(request, TidemarkError(Kind.NOT_FOUND, f"There is nothing at {request.path[:200]}."))
+        return await _nowhere(request, TidemarkError(Kind.NOT_FOUND, f"There is nothing at {request.path[:200]}."))
     except web.HTTPRequestEntityTooLarge:
         most = request.app[CORE].settings.max_body
         return _error(request, TidemarkError(Kind.TOO_LARGE, f"The body is larger than {most} bytes."))
@@ -122,6 +128,15 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
             request,
             TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what."),
         )
+
+
+async def _nowhere(request: web.Request, error: TidemarkError) -> web.Response:
+    """The answer where no handler is, which counts against the limit where there is one."""
+    try:
+        await limits.note(request)
+    except TidemarkError as refused:
+        return _error(request, refused)
+    return _error(request, error)
 
 
 def _error(request: web.Request, error: TidemarkError) -> web.Response:

@@ -1,6 +1,7 @@
 """Requests a minute for each token: fixed windows, counted in the database for all server processes together."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ class Allowance:
 
 
 _ALLOWANCE = web.RequestKey("allowance", Allowance)
+_LIMITED = re.compile(r"/api/v1/(?:(?:sensor-data|series|latest)/?$|analytics(?:/|$))|/api/v2/sites(?:/|$)")
 
 
 async def limited(request: web.Request, scope: str) -> Principal:
@@ -33,10 +35,28 @@ async def limited(request: web.Request, scope: str) -> Principal:
 
     Whoever is authenticated is counted and told the allowance, with whatever answer the request then gets.
     """
-    core = request.app[CORE]
-    principal = await authentication.bearer(core.access, request.headers)
+    principal = await authentication.bearer(request.app[CORE].access, request.headers)
+    await _count(request, principal)
+    principal.require(scope)
+    return principal
+
+
+async def note(request: web.Request) -> None:
+    """Count a request under a limited path that no handler answers, 404 or 405. Raises TidemarkError as `limited`."""
+    if _LIMITED.match(request.path) is None:
+        return
+    try:
+        principal = await authentication.bearer(request.app[CORE].access, request.headers)
+    except TidemarkError as error:
+        if error.kind is Kind.UNAUTHORIZED:
+            return  # what is not there needs no token
+        raise
+    await _count(request, principal)
+
+
+async def _count(request: web.Request, principal: Principal) -> None:
     assert principal.rate_limit is not None  # tokens have one
-    async with core.database.session() as connection:
+    async with request.app[CORE].database.session() as connection:
         counted = await statements().count_request.row(connection, token_id=principal.token_id)
     if counted is None:
         raise unauthorized("The token is unknown or revoked.", "Authorization")
@@ -49,8 +69,6 @@ async def limited(request: web.Request, scope: str) -> Principal:
             f"The token may send {principal.rate_limit} requests a minute; come back in {wait} s.",
             retry_after=wait,
         )
-    principal.require(scope)
-    return principal
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -16,6 +17,8 @@ MAX_INTEGER = 2**31 - 1
 MAX_POSITIVE = 1e15
 
 _HOST = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
+
+_timezones = cache(available_timezones)  # it reads the whole folder of the database
 
 Rule = Callable[[str, Any], Any]
 """Takes a field's name and a value other than null, answers the value to store or raises TidemarkError."""
@@ -115,7 +118,7 @@ def currency(name: str, value: Any) -> str:
 
 def timezone(name: str, value: Any) -> str:
     """A name from the IANA time zone database."""
-    if not isinstance(value, str) or value not in available_timezones():
+    if not isinstance(value, str) or value not in _timezones():
         raise invalid(name, f"{name} must be an IANA time zone such as Africa/Lagos.")
     return ZoneInfo(value).key
 

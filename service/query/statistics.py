@@ -61,13 +61,14 @@ async def statistics(
             row["sample_count"],
             row["value_min"],
             row["value_max"],
-            _mean(row["value_sum"], row["sample_count"], row["value_min"], row["value_max"]),
+            mean_of(row["value_sum"], row["sample_count"], row["value_min"], row["value_max"]),
         )
         for row in rows
     }
     return found, line
 
 
-def _mean(total: float | None, count: int, minimum: float, maximum: float) -> float | None:
+def mean_of(total: float | None, count: int, minimum: float, maximum: float) -> float | None:
+    """The mean of so many values of this sum, None without any."""
     # Rounding may carry the quotient past the extremes by a last digit; a mean lies between them.
     return None if total is None or count == 0 else min(max(total / count, minimum), maximum)

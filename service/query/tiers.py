@@ -1,5 +1,6 @@
 """Which tier answers which part of a window: raw readings, hourly or daily roll-ups."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from service.query.window import DAY, HOUR, Window, ceil, floor
@@ -34,3 +35,44 @@ def plan(window: Window, read_line: int) -> Tiers:
     if days_start >= days_finish:
         return Tiers(start, hours_start, hours_finish, hours_finish, hours_finish, finish)
     return Tiers(start, hours_start, days_start, days_finish, hours_finish, finish)
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What answers which part of a window that is cut into buckets; microseconds since 1970 UTC.
+
+    Days answer the tiers' days but `open_days`, hours answer those and the tiers' hours but `raw_hours`. Raw readings
+    answer the rest, `raw`: each from its first to before its second instant, in order.
+    """
+
+    tiers: Tiers
+    raw: list[tuple[int, int]]
+    raw_hours: list[int]
+    open_days: list[int]
+
+
+def cover(window: Window, bounds: Sequence[int], read_line: int, late_hours: Iterable[int]) -> Cover:
+    """Plan a window whose buckets have these bounds; `late_hours` are the starts of hours that roll-ups lag behind.
+
+    An hour that is late, or that a bound cuts in two, is read raw; days serve where no bound cuts one.
+    """
+    tiers = plan(window, read_line)
+    inner = bounds[1:-1]
+    if any(bound % DAY for bound in inner):
+        hours = (tiers.hours_start, tiers.hours_finish, tiers.hours_finish, tiers.hours_finish)
+        tiers = Tiers(tiers.start, *hours, tiers.finish)
+    cut = {floor(bound, HOUR) for bound in inner if bound % HOUR}
+    raw_hours = sorted(hour for hour in cut.union(late_hours) if tiers.hours_start <= hour < tiers.hours_finish)
+    pieces = [
+        (tiers.start, tiers.hours_start),
+        *((hour, hour + HOUR) for hour in raw_hours),
+        (tiers.hours_finish, tiers.finish),
+    ]
+    raw: list[tuple[int, int]] = []
+    for start, finish in pieces:
+        if raw and raw[-1][1] == start:
+            raw[-1] = (raw[-1][0], finish)
+        elif start < finish:
+            raw.append((start, finish))
+    in_days = (floor(hour, DAY) for hour in raw_hours if tiers.days_start <= hour < tiers.days_finish)
+    return Cover(tiers, raw, raw_hours, sorted(set(in_days)))

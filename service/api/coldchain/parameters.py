@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
+from service.catalog import fields
 from service.catalog.fields import integer
 from service.errors import invalid
+from service.query.fill import Fill
 
 MAX_YEARS = 5
 
@@ -18,7 +21,7 @@ def refuse_unknown(query: Mapping[str, str], *known: str) -> None:
 
 def dates(query: Mapping[str, str]) -> tuple[date, date]:
     """`start_date` and `end_date`, both included and required, at most five years apart. Raises TidemarkError."""
-    first, last = _date(query, "start_date"), _date(query, "end_date")
+    first, last = day("start_date", query.get("start_date")), day("end_date", query.get("end_date"))
     if last < first:
         raise invalid("end_date", "end_date is before start_date.")
     if (last.year - MAX_YEARS, last.month, last.day) > (first.year, first.month, first.day):
@@ -41,8 +44,31 @@ def choice(query: Mapping[str, str], name: str, default: str, *allowed: str) -> 
     return given
 
 
-def _date(query: Mapping[str, str], name: str) -> date:
+def names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The entries of a comma list, each once, in order; none where it is not there. Raises TidemarkError."""
     given = query.get(name)
+    if given is None:
+        return ()
+    return tuple(dict.fromkeys(fields.text(name, item).strip() for item in given.split(",")))
+
+
+def timezone(query: Mapping[str, str]) -> ZoneInfo | None:
+    """The `timezone` that is asked for, None where none is. Raises TidemarkError."""
+    given = query.get("timezone")
+    # The plus of Etc/GMT+3 arrives as a space where it was not percent-encoded.
+    return None if given is None else ZoneInfo(fields.timezone("timezone", given.replace(" ", "+")))
+
+
+def fill(query: Mapping[str, str], *, raw: bool) -> Fill:
+    """How buckets without readings are filled; raw readings have none to fill. Raises TidemarkError."""
+    found = Fill(choice(query, "fill", "none", *(one.value for one in Fill)))
+    if raw and found is not Fill.NONE:
+        raise invalid("fill", "fill is for buckets; give aggregation=hourly or aggregation=daily with it.")
+    return found
+
+
+def day(name: str, given: str | None) -> date:
+    """A date from 1970 to 9998, as YYYY-MM-DD. Raises TidemarkError where it is none, or not there."""
     if not given:
         raise invalid(name, f"{name} is required, as YYYY-MM-DD.")
     try:

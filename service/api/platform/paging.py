@@ -26,9 +26,13 @@ class Page:
 
 def parse_page(query: Mapping[str, str], *others: str) -> Page:
     """The page that a query asks for; `others` are its further parameters. Raises TidemarkError."""
+    seen: set[str] = set()
     for name in query:
         if name not in ("page", "page_size", *others):
             raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+        if name in seen:
+            raise invalid(name, f"{name} is given twice.")
+        seen.add(name)
     return Page(_number(query, "page", 1, MAX_PAGE), _number(query, "page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE))
 
 

@@ -154,8 +154,11 @@ def _window(given: dict[str, str], now: int) -> Window:
 
 
 def _instant(name: str, value: str | None) -> int | None:
-    if value is None:
-        return None
+    return None if value is None else instant(name, value)
+
+
+def instant(name: str, value: str) -> int:
+    """Microseconds since 1970 UTC of a parameter; the plus of an offset may have been lost. Raises TidemarkError."""
     # The plus of an offset that was not percent-encoded arrives as a space.
     value = _PLUS_LOST.sub(r"\1+\2", value)
     try:

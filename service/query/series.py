@@ -1,0 +1,226 @@
+"""Series over a window, a page at a time: raw readings, or buckets of hours or days with gaps filled.
+
+Everything that one answer needs is read in one snapshot, so the connection has to be in a repeatable read transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from service.query.buckets import Days, Grid, Hours
+from service.query.fill import Fill, Point, fill_gaps
+from service.query.statistics import mean_of
+from service.query.tiers import Tiers, cover
+from service.query.window import EARLIEST, Window, instant, microseconds
+from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from service.storage.database import Connected
+
+Groups = Sequence[Sequence[int]]
+"""Series ids, group by group; the readings of a group are pooled."""
+
+_UTC_DAYS, _UTC_HOURS = Days(ZoneInfo("UTC")), Hours()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A raw reading; `at` in microseconds since 1970 UTC."""
+
+    at: int
+    series_id: int
+    value: float
+
+
+async def count_readings(connection: "Connected", series_ids: Sequence[int], window: Window) -> int:
+    """How many readings a window holds, from roll-ups as far as they go."""
+    counted, _ = await _buckets(connection, [series_ids], window, [window.start, window.finish], 1, 0)
+    return counted[0].count if counted else 0
+
+
+async def page_of_readings(
+    connection: "Connected", series_ids: Sequence[int], window: Window, most: int, skip: int
+) -> tuple[list[Reading], int]:
+    """Some of the readings of a window, by time and then in the order of the series; and how many there are in all.
+
+    What a page leaves out is counted by days and hours, not read.
+    """
+    days, _ = await _all_buckets(connection, series_ids, window, _UTC_DAYS)
+    total = sum(day.count for day in days)
+    if skip >= total:
+        return [], total
+    first, skipped = _holding(days, skip)
+    last, _ = _holding(days, min(skip + most, total) - 1)
+    window = _overlap(window, Window(first.at, _UTC_DAYS.around(last.at).finish))
+    if skip > skipped:
+        one_day = _overlap(window, _UTC_DAYS.around(first.at))
+        hours, _ = await _all_buckets(connection, series_ids, one_day, _UTC_HOURS)
+        hour, before = _holding(hours, skip - skipped)
+        window, skipped = _overlap(window, Window(hour.at, window.finish)), skipped + before
+    rows = await statements().readings_in_order.rows(
+        connection,
+        series_ids=series_ids,
+        start=instant(window.start),
+        finish=instant(window.finish),
+        most=most,
+        skip=skip - skipped,
+    )
+    return [Reading(microseconds(row["ts"]), row["series_id"], row["value"]) for row in rows], total
+
+
+async def count_buckets(connection: "Connected", groups: Groups, window: Window, grid: Grid) -> int:
+    """How many buckets of a window hold readings, those of each group counted for themselves."""
+    _, total = await _buckets(connection, groups, window, grid.bounds(window), 0, 0)
+    return total
+
+
+async def page_of_buckets(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, most: int, skip: int
+) -> tuple[list[Point], int]:
+    """Some of the buckets of a window, by time and group; and how many there are in all.
+
+    Without a fill these are the buckets that hold readings, else every bucket of each group. Only what lies in the
+    window counts, in its first and last bucket too.
+    """
+    bounds = grid.bounds(window)
+    if fill is Fill.NONE:
+        return await _buckets(connection, groups, window, bounds, most, skip)
+    total = max(0, len(bounds) - 1) * len(groups)
+    if skip >= total:
+        return [], total
+    first, last = skip // len(groups), (min(skip + most, total) - 1) // len(groups)
+    shown = bounds[first : last + 2]
+    part = _overlap(window, Window(shown[0], shown[-1]))
+    known, _ = await _buckets(connection, groups, part, shown, (len(shown) - 1) * len(groups), 0)
+    before: Mapping[int, Point] = {}
+    after: Mapping[int, Point] = {}
+    if fill is Fill.PREVIOUS:
+        before = await _nearest(
+            connection, groups, Window(EARLIEST, part.start), grid, _missing(groups, known, shown[0])
+        )
+    elif fill is Fill.LINEAR:
+        earlier, later = Window(window.start, part.start), Window(part.finish, window.finish)
+        before = await _nearest(connection, groups, earlier, grid, _missing(groups, known, shown[0]))
+        after = await _nearest(connection, groups, later, grid, _missing(groups, known, shown[-2]), first=True)
+    filled = fill_gaps(known, shown[:-1], len(groups), fill, before, after)
+    skip -= first * len(groups)
+    return filled[skip : skip + most], total
+
+
+async def _buckets(
+    connection: "Connected", groups: Groups, window: Window, bounds: Sequence[int], most: int, skip: int
+) -> tuple[list[Point], int]:
+    members = [(series_id, number) for number, group in enumerate(groups) for series_id in group]
+    if not members or len(bounds) < 2:
+        return [], 0
+    series_ids = [series_id for series_id, _ in members]
+    trust = await statements().late_hours.row(
+        connection, series_ids=series_ids, start=instant(window.start), finish=instant(window.finish)
+    )
+    assert trust is not None  # the line always stands
+    plan = cover(window, bounds, microseconds(trust["read_line"]), map(microseconds, trust["late_hours"]))
+    rows = await statements().buckets.rows(
+        connection,
+        series_ids=series_ids,
+        groups=[number for _, number in members],
+        bounds=[instant(bound) for bound in bounds],
+        raw_starts=[instant(start) for start, _ in plan.raw],
+        raw_finishes=[instant(finish) for _, finish in plan.raw],
+        raw_hours=[instant(hour) for hour in plan.raw_hours],
+        open_days=[instant(day) for day in plan.open_days],
+        most=most,
+        skip=skip,
+        **{name: instant(getattr(plan.tiers, name)) for name in Tiers.__slots__},
+    )
+    found = [
+        Point(
+            bounds[row["bucket_number"] - 1],
+            row["group_number"],
+            row["sample_count"],
+            mean_of(row["value_sum"], row["sample_count"], row["value_min"], row["value_max"]),
+            row["value_min"],
+            row["value_max"],
+        )
+        for row in rows
+        if row["bucket_number"] is not None
+    ]
+    return found, rows[0]["total_count"]
+
+
+async def _all_buckets(
+    connection: "Connected", series_ids: Sequence[int], window: Window, grid: Grid
+) -> tuple[list[Point], int]:
+    bounds = grid.bounds(window)
+    return await _buckets(connection, [series_ids], window, bounds, len(bounds), 0)
+
+
+async def _nearest(
+    connection: "Connected",
+    groups: Groups,
+    window: Window,
+    grid: Grid,
+    wanted: Sequence[int],
+    *,
+    first: bool = False,
+) -> dict[int, Point]:
+    """The last bucket of a window that holds a reading of a group, or the first; by group, for the wanted ones.
+
+    That is one bucket of each group, far away perhaps, so its raw readings are read.
+    """
+    group_of = {series_id: number for number in wanted for series_id in groups[number]}
+    if not group_of or window.finish <= window.start:
+        return {}
+    sql = statements()
+    rows = await (sql.first_instants if first else sql.last_instants).rows(
+        connection, series_ids=list(group_of), start=instant(window.start), finish=instant(window.finish)
+    )
+    nearest: dict[int, int] = {}
+    for row in rows:
+        number, at = group_of[row["series_id"]], microseconds(row["ts"])
+        nearest[number] = (min if first else max)(at, nearest.get(number, at))
+    if not nearest:
+        return {}
+    buckets = {number: grid.around(at) for number, at in nearest.items()}
+    stretches = {number: _overlap(bucket, window) for number, bucket in buckets.items()}
+    members = sorted((group_of[series_id], series_id) for series_id in group_of if group_of[series_id] in nearest)
+    rows = await sql.pieces_of_series.rows(
+        connection,
+        series_ids=[series_id for _, series_id in members],
+        starts=[instant(stretches[number].start) for number, _ in members],
+        finishes=[instant(stretches[number].finish) for number, _ in members],
+        start=instant(min(stretch.start for stretch in stretches.values())),
+        finish=instant(max(stretch.finish for stretch in stretches.values())),
+    )
+    found = {}
+    for number, pieces in groupby(
+        sorted((row for row in rows if row["sample_count"]), key=lambda row: group_of[row["series_id"]]),
+        key=lambda row: group_of[row["series_id"]],
+    ):
+        pooled = list(pieces)
+        count = sum(row["sample_count"] for row in pooled)
+        low, high = min(row["value_min"] for row in pooled), max(row["value_max"] for row in pooled)
+        mean = mean_of(sum(row["value_sum"] for row in pooled), count, low, high)
+        found[number] = Point(buckets[number].start, number, count, mean, low, high)
+    return found
+
+
+def _missing(groups: Groups, known: Sequence[Point], at: int) -> list[int]:
+    """The groups without a known bucket that begins at an instant."""
+    present = {point.group for point in known if point.at == at}
+    return [number for number in range(len(groups)) if number not in present]
+
+
+def _holding(points: Sequence[Point], place: int) -> tuple[Point, int]:
+    """The point among whose samples the one at a place is, and how many stand before the point."""
+    before = 0
+    for point in points:
+        if place < before + point.count:
+            return point, before
+        before += point.count
+    raise IndexError(place)
+
+
+def _overlap(one: Window, other: Window) -> Window:
+    return Window(max(one.start, other.start), min(one.finish, other.finish))
