@@ -19,24 +19,24 @@ WITH member AS MATERIALIZED (
 ),
 
 part AS (
-    SELECT
-        m.group_number,
-        width_bucket(r.ts, :bounds::timestamptz []) AS bucket_number,
-        count(*) AS sample_count,
-        sum(r.value) AS value_sum,
-        min(r.value) AS value_min,
-        max(r.value) AS value_max
+    SELECT m.group_number, r.bucket_number, r.sample_count, r.value_sum, r.value_min, r.value_max
     FROM member AS m
     CROSS JOIN unnest(:raw_starts::timestamptz [], :raw_finishes::timestamptz []) AS piece (start, finish)
+    -- Grouped inside, so that nothing is left but to look each piece of each series up.
     CROSS JOIN LATERAL (
-        SELECT ts, value
+        SELECT
+            width_bucket(ts, :bounds::timestamptz []) AS bucket_number,
+            count(*) AS sample_count,
+            sum(value) AS value_sum,
+            min(value) AS value_min,
+            max(value) AS value_max
         FROM reading
         WHERE
             series_id = m.series_id AND ts >= piece.start AND ts < piece.finish
             -- The same for all pieces, so that the plan leaves out chunks already.
             AND ts >= :start AND ts < :finish
+        GROUP BY 1
     ) AS r
-    GROUP BY 1, 2
     UNION ALL
     SELECT
         m.group_number, width_bucket(h.bucket, :bounds),
