@@ -27,7 +27,8 @@ class Page:
 def parse_page(query: Mapping[str, str], *others: str) -> Page:
     """The page that a query asks for; `others` are its further parameters. Raises TidemarkError."""
     seen: set[str] = set()
-    for name in query:
+    # Only its items repeat what a query repeats.
+    for name in (item[0] for item in query.items()):
         if name not in ("page", "page_size", *others):
             raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
         if name in seen:

@@ -1,0 +1,218 @@
+"""`GET /api/v1/series` and `GET /api/v1/latest`."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from tests.api.coldchain import assert_about, cold_room, get, items, new_token, store
+from tests.api.test_management import make
+from tests.conftest import MakeTenant, Service, Tenant, ago
+
+DAY = {"start": "2026-01-01", "end": "2026-01-01"}
+
+
+@pytest.fixture
+async def token(tenant: Tenant) -> dict[str, str]:
+    """A token, and two sensors with a reading every quarter of an hour for two days, the second without an asset."""
+    await cold_room(tenant)
+    await tenant.sensor(id="alone", name='A "quoted", name')
+    await store(
+        tenant,
+        [
+            (sensor, f"2026-01-{day:02d}T{quarter // 4:02d}:{quarter % 4 * 15:02d}:00Z", quarter)
+            for sensor in ("t1-7", "alone")
+            for day in (1, 2)
+            for quarter in range(96)
+        ],
+    )
+    return await new_token(tenant)
+
+
+async def test_items_are_ordered_by_time_then_sensor(tenant: Tenant, token: dict[str, str]) -> None:
+    found = await items(tenant, "series", token, sensors="t1-7,alone", page_size=3, page=2, **DAY)
+    assert found == [
+        {"timestamp": f"2026-01-01T00:{minute}:00.000000Z", "sensor_id": sensor, "value": value, "sample_count": 1}
+        for minute, sensor, value in ((15, "t1-7", 1.0), (30, "alone", 2.0), (30, "t1-7", 2.0))
+    ]
+    found = await items(tenant, "series", token, sensors="alone", aggregation="hourly", page_size=1, page=24, **DAY)
+    assert found == [
+        {
+            "timestamp": "2026-01-01T23:00:00.000000Z",
+            "sensor_id": "alone",
+            "value": 93.5,
+            "sample_count": 4,
+            "min_value": 92.0,
+            "max_value": 95.0,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "count"),
+    [
+        ("2026-01-01", "2026-01-02", 192),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:15:00Z", 2),
+        ("2026-01-01T00:00:00.000001", "2026-01-01 00:14:59.999999", 0),
+        ("2026-01-01T23:45:00Z", "2026-01-02", 97),
+        ("2026-01-01T05:30:00+05:30", "2026-01-01T00:00:00Z", 1),
+        ("1970-01-01", "2026-12-31", 192),
+    ],
+)
+async def test_start_and_end_are_instants_or_days_both_included(
+    start: str, end: str, count: int, tenant: Tenant, token: dict[str, str]
+) -> None:
+    answer = await (await get(tenant, "series", token, sensors="alone", start=start, end=end)).json()
+    assert answer["meta"]["pagination"]["total_count"] == count
+    assert answer["meta"]["filters"] == {"sensors": "alone", "start": start, "end": end}
+    assert answer["meta"]["aggregation"] == "raw"
+
+
+async def test_days_are_those_of_the_time_zone(tenant: Tenant, token: dict[str, str]) -> None:
+    found = await items(tenant, "series", token, sensors="alone", aggregation="daily", timezone="Asia/Kathmandu", **DAY)
+    # 18:15 UTC to 18:15 UTC, of which there are readings since midnight.
+    assert [(item["timestamp"], item["sample_count"]) for item in found] == [("2025-12-31T18:15:00.000000Z", 73)]
+
+
+@pytest.mark.parametrize(
+    ("max_points", "fill", "aggregation", "total"),
+    [
+        (384, "none", "raw", 384),
+        (383, "none", "hourly", 96),
+        (96, "none", "hourly", 96),
+        (95, "none", "daily", 4),
+        (4, "none", "daily", 4),
+        (384, "null", "hourly", 144),
+        (143, "previous", "daily", 6),
+    ],
+)
+async def test_auto_keeps_within_max_points(
+    max_points: int, fill: str, aggregation: str, total: int, tenant: Tenant, token: dict[str, str]
+) -> None:
+    window = {"start": "2026-01-01", "end": "2026-01-02" if fill == "none" else "2026-01-03"}
+    asked = {"sensors": "alone,t1-7", "aggregation": "auto", "max_points": max_points, "fill": fill, **window}
+    meta = (await (await get(tenant, "series", token, **asked)).json())["meta"]
+    assert (meta["aggregation"], meta["pagination"]["total_count"]) == (aggregation, total)
+    if aggregation == "daily":
+        refused = await get(tenant, "series", token, **{**asked, "max_points": total - 1})
+        assert_about(await refused.json(), "max_points")
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"sensors": None}, "sensors"),
+        ({"sensors": "alone,"}, "sensors"),
+        ({"sensors": "nobody"}, "sensors"),
+        ({"sensors": "alone,nobody"}, "sensors"),
+        ({"sensors": ",".join(f"s{number}" for number in range(1001))}, "sensors"),
+        ({"start": None}, "start"),
+        ({"end": None}, "end"),
+        ({"start": "2026-01-02"}, "end"),
+        ({"start": "soon"}, "start"),
+        ({"end": "2026-13-01"}, "end"),
+        ({"start": "1970-01-01", "aggregation": "hourly"}, "end"),
+        ({"end": "9998-12-31"}, "end"),
+        ({"aggregation": "minutely"}, "aggregation"),
+        ({"max_points": 100}, "max_points"),
+        ({"aggregation": "auto", "max_points": 0}, "max_points"),
+        ({"aggregation": "auto", "max_points": "many"}, "max_points"),
+        ({"aggregation": "auto", "max_points": "9" * 5000}, "max_points"),
+        ({"fill": "linear"}, "fill"),
+        ({"timezone": "../etc"}, "timezone"),
+        ({"cooling_unit_id": 7}, "cooling_unit_id"),
+    ],
+)
+async def test_what_cannot_be_used_is_named(
+    changes: dict[str, Any], field: str, tenant: Tenant, token: dict[str, str]
+) -> None:
+    asked = {name: value for name, value in {"sensors": "alone", **DAY, **changes}.items() if value is not None}
+    refused = await get(tenant, "series", token, **asked)
+    assert refused.status == 400
+    assert_about(await refused.json(), field)
+
+
+async def test_sensors_that_a_token_may_not_see_answer_as_unknown(
+    tenant: Tenant, token: dict[str, str], service: Service, make_tenant: MakeTenant
+) -> None:
+    other = await make_tenant(service)
+    theirs = await other.sensor(id="theirs")
+    limited = await new_token(tenant, cooling_unit_ids=[7])
+    for path, asked in (("series", DAY), ("latest", {})):
+        answers = set()
+        for headers, sensor in ((limited, "alone"), (limited, theirs), (limited, "none"), (token, theirs)):
+            refused = await get(tenant, path, headers, sensors=f"t1-7,{sensor}", **asked)
+            assert refused.status == 400
+            assert_about(await refused.json(), "sensors")
+            answers.add((await refused.text()).replace(f"'{sensor}'", "ID"))
+        assert len(answers) == 1
+        assert await items(tenant, path, limited, sensors="t1-7", **asked)
+    shown = await items(tenant, "latest", limited)
+    assert [item["sensor_id"] for item in shown] == ["h1-7", "t1-7", "t2-7", "x1-7"]
+    refused = await get(tenant, "latest", limited, asset_id=8)
+    assert_about(await refused.json(), "asset_id")
+    # A sensor that moves to a unit of the token's list is seen from then on.
+    assert (await tenant.manage("PATCH", "sensors/alone", {"asset_id": 7})).status == 200
+    assert await items(tenant, "series", limited, sensors="alone", **DAY)
+
+
+async def test_latest_is_the_last_reading_and_its_age(tenant: Tenant) -> None:
+    await cold_room(tenant)
+    await make(tenant, "assets", {"id": 9})
+    await tenant.sensor(id="alone", name="Door", measure_unit="°C", asset_id=9)
+    await store(tenant, [("alone", ago(days=400), 1), ("alone", ago(minutes=10), 2), ("t1-7", ago(days=900), 3)])
+    await store(tenant, [("alone", ago(minutes=20), 4)])  # late: not the last one
+    token = await new_token(tenant)
+    [last] = await items(tenant, "latest", token, asset_id=9)
+    assert 600 <= last.pop("age_seconds") < 660
+    assert last.pop("timestamp").endswith("Z")
+    assert last == {
+        "sensor_id": "alone",
+        "name": "Door",
+        "asset_id": 9,
+        "specification_type": None,
+        "measure_unit": "°C",
+        "value": 2.0,
+    }
+    everything = await items(tenant, "latest", token)
+    assert [item["sensor_id"] for item in everything] == ["alone", "h1-7", "t1-7", "t2-7", "x1-7"]
+    assert [item["value"] for item in everything] == [2.0, None, 3.0, None, None]
+    assert (everything[1]["timestamp"], everything[1]["age_seconds"]) == (None, None)
+    second = await (await get(tenant, "latest", token, page=2, page_size=2)).json()
+    assert [item["sensor_id"] for item in second["data"]] == ["t1-7", "t2-7"]
+    assert second["meta"]["pagination"]["total_count"] == 5
+    assert len(await items(tenant, "latest", token, sensors="t1-7,h1-7")) == 2
+    for wrong, field in (({"asset_id": 99}, "asset_id"), ({"asset_id": 9, "sensors": "alone"}, "asset_id")):
+        assert_about(await (await get(tenant, "latest", token, **wrong)).json(), field)
+
+
+async def test_csv_has_the_same_items(tenant: Tenant, token: dict[str, str]) -> None:
+    as_csv = {**token, "Accept": "text/csv"}
+    questions: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("series", {"sensors": "alone,t1-7", "page_size": 5, **DAY}),
+        (
+            "series",
+            {"sensors": "alone", "aggregation": "hourly", "fill": "null", "start": "2025-12-31", "end": "2026-01-01"},
+        ),
+        ("latest", {}),
+    )
+    for path, asked in questions:
+        response = await get(tenant, path, as_csv, **asked)
+        assert (response.status, response.content_type, response.charset) == (200, "text/csv", "utf-8")
+        rows = list(csv.DictReader(io.StringIO(await response.text(), newline="")))
+        document = await (await get(tenant, path, token, **asked)).json()
+        assert int(response.headers["X-Total-Count"]) == document["meta"]["pagination"]["total_count"]
+        assert response.headers.get("X-Aggregation") == document["meta"].get("aggregation")
+        assert response.headers["X-RateLimit-Limit"] == "1000000"
+        for row, item in zip(rows, document["data"], strict=True):
+            item.pop("age_seconds", None)
+            row.pop("age_seconds", None)
+            assert row == {name: "" if value is None else str(value) for name, value in item.items()}
+    for accept in ("*/*", "application/json, text/csv;q=0.5", "text/html", "text/csv;q=0"):
+        response = await get(tenant, "latest", {**token, "Accept": accept})
+        assert response.content_type == "application/json"
+    response = await get(tenant, "latest", {**token, "Accept": "text/csv, */*;q=0.1"})
+    assert response.content_type == "text/csv"
+    refused = await get(tenant, "series", as_csv, sensors="nobody", **DAY)
+    assert (refused.status, refused.content_type) == (400, "application/json")
