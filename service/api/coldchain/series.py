@@ -15,7 +15,7 @@ from service.api.coldchain.answering import Items
 from service.api.coldchain.parameters import choice, day, fill, names, timezone
 from service.api.coldchain.sensor_data import bucket, timezone_of
 from service.api.core import CORE, Core
-from service.api.platform.paging import Page, parse_page
+from service.api.platform.paging import Page, parse_page, whole_number
 from service.api.sensor.parameters import instant
 from service.errors import invalid
 from service.ingest.values import format_instant
@@ -102,11 +102,9 @@ def _parse(request: web.Request) -> _Asked:
     aggregation = choice(query, "aggregation", "raw", "raw", "hourly", "daily", "auto")
     if "max_points" in query and aggregation != "auto":
         raise invalid("max_points", "max_points is for aggregation=auto.")
-    max_points = query.get("max_points", str(DEFAULT_MAX_POINTS))
-    if not (max_points.isascii() and max_points.isdigit()) or not 1 <= int(max_points[:18]) <= MAX_POINTS:
-        raise invalid("max_points", f"max_points must be a whole number from 1 to {MAX_POINTS}.")
+    max_points = whole_number(query, "max_points", DEFAULT_MAX_POINTS, MAX_POINTS)
     found = fill(query, raw=aggregation == "raw")
-    return _Asked(sensors, start, end, aggregation, int(max_points), timezone(query), found, page)
+    return _Asked(sensors, start, end, aggregation, max_points, timezone(query), found, page)
 
 
 def _moment(name: str, given: str | None) -> int | date:

@@ -34,7 +34,9 @@ def parse_page(query: Mapping[str, str], *others: str) -> Page:
         if name in seen:
             raise invalid(name, f"{name} is given twice.")
         seen.add(name)
-    return Page(_number(query, "page", 1, MAX_PAGE), _number(query, "page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE))
+    return Page(
+        whole_number(query, "page", 1, MAX_PAGE), whole_number(query, "page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    )
 
 
 def envelope(page: Page, total: int) -> dict[str, Any]:
@@ -50,7 +52,8 @@ def envelope(page: Page, total: int) -> dict[str, Any]:
     }
 
 
-def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+def whole_number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+    """A parameter that is a whole number from 1 on. Raises TidemarkError."""
     given = query.get(name)
     if given is None:
         return default
