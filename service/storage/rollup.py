@@ -111,7 +111,7 @@ async def run(database: Database, engine: str) -> None:
 async def _prepare_storage(connection: Any) -> None:
     """Make room for readings of the months to come; there is a year's time to find the table free for a moment."""
     try:
-        await statements().prepare_reading_storage.run(connection)
+        await statements().prepare_storage.run(connection)
     except asyncpg.LockNotAvailableError:
         log.info("room for the months to come is made later, the table is busy")
 

@@ -4,18 +4,20 @@
 
 DROP FUNCTION prepare_reading_storage(bigint []);
 
--- Makes the partitions that are missing from 1970 to thirteen months from now: months from two years ago on, years
--- before, one for each of the two stretches before 2010. Raises lock_not_available where the table is busy for long.
-CREATE FUNCTION prepare_reading_storage() RETURNS void LANGUAGE plpgsql SET timezone = 'UTC' SET lock_timeout = '1s' AS $$
+-- Makes the partitions of a table that are missing from 1970 to thirteen months from now: months from two years ago on,
+-- before that years and one for each of the two stretches before 2010, or where the past is coarse one for all of it.
+-- Raises lock_not_available where the table is busy for long.
+CREATE FUNCTION make_partitions(parent text, coarse boolean) RETURNS void
+LANGUAGE plpgsql SET timezone = 'UTC' SET lock_timeout = '1s' AS $$
 DECLARE
     this_month CONSTANT timestamptz := date_trunc('month', now());
     piece record;
     partition text;
 BEGIN
-    IF to_regclass('reading_' || to_char(this_month + interval '13 months', 'YYYY_MM')) IS NOT NULL THEN
+    IF to_regclass(parent || to_char(this_month + interval '13 months', '"_"YYYY_MM')) IS NOT NULL THEN
         RETURN;
     END IF;
-    LOCK TABLE reading IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', parent);
     FOR piece IN
         WITH existing AS (
             SELECT bounds[1]::timestamptz AS start, bounds[2]::timestamptz AS finish
@@ -23,7 +25,7 @@ BEGIN
             INNER JOIN pg_class ON pg_class.oid = inhrelid
             CROSS JOIN LATERAL
                 regexp_match(pg_get_expr(relpartbound, inhrelid), 'FROM \(''([^'']+)''\) TO \(''([^'']+)''\)') AS bounds
-            WHERE inhparent = 'reading'::regclass
+            WHERE inhparent = parent::regclass
         ),
 
         missing AS (
@@ -31,6 +33,7 @@ BEGIN
                 month,
                 CASE
                     WHEN month >= this_month - interval '2 years' THEN month
+                    WHEN coarse THEN '1970-01-01'
                     WHEN month >= '2010-01-01' THEN date_trunc('year', month)
                     WHEN month >= '2000-01-01' THEN '2000-01-01'
                     ELSE '1970-01-01'
@@ -50,14 +53,19 @@ BEGIN
         GROUP BY stretch, distance
         ORDER BY start
     LOOP
-        partition := 'reading_' || to_char(piece.start, 'YYYY_MM');
+        partition := parent || to_char(piece.start, '"_"YYYY_MM');
         IF piece.finish > piece.start + interval '1 month' THEN
             partition := partition || to_char(piece.finish - interval '1 month', '"_to_"YYYY_MM');
         END IF;
         EXECUTE format(
-            'CREATE TABLE %I PARTITION OF reading FOR VALUES FROM (%L) TO (%L)', partition, piece.start, piece.finish
+            'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)', partition, parent, piece.start, piece.finish
         );
     END LOOP;
 END
 $$;
-SELECT prepare_reading_storage();
+
+-- Makes room for the months to come.
+CREATE FUNCTION prepare_storage() RETURNS void LANGUAGE sql AS $$
+SELECT make_partitions('reading', false);
+$$;
+SELECT prepare_storage();

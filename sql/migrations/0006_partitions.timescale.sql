@@ -1,3 +1,3 @@
 -- Chunks come by themselves.
 DROP FUNCTION prepare_reading_storage(bigint []);
-CREATE FUNCTION prepare_reading_storage() RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION prepare_storage() RETURNS void LANGUAGE sql AS '';

@@ -18,5 +18,5 @@ UPDATE rollup_line SET read_line = :line;
 -- name: count_late_marks
 SELECT count(*) FROM (SELECT FROM late_mark LIMIT 1000000) AS some;
 
--- name: prepare_reading_storage
-SELECT prepare_reading_storage();
+-- name: prepare_storage
+SELECT prepare_storage();

@@ -165,7 +165,7 @@ async def test_there_is_a_partition_for_every_reading_there_can_be(
     assert await connection.fetchval("SELECT count(*) FROM reading WHERE series_id = 7") == 2
     partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'reading'::regclass"
     before = await connection.fetchval(partitions)
-    await connection.execute("SELECT prepare_reading_storage()")
+    await connection.execute("SELECT prepare_storage()")
     assert await connection.fetchval(partitions) == before < 80
 
     # The newest one is missing as soon as a month has passed; a table that is busy is not waited for.
@@ -175,8 +175,8 @@ async def test_there_is_a_partition_for_every_reading_there_can_be(
     async with reader.transaction():
         await reader.execute("SELECT FROM reading LIMIT 1")
         with pytest.raises(asyncpg.LockNotAvailableError):
-            await connection.execute("SELECT prepare_reading_storage()")
-    await connection.execute("SELECT prepare_reading_storage()")
+            await connection.execute("SELECT prepare_storage()")
+    await connection.execute("SELECT prepare_storage()")
     assert await connection.fetchval(partitions) == before
     await reader.close()
     await connection.close()
