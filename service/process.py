@@ -16,6 +16,7 @@ from service.api.core import Core
 from service.api.express import ExpressLane
 from service.catalog import welcome
 from service.ingest.bulk import BulkWriter
+from service.ingest.operations import OperationWriter
 from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
@@ -80,13 +81,15 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
         Access(database),
         Writer(database, max_pending=settings.max_pending),
         BulkWriter(database, max_pending=settings.max_pending * BULK_SHARE),
+        OperationWriter(database, max_pending=settings.max_pending),
         StatisticsQuery(database),
         AnswerCache(settings.cache_seconds),
     )
     try:
         yield core
     finally:
-        for last_work in (asyncio.gather(core.writer.close(), core.bulk_writer.close()), core.access.note_token_use()):
+        writers = (core.writer, core.bulk_writer, core.operation_writer)
+        for last_work in (asyncio.gather(*(one.close() for one in writers)), core.access.note_token_use()):
             try:
                 await asyncio.wait_for(last_work, COMMIT_SECONDS)
             except TimeoutError:

@@ -10,7 +10,7 @@ from service.api import authentication, body, health, limits
 from service.api.coldchain import latest, sensor_data, series
 from service.api.core import CORE, Core
 from service.api.errors import render
-from service.api.ingestion import influx, prometheus, readings
+from service.api.ingestion import influx, operations, prometheus, readings
 from service.api.platform import management
 from service.api.sensor import fetch, upload
 from service.errors import Kind, TidemarkError
@@ -46,6 +46,7 @@ def routes() -> list[tuple[str, str, Handler]]:
         ),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/readings", readings.store),
         (hdrs.METH_DELETE, f"{PLATFORM_BASE}/readings", readings.delete),
+        (hdrs.METH_POST, f"{PLATFORM_BASE}/operations", operations.store),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/write", prometheus.write),
         (hdrs.METH_POST, "/write", influx.write_v1),
         (hdrs.METH_POST, "/api/v2/write", influx.write_v2),

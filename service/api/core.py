@@ -7,6 +7,7 @@ from aiohttp import web
 from service.access import Access
 from service.api.answer import AnswerCache
 from service.ingest.bulk import BulkWriter
+from service.ingest.operations import OperationWriter
 from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
@@ -22,6 +23,7 @@ class Core:
     access: Access
     writer: Writer
     bulk_writer: BulkWriter
+    operation_writer: OperationWriter
     statistics: StatisticsQuery
     cache: AnswerCache
 

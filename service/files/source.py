@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import polars as pl
 
 from service.files.formats import CSV, FIELDS, PARQUET, FileFormat
-from service.ingest.columns import LISTED, BodyError, Columns, Decoder
+from service.ingest.columns import LISTED, BodyError, Columns
 from service.ingest.decode.compression import decompressor
 from service.ingest.decode.csv_rows import REQUIRED, CsvDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
 from service.ingest.decode.records import PIECE_RECORDS, Clock, Records, to_columns
-from service.ingest.pipeline import decoded
+from service.ingest.pipeline import Decoder, decoded
 
 CHUNK = 1024 * 1024
 
@@ -31,7 +31,7 @@ async def pieces(
         async for piece in _in_thread(_parquet(file, clock, skip, progress)):
             yield piece
         return
-    decoder: Decoder = CsvDecoder(clock) if form.name == CSV else NdjsonDecoder(clock)
+    decoder: Decoder[Columns] = CsvDecoder(clock) if form.name == CSV else NdjsonDecoder(clock)
     first = 0
     async for piece in decoded(decoder, _in_thread(_bytes(file, form.compression, progress))):
         after = first + len(piece) + piece.rejected

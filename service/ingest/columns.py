@@ -1,8 +1,7 @@
 """Decoded readings in columns: what every bulk format becomes before it is stored."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +58,3 @@ class BodyError(ValueError):
 
 class BodyTooLongError(BodyError):
     """The body is larger than a format that does not stream may be."""
-
-
-class Decoder(Protocol):
-    """A wire format. The bytes of a body go in as they come, pieces of some thousand readings come out."""
-
-    def feed(self, data: bytes) -> Iterator[Columns]:
-        """Take the next bytes. Raises BodyError."""
-
-    def finish(self) -> Iterator[Columns]:
-        """Take the end of the body. Raises BodyError."""

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 4
 COMMIT_SECONDS = 30.0
-"""How long one commit may take before its readings are given up (and sent again by their gateways)."""
+"""How long one commit may take before its records are given up (and sent again by their gateways)."""
 RETRY_AFTER = 1
 
 # What may pass when the same work is done again: crossing writers, a key that another writer was first to store.
@@ -29,12 +29,13 @@ _PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.U
 class Committer:
     """One connection of a writer's own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, noun: str = "readings") -> None:
         self._database = database
+        self._noun = noun
         self._connection: Connection[Any] | None = None
 
-    async def commit(self, work: "Work", readings: int) -> None:
-        """Do work that ends in a commit and stores so many readings.
+    async def commit(self, work: "Work", records: int) -> None:
+        """Do work that ends in a commit and stores so many records.
 
         The work is done again where that may help, so it must be harmless when repeated. Raises TidemarkError where it
         could not be done.
@@ -48,20 +49,20 @@ class Committer:
                         self._connection = await self._database.connect()
                     await work(self._connection)
             except _PASSING as error:
-                log.info("commit is tried again", attempt=attempt, readings=readings, error=str(error))
+                log.info("commit is tried again", attempt=attempt, records=records, error=str(error))
             except OUTAGES as error:
                 # Whether an interrupted commit took place does not matter: doing it again changes nothing.
                 self._drop_connection()
-                log.warning("commit failed", attempt=attempt, readings=readings, error=str(error) or repr(error))
+                log.warning("commit failed", attempt=attempt, records=records, error=str(error) or repr(error))
                 if isinstance(error, OSError):
                     break  # there is no server to try again with; a TimeoutError is one too
             except Exception:
                 self._drop_connection()
-                log.exception("commit failed", attempt=attempt, readings=readings)
+                log.exception("commit failed", attempt=attempt, records=records)
                 break
             else:
                 return
-        raise unavailable("The readings could not be stored just now; send them again later.", RETRY_AFTER)
+        raise unavailable(f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER)
 
     async def close(self) -> None:
         """Close the connection."""

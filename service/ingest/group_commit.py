@@ -41,12 +41,15 @@ class GroupCommit(Generic[Item]):
         max_batch: int,
         max_pending: int,
         name: str,
+        noun: str = "readings",
     ) -> None:
         """Each lane stores a batch and returns after the commit, or raises; lanes work side by side. A batch begins as
-        soon as the last one has `max_batch` readings; beyond `max_pending` readings nothing more is taken.
+        soon as the last one has `max_batch` readings; beyond `max_pending` readings nothing more is taken. `noun` is
+        what users hear of them as.
         """
         self._max_batch = max_batch
         self._max_pending = max_pending
+        self._noun = noun
         self._loop = asyncio.get_running_loop()
         self._gathering: _Batch[Item] = _Batch(self._loop)
         self._full: deque[_Batch[Item]] = deque()
@@ -63,7 +66,7 @@ class GroupCommit(Generic[Item]):
         TidemarkError where they could not be stored. Raises TidemarkError at once where too many are pending.
         """
         if self.pending >= self._max_pending or self._closing:
-            raise unavailable("Too many readings are waiting to be stored; send this again later.", RETRY_AFTER)
+            raise unavailable(f"Too many {self._noun} are waiting to be stored; send this again later.", RETRY_AFTER)
         batch = self._gathering
         if batch.readings >= self._max_batch:
             self._full.append(batch)
@@ -105,7 +108,9 @@ class GroupCommit(Generic[Item]):
         except Exception as error:
             if not isinstance(error, TidemarkError):
                 log.exception("batch not stored", readings=batch.readings)
-                error = unavailable("The readings could not be stored just now; send them again later.", RETRY_AFTER)
+                error = unavailable(
+                    f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER
+                )
             batch.committed.set_exception(error)
             batch.committed.exception()  # their requests may have gone; that is no reason to complain
         else:

@@ -1,17 +1,33 @@
-"""The one way of bulk readings: decoded piece by piece, their sensors found, stored, acknowledged."""
+"""The one way of bodies with many records: decoded piece by piece, checked, stored, acknowledged."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from service.ingest.bulk import Block, BulkWriter
-from service.ingest.columns import LISTED, Columns, Decoder, Rejection
+from service.ingest.columns import LISTED, Columns, Rejection
 
 IN_THREAD = 64 * 1024
 """Bytes from which decoding leaves the event loop to others."""
+
+
+Piece = TypeVar("Piece")
+Piece_co = TypeVar("Piece_co", covariant=True)
+Stored = TypeVar("Stored", bound=Sized)
+
+
+class Decoder(Protocol[Piece_co]):
+    """A wire format: the bytes of a body go in as they come, pieces with some thousand records come out."""
+
+    def feed(self, data: bytes) -> Iterator[Piece_co]:
+        """Take the next bytes. Raises BodyError."""
+
+    def finish(self) -> Iterator[Piece_co]:
+        """Take the end of the body. Raises BodyError."""
 
 
 class Resolver(Protocol):
@@ -23,7 +39,7 @@ class Resolver(Protocol):
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a body so far: readings that are durable, records that were refused.
+    """What became of a body so far: records that are durable, records that were refused.
 
     It tells of whole pieces in their order, so what it counts is the beginning of the body, without gaps.
     """
@@ -50,46 +66,52 @@ class Outcome:
         self.note(following.rejections, following.rejected)
 
 
-async def decoded(decoder: Decoder, body: AsyncIterator[bytes]) -> AsyncGenerator[Columns, None]:
+async def decoded(decoder: Decoder[Piece], body: AsyncIterator[bytes]) -> AsyncGenerator[Piece, None]:
     """The pieces of a body as it comes. Raises BodyError."""
+    taken = 0
     async for data in body:
+        taken += len(data)
         pieces = decoder.feed(data)
         while (piece := await _next(pieces, in_thread=len(data) >= IN_THREAD)) is not None:
             yield piece
-    for piece in decoder.finish():
+    # Formats that do not stream decode all of the body here.
+    pieces = decoder.finish()
+    while (piece := await _next(pieces, in_thread=taken >= IN_THREAD)) is not None:
         yield piece
 
 
-async def _next(pieces: Iterator[Columns], *, in_thread: bool) -> Columns | None:
+async def _next(pieces: Iterator[Piece], *, in_thread: bool) -> Piece | None:
     return await asyncio.to_thread(next, pieces, None) if in_thread else next(pieces, None)
 
 
-class Pipeline:
+class BodyPipeline(ABC, Generic[Piece, Stored]):
     """One body on its way. While a piece of it commits the next one is decoded, and no more than that is in memory.
 
-    `spend` is asked before readings are stored, and refuses by raising TidemarkError. A body that does not stream is
-    stored whole or not at all as far as that goes: it is asked for all of its readings at once. Where a body is
-    continued, `outcome` is what became of the part before.
+    A body that does not stream is stored whole or not at all as far as `_spend` goes: it is asked for everything at
+    once. Where a body is continued, `outcome` is what became of the part before.
     """
 
     def __init__(
         self,
-        resolver: Resolver,
-        writer: BulkWriter,
-        spend: Callable[[int], Awaitable[None]],
+        write: "Callable[[Stored], asyncio.Future[None]]",
         *,
         streams: bool,
         outcome: Outcome | None = None,
     ) -> None:
         self.outcome = outcome or Outcome()
-        self._resolver = resolver
-        self._writer = writer
-        self._spend = spend
+        self._begin_write = write
         self._streams = streams
-        self._waiting: list[tuple[Block, Outcome]] = []
+        self._waiting: list[tuple[Stored, Outcome]] = []
         self._committing: tuple[asyncio.Future[None] | None, Outcome] | None = None
 
-    async def run(self, pieces: AsyncIterator[Columns]) -> Outcome:
+    @abstractmethod
+    async def _known(self, piece: Piece) -> tuple[Stored, Outcome]:
+        """What of a piece can be stored, and what becomes of all of it once that is stored."""
+
+    async def _spend(self, records: int) -> None:
+        """Asked before so many records are stored; refuses by raising TidemarkError."""
+
+    async def run(self, pieces: AsyncIterator[Piece]) -> Outcome:
         """Take a body to its end.
 
         Raises BodyError where it cannot be read further and TidemarkError where it cannot be stored; `outcome` then
@@ -111,6 +133,39 @@ class Pipeline:
             # Also when the body breaks off: what was sent is stored, and counted when it is.
             await self._committed()
         return self.outcome
+
+    async def _write(self, block: Stored, result: Outcome) -> None:
+        # One at a time: of a record that stands in the body twice the later one must win.
+        await self._committed()
+        self._committing = (self._begin_write(block) if len(block) else None), result
+
+    async def _committed(self) -> None:
+        if self._committing is not None:
+            (future, result), self._committing = self._committing, None
+            if future is not None:
+                # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
+                await asyncio.shield(future)
+            self.outcome.add(result)
+
+
+class Pipeline(BodyPipeline[Columns, Block]):
+    """A body of readings. `spend` is asked before readings are stored, and refuses by raising TidemarkError."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        writer: BulkWriter,
+        spend: Callable[[int], Awaitable[None]],
+        *,
+        streams: bool,
+        outcome: Outcome | None = None,
+    ) -> None:
+        super().__init__(writer.write, streams=streams, outcome=outcome)
+        self._resolver = resolver
+        self._spend_readings = spend
+
+    async def _spend(self, records: int) -> None:
+        await self._spend_readings(records)
 
     async def _known(self, columns: Columns) -> tuple[Block, Outcome]:
         """The readings whose sensors exist, and what becomes of the piece once they are stored."""
@@ -140,16 +195,3 @@ class Pipeline:
             block = block.take(known)
         result.accepted = len(block)
         return block, result
-
-    async def _write(self, block: Block, result: Outcome) -> None:
-        # One at a time: of a reading that stands in the body twice the later one must win.
-        await self._committed()
-        self._committing = (self._writer.write(block) if len(block) else None), result
-
-    async def _committed(self) -> None:
-        if self._committing is not None:
-            (future, result), self._committing = self._committing, None
-            if future is not None:
-                # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
-                await asyncio.shield(future)
-            self.outcome.add(result)

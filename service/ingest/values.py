@@ -61,12 +61,12 @@ def clock() -> int:
     return time.time_ns() // 1000
 
 
-def check_instant(at: int, now: int, field: str = "timestamp") -> int:
+def check_instant(at: int, now: int, field: str = "timestamp", noun: str = "A reading") -> int:
     """The instant of a reading (microseconds since 1970 UTC), refused where no reading can be. Raises FieldError."""
     if at < 0:
-        raise FieldError(field, "A reading cannot be older than 1970-01-01T00:00:00Z.")
+        raise FieldError(field, f"{noun} cannot be older than 1970-01-01T00:00:00Z.")
     if at > now + MAX_AHEAD:
-        raise FieldError(field, "A reading cannot be more than a day ahead of the server's clock.")
+        raise FieldError(field, f"{noun} cannot be more than a day ahead of the server's clock.")
     return at
 
 

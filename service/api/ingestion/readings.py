@@ -3,26 +3,26 @@
 from collections.abc import Callable
 from functools import partial
 
-import orjson
 from aiohttp import hdrs, web
 
 from service.api import authentication, body
 from service.api.core import CORE
+from service.api.ingestion import outcome
 from service.catalog.first_sight import KnownSensors
 from service.errors import Kind, TidemarkError, invalid, not_found
 from service.ingest import quota
-from service.ingest.columns import BodyError, Decoder
+from service.ingest.columns import Columns
 from service.ingest.decode.csv_rows import CsvDecoder
 from service.ingest.decode.json_array import JsonArrayDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
 from service.ingest.decode.records import Clock
-from service.ingest.pipeline import Outcome, Pipeline, decoded
+from service.ingest.pipeline import Decoder, Pipeline, decoded
 from service.ingest.values import FieldError, clock, parse_instant
 from service.query.window import Window, instant
 from service.storage.statements import statements
 
 # Media types, their decoders, and whether they stream.
-_FORMATS: dict[str, tuple[Callable[[Clock], Decoder], bool]] = {
+_FORMATS: dict[str, tuple[Callable[[Clock], Decoder[Columns]], bool]] = {
     "application/json": (JsonArrayDecoder, False),
     "application/x-ndjson": (NdjsonDecoder, True),
     "text/csv": (CsvDecoder, True),
@@ -45,35 +45,8 @@ async def store(request: web.Request) -> web.Response:
         partial(quota.spend, core.database, principal),
         streams=streams,
     )
-    try:
-        await pipeline.run(
-            decoded(decoder(clock), body.pieces(request, most=None if streams else core.settings.max_body))
-        )
-    except BodyError as error:
-        if pipeline.outcome.accepted + pipeline.outcome.rejected == 0:
-            raise invalid("body", str(error)) from None
-        return _answer(pipeline.outcome, ended=str(error))
-    except TidemarkError as error:
-        if pipeline.outcome.accepted == 0:
-            raise
-        return _answer(pipeline.outcome, ended=error.message, status=error.kind.status.value, retry=error.retry_after)
-    return _answer(pipeline.outcome)
-
-
-def _answer(
-    outcome: Outcome, *, ended: str | None = None, status: int | None = None, retry: int | None = None
-) -> web.Response:
-    """The counts; where the body was not taken to its end, also why, under the status of that."""
-    document = outcome.document()
-    if status is None:
-        failed = outcome.rejected > 0 or ended is not None
-        status = 200 if not failed else 207 if outcome.accepted else 422
-    if ended is not None:
-        document["ended"] = ended
-    headers = {} if retry is None else {hdrs.RETRY_AFTER: str(retry)}
-    return web.Response(
-        status=status, body=orjson.dumps(document), content_type="application/json", charset="utf-8", headers=headers
-    )
+    pieces = decoded(decoder(clock), body.pieces(request, most=None if streams else core.settings.max_body))
+    return await outcome.taken(pipeline, pieces)
 
 
 async def delete(request: web.Request) -> web.Response:

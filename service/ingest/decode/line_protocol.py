@@ -81,7 +81,7 @@ def precision(name: str, version: Literal[1, 2] = 2) -> int:
 
 
 class LineProtocol:
-    """A Decoder (see service.ingest.columns). `unit` is a precision in nanoseconds, `clock` in µs since 1970 UTC.
+    """A Decoder (see service.ingest.pipeline). `unit` is a precision in nanoseconds, `clock` in µs since 1970 UTC.
 
     A record is a line that is neither blank nor a comment; lines without a timestamp are of now. Each refused field
     of a line counts as a rejection, and so does a line that cannot be read at all.

@@ -94,7 +94,7 @@ _Label, _TimeSeries = _message_classes()
 
 
 class RemoteWrite:
-    """A Decoder (see service.ingest.columns). `limit` is in bytes, uncompressed; `clock` in µs since 1970 UTC.
+    """A Decoder (see service.ingest.pipeline). `limit` is in bytes, uncompressed; `clock` in µs since 1970 UTC.
 
     A record is a time series: its position is the index of its readings. Each refused sample counts as a rejection.
     Samples that are NaN (which says that a series has ended) or infinite, exemplars, histograms and metadata are no
