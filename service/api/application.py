@@ -7,7 +7,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from service.api import authentication, body, health, limits
-from service.api.coldchain import latest, sensor_data, series
+from service.api.coldchain import analytics, latest, sensor_data, series
 from service.api.core import CORE, Core
 from service.api.errors import render
 from service.api.ingestion import influx, operations, prometheus, readings
@@ -44,6 +44,7 @@ def routes() -> list[tuple[str, str, Handler]]:
             for module in (sensor_data, series, latest)
             for method, path, handler in module.routes()
         ),
+        *((hdrs.METH_GET, f"{PLATFORM_BASE}/{path}", handler) for path, handler in analytics.routes()),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/readings", readings.store),
         (hdrs.METH_DELETE, f"{PLATFORM_BASE}/readings", readings.delete),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/operations", operations.store),

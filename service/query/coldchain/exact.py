@@ -1,0 +1,28 @@
+"""Exact sums of decimals, and quotients that are rounded once."""
+
+from decimal import Context, Decimal, Inexact
+from fractions import Fraction
+
+_EXACT = Context(prec=1000, traps=[Inexact])
+
+NOTHING = Decimal(0)
+
+
+def add(one: Decimal, other: Decimal) -> Decimal:
+    """The sum, with all its digits."""
+    return _EXACT.add(one, other)
+
+
+def subtract(one: Decimal, other: Decimal) -> Decimal:
+    """The difference, with all its digits."""
+    return _EXACT.subtract(one, other)
+
+
+def multiply(one: Decimal, other: Decimal) -> Decimal:
+    """The product, with all its digits."""
+    return _EXACT.multiply(one, other)
+
+
+def percentage(part: Decimal, whole: Decimal) -> float | None:
+    """100 × part ÷ whole as the nearest double, None where there is no whole."""
+    return float(100 * Fraction(part) / Fraction(whole)) if whole else None

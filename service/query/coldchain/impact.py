@@ -1,0 +1,103 @@
+"""What cold storage changes: food not lost, income, emissions avoided, people served."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from service.catalog.cooling_units import CoolingUnit
+from service.query.coldchain.activity import active_users
+from service.query.coldchain.exact import NOTHING, add, multiply, percentage, subtract
+from service.query.coldchain.question import Question, begin, end, months
+from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from service.storage.database import Connected
+
+CO2_FACTOR = Decimal("0.21268517")
+"""kg of CO₂ equivalents that a kg of food waste avoided avoids."""
+_HOUSEHOLDS = {"NG": Decimal("4.7"), "IN": Decimal("4.4"), "PH": Decimal("4.2")}
+_HOUSEHOLD = Decimal(3)
+
+
+@dataclass(slots=True)
+class _Surveyed:
+    """What surveyed users took out of storage: kg, kg lost, kg that would have been lost, income gained."""
+
+    kg_out: Decimal = NOTHING
+    loss_kg: Decimal = NOTHING
+    baseline_loss_kg: Decimal = NOTHING
+    income_increase: Decimal = NOTHING
+
+    def take(self, row: "Mapping[str, Any] | Record") -> None:
+        self.kg_out = add(self.kg_out, row["kg_out"])
+        self.loss_kg = add(self.loss_kg, row["loss_kg"])
+        self.baseline_loss_kg = add(self.baseline_loss_kg, row["baseline_loss_kg"])
+        self.income_increase = add(self.income_increase, row["income_increase"])
+
+
+async def impact(connection: "Connected", question: Question, units: Sequence[CoolingUnit]) -> list[dict[str, Any]]:
+    """An item for each unit."""
+    ids = [unit.id for unit in units]
+    months_of = [months(days) for days in question.periods]
+    all_months = months(question.window)
+    # Where a period is a whole month, that is asked for as such; elsewhere days are.
+    whole = {
+        days.first: place
+        for place, days in enumerate(question.periods)
+        if days.first == begin(days.last, "month") and days.last == end(days.first, "month")
+    }
+    cut = [month for month in all_months if month not in whole]
+    surveys: dict[tuple[int, date], int] = {}
+    found: dict[int, dict[int, _Surveyed]] = {unit_id: {} for unit_id in ids}
+    rows = await statements().impact_of_months.rows(
+        connection, company_id=question.company_id, units=ids, first=all_months[0], last=all_months[-1]
+    )
+    for row in rows:
+        surveys[row["cooling_unit_id"], row["month"]] = row["surveys"]
+        if row["month"] in whole:
+            found[row["cooling_unit_id"]].setdefault(whole[row["month"]], _Surveyed()).take(row)
+    if cut and rows:
+        days = await statements().impact_of_days.rows(
+            connection,
+            company_id=question.company_id,
+            units=ids,
+            starts=question.starts,
+            last=question.window.last,
+            months=cut,
+        )
+        for row in days:
+            found[row["cooling_unit_id"]].setdefault(row["place"], _Surveyed()).take(row)
+    active = (await active_users(connection, question, ids)).sum(axis=1).tolist()
+    items = []
+    for unit_id, of_unit in zip(ids, active, strict=True):
+        total = _Surveyed()
+        trends = []
+        for place, days_of in enumerate(question.periods):
+            surveyed = found[unit_id].get(place)
+            count = sum(surveys.get((unit_id, month), 0) for month in months_of[place])
+            measures = _measures(question, of_unit[place], count, surveyed or _Surveyed())
+            trends.append({"period_start": days_of.first, "period_end": days_of.last, **measures})
+            if surveyed is not None:
+                total.take(asdict(surveyed))
+        count = sum(surveys.get((unit_id, month), 0) for month in all_months)
+        items.append({"cooling_unit_id": unit_id, **_measures(question, of_unit[-1], count, total), "trends": trends})
+    return items
+
+
+def _measures(question: Question, active: int, surveys: int, surveyed: _Surveyed) -> dict[str, Any]:
+    prevented = subtract(surveyed.baseline_loss_kg, surveyed.loss_kg)
+    usable = surveys > 0
+    return {
+        "food_loss_prevented_kg": float(prevented) if usable else None,
+        "income_increase": float(surveyed.income_increase) if usable else None,
+        "currency": question.currency,
+        "baseline_loss_pct": percentage(surveyed.baseline_loss_kg, surveyed.kg_out) if usable else None,
+        "current_loss_pct": percentage(surveyed.loss_kg, surveyed.kg_out) if usable else None,
+        "co2_avoided_kg": float(multiply(CO2_FACTOR, prevented)) if usable else None,
+        "community_served": float(_HOUSEHOLDS.get(question.country or "", _HOUSEHOLD) * active),
+        "survey_count": surveys,
+    }

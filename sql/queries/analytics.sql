@@ -1,0 +1,144 @@
+-- name: analytics_company
+-- What figures depend on beside the operations; the day of now in the company's time zone.
+SELECT country, currency, (now() AT TIME ZONE timezone)::date AS today
+FROM organization
+WHERE company_id = :company_id;
+
+-- name: storage_of_periods
+-- Sums of each unit and period (its place among the starts): whole buckets, and days where buckets would not do. Crates
+-- until today come apart, for stock is only told of days that have begun.
+SELECT
+    r.cooling_unit_id,
+    width_bucket(r.bucket, :starts::date []) - 1 AS place,
+    sum(r.check_ins)::bigint AS check_ins,
+    sum(r.check_outs)::bigint AS check_outs,
+    sum(r.crates_in)::bigint AS crates_in,
+    sum(r.crates_out)::bigint AS crates_out,
+    sum(r.kg_in) AS kg_in,
+    sum(r.kg_out) AS kg_out,
+    coalesce(sum(r.crates_in - r.crates_out) FILTER (WHERE r.bucket <= :today::date), 0)::bigint AS net_until_today,
+    coalesce(sum(r.crate_days) FILTER (WHERE r.bucket <= :today::date), 0) AS crate_days_until_today
+FROM unnest(:periods::text [], :firsts::date [], :lasts::date []) AS part (period, first, last)
+INNER JOIN storage_rollup AS r
+    ON r.company_id = :company_id AND r.period = part.period AND r.bucket BETWEEN part.first AND part.last
+WHERE r.cooling_unit_id = ANY (:units::integer [])
+GROUP BY 1, 2;
+
+-- name: stock_before
+-- All in minus all out before a day.
+SELECT
+    cooling_unit_id,
+    sum(crates_in - crates_out)::bigint AS crates,
+    sum(kg_in - kg_out) AS kg
+FROM storage_rollup
+WHERE
+    company_id = :company_id AND cooling_unit_id = ANY (:units::integer [])
+    AND (
+        (period = 'month' AND bucket < :month::date)
+        OR (period = 'day' AND bucket >= :month::date AND bucket < :day::date)
+    )
+GROUP BY cooling_unit_id;
+
+-- name: revenue_of_periods
+SELECT
+    r.cooling_unit_id,
+    width_bucket(r.bucket, :starts::date []) - 1 AS place,
+    r.currency,
+    r.is_paid,
+    r.payment_method,
+    sum(r.amount) AS amount,
+    sum(r.check_outs)::bigint AS check_outs
+FROM unnest(:periods::text [], :firsts::date [], :lasts::date []) AS part (period, first, last)
+INNER JOIN revenue_rollup AS r
+    ON r.company_id = :company_id AND r.period = part.period AND r.bucket BETWEEN part.first AND part.last
+WHERE r.cooling_unit_id = ANY (:units::integer []) AND r.check_outs > 0
+GROUP BY 1, 2, 3, 4, 5
+ORDER BY 1, 2, 3, 4, 5;
+
+-- name: activity_of_units
+-- Who was active on any of the days in question (bits of each year): users, their groups (3 × gender + type), and their
+-- days, 50 bytes each, of which the first 4 are a length.
+SELECT
+    a.cooling_unit_id,
+    a.year,
+    array_agg(a.customer) AS customers,
+    array_agg(
+        CASE u.gender WHEN 'female' THEN 0 WHEN 'male' THEN 3 ELSE 6 END
+        + CASE u.user_type WHEN 'FARMER' THEN 0 WHEN 'TRADER' THEN 1 ELSE 2 END
+    ) AS groups,
+    string_agg(bit_send(a.days), ''::bytea) AS days
+FROM unnest(:years::smallint [], :masks::text []) AS asked (year, mask)
+INNER JOIN activity AS a
+    ON a.company_id = :company_id AND a.year = asked.year AND position(B'1' IN (a.days & asked.mask::bit(368))) > 0
+INNER JOIN customer AS u ON u.number = a.customer
+WHERE a.cooling_unit_id = ANY (:units::integer [])
+GROUP BY a.cooling_unit_id, a.year;
+
+-- name: registered_users
+-- How the number of registered users changes from the end of one period to that of the next; the first one has all
+-- before it too. A user who was deactivated before the registration never counts.
+WITH member AS (
+    SELECT r.cooling_unit_id, min(r.day) AS joined, min(u.deactivated_on) AS gone
+    FROM registration AS r
+    INNER JOIN customer AS u ON u.number = r.customer
+    WHERE r.company_id = :company_id AND r.cooling_unit_id = ANY (:units::integer [])
+    GROUP BY r.cooling_unit_id, r.customer
+),
+
+change AS (
+    SELECT cooling_unit_id, joined AS day, 1 AS by FROM member WHERE gone IS NULL OR gone > joined
+    UNION ALL
+    SELECT cooling_unit_id, gone, -1 FROM member WHERE gone > joined
+)
+
+SELECT cooling_unit_id, greatest(width_bucket(day, :starts::date []) - 1, 0) AS place, sum(by)::bigint AS change
+FROM change
+WHERE day <= :last::date
+GROUP BY 1, 2;
+
+-- name: signups
+-- Distinct users who registered, in each period and (place null) in all of them.
+SELECT cooling_unit_id, place, count(DISTINCT customer) AS users
+FROM (
+    SELECT cooling_unit_id, customer, width_bucket(day, :starts::date []) - 1 AS place
+    FROM registration
+    WHERE
+        company_id = :company_id AND cooling_unit_id = ANY (:units::integer [])
+        AND day BETWEEN (:starts::date [])[1] AND :last::date
+) AS registered
+GROUP BY GROUPING SETS ((cooling_unit_id, place), (cooling_unit_id));
+
+-- name: impact_of_months
+SELECT
+    cooling_unit_id,
+    month,
+    sum(surveys)::bigint AS surveys,
+    sum(kg_out) AS kg_out,
+    sum(loss_kg) AS loss_kg,
+    sum(below_market_share * kg_out) AS baseline_loss_kg,
+    sum((mean_price - baseline_price) * (kg_out - loss_kg)) AS income_increase
+FROM surveyed_month
+WHERE
+    company_id = :company_id AND cooling_unit_id = ANY (:units::integer []) AND month BETWEEN :first AND :last
+    AND below_market_share IS NOT NULL
+GROUP BY cooling_unit_id, month;
+
+-- name: impact_of_days
+-- The same of the periods that cut these months, out of days.
+SELECT
+    s.cooling_unit_id,
+    width_bucket(d.day, :starts::date []) - 1 AS place,
+    sum(d.kg_out) AS kg_out,
+    sum(d.loss_kg) AS loss_kg,
+    sum(s.below_market_share * d.kg_out) AS baseline_loss_kg,
+    sum((s.mean_price - s.baseline_price) * (d.kg_out - d.loss_kg)) AS income_increase
+FROM surveyed_month AS s
+INNER JOIN user_day AS d
+    ON
+        d.company_id = s.company_id AND d.cooling_unit_id = s.cooling_unit_id AND d.customer = s.customer
+        AND d.crop = s.crop AND d.day >= s.month AND d.day < (s.month + interval '1 month')::date
+WHERE
+    s.company_id = :company_id AND s.cooling_unit_id = ANY (:units::integer []) AND s.month = ANY (:months::date [])
+    AND s.below_market_share IS NOT NULL
+    AND d.day BETWEEN (:starts::date [])[1] AND :last::date
+GROUP BY 1, 2;
