@@ -15,7 +15,7 @@ run: .venv/run.stamp ## set everything up and serve on http://127.0.0.1:8080
 test: .venv/dev.stamp ## the whole suite, on every storage engine this machine has
 	@exec $(BIN)/python -m pytest $(ARGS)
 
-demo: .venv/dev.stamp ## a year of real weather through the HTTP API of the running service
+demo: .venv/dev.stamp ## a year of real weather and one of cold storage through the HTTP API of the running service
 	@exec $(BIN)/tidemark demo
 
 bench: .venv/dev.stamp ## the benchmark harness; SCENARIO=name for one

@@ -8,12 +8,18 @@ from types import ModuleType
 
 import structlog
 
-from bench import bulk, mixed, single, statistics
+from bench import bulk, coldchain, mixed, single, statistics
 from bench.engines import ENGINES, programs_of_engines
 from bench.report import machine, publish
 from bench.service import BenchError
 
-SCENARIOS: dict[str, ModuleType] = {"single": single, "statistics": statistics, "bulk": bulk, "mixed": mixed}
+SCENARIOS: dict[str, ModuleType] = {
+    "single": single,
+    "statistics": statistics,
+    "bulk": bulk,
+    "mixed": mixed,
+    "coldchain": coldchain,
+}
 
 
 def main() -> None:

@@ -59,12 +59,12 @@ def scratch_server(programs: Programs) -> Iterator[tuple[Path, Server]]:
 
 
 @contextlib.contextmanager
-def running_service(programs: Programs) -> Iterator[Service]:
-    """Start one worker with all settings at their defaults, and stop it. Raises BenchError."""
+def running_service(programs: Programs, **settings: str) -> Iterator[Service]:
+    """Start one worker with these settings, the others at their defaults, and stop it. Raises BenchError."""
     with scratch_server(programs) as (data_dir, server):
         port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
-        environment |= {"TIDEMARK_DATABASE_URL": server.url, "TIDEMARK_PORT": str(port)}
+        environment |= {"TIDEMARK_DATABASE_URL": server.url, "TIDEMARK_PORT": str(port), **settings}
         output = data_dir / "service.log"
         with output.open("w") as log:
             process = subprocess.Popen(

@@ -52,49 +52,49 @@ FROM unnest(:periods::text [], :firsts::date [], :lasts::date []) AS part (perio
 INNER JOIN revenue_rollup AS r
     ON r.company_id = :company_id AND r.period = part.period AND r.bucket BETWEEN part.first AND part.last
 WHERE r.cooling_unit_id = ANY (:units::integer []) AND r.check_outs > 0
-GROUP BY 1, 2, 3, 4, 5
-ORDER BY 1, 2, 3, 4, 5;
+GROUP BY 1, 2, 3, 4, 5;
 
 -- name: activity_of_units
--- Who was active on any of the days in question (bits of each year): users, their groups (3 × gender + type), and their
--- days, 50 bytes each, of which the first 4 are a length.
+-- Who was active on any of the days in question (bits of each year): users (4 bytes each), their groups (3 × gender + type,
+-- 2 bytes), and their days (50 bytes, of which the first 4 are a length).
+WITH asked AS MATERIALIZED (
+    SELECT year, mask::bit(368) AS mask FROM unnest(:years::smallint [], :masks::text []) AS given (year, mask)
+)
+
 SELECT
     a.cooling_unit_id,
     a.year,
-    array_agg(a.customer) AS customers,
-    array_agg(
-        CASE u.gender WHEN 'female' THEN 0 WHEN 'male' THEN 3 ELSE 6 END
-        + CASE u.user_type WHEN 'FARMER' THEN 0 WHEN 'TRADER' THEN 1 ELSE 2 END
+    string_agg(int4send(a.customer), ''::bytea) AS customers,
+    string_agg(
+        int2send((
+            CASE u.gender WHEN 'female' THEN 0 WHEN 'male' THEN 3 ELSE 6 END
+            + CASE u.user_type WHEN 'FARMER' THEN 0 WHEN 'TRADER' THEN 1 ELSE 2 END
+        )::smallint),
+        ''::bytea
     ) AS groups,
     string_agg(bit_send(a.days), ''::bytea) AS days
-FROM unnest(:years::smallint [], :masks::text []) AS asked (year, mask)
+FROM asked
 INNER JOIN activity AS a
-    ON a.company_id = :company_id AND a.year = asked.year AND position(B'1' IN (a.days & asked.mask::bit(368))) > 0
+    ON a.company_id = :company_id AND a.year = asked.year AND (a.days & asked.mask) <> B'0'::bit(368)
 INNER JOIN customer AS u ON u.number = a.customer
 WHERE a.cooling_unit_id = ANY (:units::integer [])
 GROUP BY a.cooling_unit_id, a.year;
 
 -- name: registered_users
--- How the number of registered users changes from the end of one period to that of the next; the first one has all
--- before it too. A user who was deactivated before the registration never counts.
-WITH member AS (
+-- Of each unit the days on which its users were registered first, and those on which they were deactivated (the largest
+-- number where never), as days since 1970, 4 bytes each.
+SELECT
+    cooling_unit_id,
+    string_agg(int4send(joined - date '1970-01-01'), ''::bytea) AS joined,
+    string_agg(int4send(coalesce(gone - date '1970-01-01', 2147483647)), ''::bytea) AS gone
+FROM (
     SELECT r.cooling_unit_id, min(r.day) AS joined, min(u.deactivated_on) AS gone
     FROM registration AS r
     INNER JOIN customer AS u ON u.number = r.customer
     WHERE r.company_id = :company_id AND r.cooling_unit_id = ANY (:units::integer [])
     GROUP BY r.cooling_unit_id, r.customer
-),
-
-change AS (
-    SELECT cooling_unit_id, joined AS day, 1 AS by FROM member WHERE gone IS NULL OR gone > joined
-    UNION ALL
-    SELECT cooling_unit_id, gone, -1 FROM member WHERE gone > joined
-)
-
-SELECT cooling_unit_id, greatest(width_bucket(day, :starts::date []) - 1, 0) AS place, sum(by)::bigint AS change
-FROM change
-WHERE day <= :last::date
-GROUP BY 1, 2;
+) AS member
+GROUP BY cooling_unit_id;
 
 -- name: signups
 -- Distinct users who registered, in each period and (place null) in all of them.

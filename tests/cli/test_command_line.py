@@ -94,8 +94,11 @@ def test_errors_say_what_to_do(tidemark: Run, arguments: tuple[str, ...], messag
     assert message in tidemark(*arguments, code=1)["error"]["message"]
 
 
-def test_a_station_of_the_demo_agrees_with_its_file(tidemark: Run, service: Service) -> None:
-    answer = tidemark("demo", "--url", service.base, "--station", "LGA")
-    # The command fails unless minimum, maximum and mean of every month agree with the file.
+def test_the_demo_agrees_with_what_it_plays(tidemark: Run, service: Service) -> None:
+    answer = tidemark("demo", "--url", service.base, "--station", "LGA", "--units", "2")
+    # Both parts agree with what was played, or the command fails: sums, fees and users of each cooling unit;
+    assert [one["cooling_unit"] for one in answer["cold_storage"]["cooling_units"]] == [1, 2]
+    assert answer["cold_storage"]["operations"] > 3_000
+    # and of the weather minimum, maximum and mean of every month agree with the file.
     assert answer["readings"] > 70_000
     assert [month["month"] for month in answer["months"]] == [f"2013-{number:02d}" for number in range(1, 13)]

@@ -58,11 +58,11 @@ def _users(
     """A row for each user of a unit: the unit's place, the group, and the bits of all years."""
     if not rows:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, years * _YEAR_BYTES), np.uint8)
-    sizes = [len(row["customers"]) for row in rows]
+    sizes = [len(row["groups"]) // 2 for row in rows]
     place = np.repeat([place_of[row["cooling_unit_id"]] for row in rows], sizes)
     year = np.repeat([row["year"] - first_year for row in rows], sizes)
-    customer = np.concatenate([np.array(row["customers"], np.int64) for row in rows])
-    group = np.concatenate([np.array(row["groups"], np.int64) for row in rows])
+    customer = np.frombuffer(b"".join(row["customers"] for row in rows), ">i4").astype(np.int64)
+    group = np.frombuffer(b"".join(row["groups"] for row in rows), ">i2").astype(np.int64)
     days = np.frombuffer(b"".join(row["days"] for row in rows), np.uint8).reshape(-1, _LENGTH_BYTES + _YEAR_BYTES)
     days = days[:, _LENGTH_BYTES:]
     if years == 1:

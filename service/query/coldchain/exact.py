@@ -1,11 +1,17 @@
 """Exact sums of decimals, and quotients that are rounded once."""
 
-from decimal import Context, Decimal, Inexact
+from contextlib import AbstractContextManager
+from decimal import Context, Decimal, Inexact, localcontext
 from fractions import Fraction
 
 _EXACT = Context(prec=1000, traps=[Inexact])
 
 NOTHING = Decimal(0)
+
+
+def exact() -> AbstractContextManager[Context]:
+    """Within it, `+`, `-` and `*` keep all digits; for loops with many of them."""
+    return localcontext(_EXACT)
 
 
 def add(one: Decimal, other: Decimal) -> Decimal:

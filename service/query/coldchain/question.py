@@ -11,6 +11,7 @@ from service.storage.statements import statements
 if TYPE_CHECKING:
     from service.storage.database import Connected
 
+EPOCH = date(1970, 1, 1)
 DAY = timedelta(days=1)
 PERIODS = ("day", "week", "month")
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from service.catalog.cooling_units import CoolingUnit
 from service.query.coldchain.activity import active_users
-from service.query.coldchain.question import Question
+from service.query.coldchain.question import EPOCH, Question
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
@@ -19,18 +20,22 @@ async def users(connection: "Connected", question: Question, units: Sequence[Coo
     ids = [unit.id for unit in units]
     place_of = {unit_id: place for place, unit_id in enumerate(ids)}
     shape = (len(ids), len(question.periods))
-    asked: dict[str, Any] = {
-        "company_id": question.company_id,
-        "units": ids,
-        "starts": question.starts,
-        "last": question.window.last,
-    }
-    changes = np.zeros(shape, np.int64)
-    for row in await statements().registered_users.rows(connection, **asked):
-        changes[place_of[row["cooling_unit_id"]], row["place"]] = row["change"]
-    registered = changes.cumsum(axis=1)
+    ends = [(days.last - EPOCH).days for days in question.periods]
+    registered = np.zeros(shape, np.int64)
+    for row in await statements().registered_users.rows(connection, company_id=question.company_id, units=ids):
+        joined, gone = np.frombuffer(row["joined"], ">i4"), np.frombuffer(row["gone"], ">i4")
+        # Who was deactivated before the registration never counts.
+        counted = gone > joined
+        registered[place_of[row["cooling_unit_id"]]] = _until(joined[counted], ends) - _until(gone[counted], ends)
     new = np.zeros((shape[0], shape[1] + 1), np.int64)
-    for row in await statements().signups.rows(connection, **asked):
+    signups = await statements().signups.rows(
+        connection,
+        company_id=question.company_id,
+        units=ids,
+        starts=question.starts,
+        last=question.window.last,
+    )
+    for row in signups:
         new[place_of[row["cooling_unit_id"]], -1 if row["place"] is None else row["place"]] = row["users"]
     active = await active_users(connection, question, ids)
     columns = zip(
@@ -42,6 +47,11 @@ async def users(connection: "Connected", question: Question, units: Sequence[Coo
         strict=True,
     )
     return [_item(question, unit_id, *of_unit) for unit_id, of_unit in zip(ids, columns, strict=True)]
+
+
+def _until(days: npt.NDArray[np.int32], ends: Sequence[int]) -> npt.NDArray[np.intp]:
+    """How many of the days are at or before each end."""
+    return np.searchsorted(np.sort(days), ends, side="right")
 
 
 def _item(question: Question, unit_id: int, *columns: Sequence[Any]) -> dict[str, Any]:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from service.catalog.cooling_units import CoolingUnit
 from service.query.coldchain.exact import NOTHING, add, subtract
-from service.query.coldchain.question import Days, Question, begin
+from service.query.coldchain.question import EPOCH, Days, Question, begin
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
     from service.storage.database import Connected
-
-_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(slots=True)
@@ -121,6 +119,6 @@ def _rate(unit: CoolingUnit, today: date, days: Days, moved: _Moved, crates_befo
     count = (last - days.first).days + 1
     if unit.capacity_crates is None or count <= 0:
         return None
-    after = last.toordinal() + 1 - _EPOCH
+    after = (last - EPOCH).days + 1
     stocks = count * crates_before + after * moved.net_until_today - moved.crate_days_until_today
     return 100 * stocks / (count * unit.capacity_crates)
