@@ -49,14 +49,13 @@ CREATE TABLE operation_key (
 );
 CREATE INDEX operation_key_payment ON operation_key (company_id, check_out_id) WHERE check_out_id IS NOT NULL;
 
--- Users by a small number, and what their latest registration and first deactivation say of them.
+-- Users by a small number, and what their latest registration says of them.
 CREATE TABLE customer (
     company_id integer NOT NULL,
     user_id text COLLATE "C" NOT NULL,
     number integer GENERATED ALWAYS AS IDENTITY UNIQUE,
     gender text,
     user_type text,
-    deactivated_on date,
     PRIMARY KEY (company_id, user_id)
 );
 CREATE TABLE registration (
@@ -70,7 +69,7 @@ CREATE TABLE registration (
     user_type text,
     PRIMARY KEY (company_id, id)
 );
-CREATE INDEX registration_unit ON registration (company_id, cooling_unit_id, customer, day);
+CREATE INDEX registration_unit ON registration (company_id, cooling_unit_id);
 CREATE INDEX registration_customer ON registration (customer);
 CREATE TABLE deactivation (
     company_id integer NOT NULL,
@@ -79,7 +78,6 @@ CREATE TABLE deactivation (
     day date NOT NULL,
     PRIMARY KEY (company_id, id)
 );
-CREATE INDEX deactivation_customer ON deactivation (customer);
 
 -- Everything below is by days of the company's time zone. A bucket is a day, a week's Monday, or the first of a month.
 -- crate_days is the sum of crates in less crates out, each times its day (days since 1970): from it and the plain
@@ -428,11 +426,10 @@ BEGIN
             WHERE r.customer = u.number
             ORDER BY r.occurred_at DESC, r.id DESC
             LIMIT 1
-        ),
-        deactivated_on = (SELECT min(d.day) FROM deactivation AS d WHERE d.customer = u.number)
-    WHERE u.number IN (
-        SELECT c.customer FROM operation_change AS c WHERE c.type IN ('user_registered', 'user_deactivated')
-    ) AND u.company_id = company;
+        )
+    WHERE u.company_id = company AND u.number IN (
+        SELECT c.customer FROM operation_change AS c WHERE c.type = 'user_registered'
+    );
 
     DELETE FROM baseline AS b
     USING operation_change AS c

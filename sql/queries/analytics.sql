@@ -80,33 +80,20 @@ INNER JOIN customer AS u ON u.number = a.customer
 WHERE a.cooling_unit_id = ANY (:units::integer [])
 GROUP BY a.cooling_unit_id, a.year;
 
--- name: registered_users
--- Of each unit the days on which its users were registered first, and those on which they were deactivated (the largest
--- number where never), as days since 1970, 4 bytes each.
+-- name: registrations_of_units
+-- Of each unit all registrations: users, days, and the days on which those users were deactivated first (the largest number
+-- where never); days since 1970, 4 bytes each.
 SELECT
-    cooling_unit_id,
-    string_agg(int4send(joined - date '1970-01-01'), ''::bytea) AS joined,
-    string_agg(int4send(coalesce(gone - date '1970-01-01', 2147483647)), ''::bytea) AS gone
-FROM (
-    SELECT r.cooling_unit_id, min(r.day) AS joined, min(u.deactivated_on) AS gone
-    FROM registration AS r
-    INNER JOIN customer AS u ON u.number = r.customer
-    WHERE r.company_id = :company_id AND r.cooling_unit_id = ANY (:units::integer [])
-    GROUP BY r.cooling_unit_id, r.customer
-) AS member
-GROUP BY cooling_unit_id;
-
--- name: signups
--- Distinct users who registered, in each period and (place null) in all of them.
-SELECT cooling_unit_id, place, count(DISTINCT customer) AS users
-FROM (
-    SELECT cooling_unit_id, customer, width_bucket(day, :starts::date []) - 1 AS place
-    FROM registration
-    WHERE
-        company_id = :company_id AND cooling_unit_id = ANY (:units::integer [])
-        AND day BETWEEN (:starts::date [])[1] AND :last::date
-) AS registered
-GROUP BY GROUPING SETS ((cooling_unit_id, place), (cooling_unit_id));
+    r.cooling_unit_id,
+    string_agg(int4send(r.customer), ''::bytea) AS customers,
+    string_agg(int4send(r.day - date '1970-01-01'), ''::bytea) AS days,
+    string_agg(int4send(coalesce(g.day - date '1970-01-01', 2147483647)), ''::bytea) AS gone
+FROM registration AS r
+LEFT JOIN (
+    SELECT customer, min(day) AS day FROM deactivation WHERE company_id = :company_id GROUP BY customer
+) AS g ON g.customer = r.customer
+WHERE r.company_id = :company_id AND r.cooling_unit_id = ANY (:units::integer [])
+GROUP BY r.cooling_unit_id;
 
 -- name: impact_of_months
 SELECT
