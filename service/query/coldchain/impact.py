@@ -1,7 +1,7 @@
 """What cold storage changes: food not lost, income, emissions avoided, people served."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,6 @@ from service.query.coldchain.question import Question, begin, end, months
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
-    from asyncpg import Record
-
     from service.storage.database import Connected
 
 CO2_FACTOR = Decimal("0.21268517")
@@ -32,11 +30,11 @@ class _Surveyed:
     baseline_loss_kg: Decimal = NOTHING
     income_increase: Decimal = NOTHING
 
-    def take(self, row: "Mapping[str, Any] | Record") -> None:
-        self.kg_out = add(self.kg_out, row["kg_out"])
-        self.loss_kg = add(self.loss_kg, row["loss_kg"])
-        self.baseline_loss_kg = add(self.baseline_loss_kg, row["baseline_loss_kg"])
-        self.income_increase = add(self.income_increase, row["income_increase"])
+    def take(self, kg_out: Decimal, loss_kg: Decimal, baseline_loss_kg: Decimal, income_increase: Decimal) -> None:
+        self.kg_out = add(self.kg_out, kg_out)
+        self.loss_kg = add(self.loss_kg, loss_kg)
+        self.baseline_loss_kg = add(self.baseline_loss_kg, baseline_loss_kg)
+        self.income_increase = add(self.income_increase, income_increase)
 
 
 async def impact(connection: "Connected", question: Question, units: Sequence[CoolingUnit]) -> list[dict[str, Any]]:
@@ -56,12 +54,12 @@ async def impact(connection: "Connected", question: Question, units: Sequence[Co
     rows = await statements().impact_of_months.rows(
         connection, company_id=question.company_id, units=ids, first=all_months[0], last=all_months[-1]
     )
-    for row in rows:
-        surveys[row["cooling_unit_id"], row["month"]] = row["surveys"]
-        if row["month"] in whole:
-            found[row["cooling_unit_id"]].setdefault(whole[row["month"]], _Surveyed()).take(row)
+    for unit_id, month, count, *sums in rows:
+        surveys[unit_id, month] = count
+        if month in whole:
+            found[unit_id].setdefault(whole[month], _Surveyed()).take(*sums)
     if cut and rows:
-        days = await statements().impact_of_days.rows(
+        parts = await statements().impact_of_days.rows(
             connection,
             company_id=question.company_id,
             units=ids,
@@ -69,20 +67,20 @@ async def impact(connection: "Connected", question: Question, units: Sequence[Co
             last=question.window.last,
             months=cut,
         )
-        for row in days:
-            found[row["cooling_unit_id"]].setdefault(row["place"], _Surveyed()).take(row)
+        for unit_id, place, *sums in parts:
+            found[unit_id].setdefault(place, _Surveyed()).take(*sums)
     active = (await active_users(connection, question, ids)).sum(axis=1).tolist()
     items = []
     for unit_id, of_unit in zip(ids, active, strict=True):
         total = _Surveyed()
         trends = []
-        for place, days_of in enumerate(question.periods):
+        for place, days in enumerate(question.periods):
             surveyed = found[unit_id].get(place)
             count = sum(surveys.get((unit_id, month), 0) for month in months_of[place])
             measures = _measures(question, of_unit[place], count, surveyed or _Surveyed())
-            trends.append({"period_start": days_of.first, "period_end": days_of.last, **measures})
+            trends.append({"period_start": days.first, "period_end": days.last, **measures})
             if surveyed is not None:
-                total.take(asdict(surveyed))
+                total.take(surveyed.kg_out, surveyed.loss_kg, surveyed.baseline_loss_kg, surveyed.income_increase)
         count = sum(surveys.get((unit_id, month), 0) for month in all_months)
         items.append({"cooling_unit_id": unit_id, **_measures(question, of_unit[-1], count, total), "trends": trends})
     return items
