@@ -20,13 +20,13 @@ from service.ingest.decode.instants import parse_instants
 from service.ingest.decode.json_array import JsonArrayDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
 from service.ingest.decode.records import Clock, ExactReading, Records, read_record, to_columns
-from service.ingest.pipeline import PieceDecoder
+from service.ingest.pipeline import Decoder
 from service.ingest.values import FieldError, parse_instant
 
 NOW = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 MIB = 1024 * 1024
 
-Format = Callable[[Clock], PieceDecoder[Columns]]
+Format = Callable[[Clock], Decoder[Columns]]
 Outcome = tuple[list[tuple[int, ExactReading]], list[Rejection], str | None]
 
 numerals = "0123456789"
