@@ -1,4 +1,4 @@
-"""Who a request comes from and what it may do; and the memory of keys and sensors that spares the database.
+"""Who a request comes from and what it may do; and the memory of keys, sensors and sites that spares the database.
 
 What is remembered is dropped as soon as the database announces a change of that organization, and nothing is remembered
 while announcements cannot be heard, so a revoked token or a deleted sensor is refused by every process at once.
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -25,7 +26,7 @@ PULSE_SECONDS = 1.5
 USE_NOTED_EVERY = 20
 """Pulses between two notes of which tokens were used: about half a minute."""
 REMEMBERED = 200_000
-"""How many keys, and how many sensors, are remembered at most."""
+"""How many keys, sensors and sites each are remembered at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +68,32 @@ class Sensor:
     asset_id: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A web site as the hot paths need it."""
+
+    site_number: int
+    company_id: int
+    id: str
+    domain: str
+    zone: ZoneInfo
+    is_active: bool
+
+
 def unauthorized(message: str, field: str | None = None) -> TidemarkError:
     """The error for keys and tokens that are missing or wrong (401)."""
     return TidemarkError(Kind.UNAUTHORIZED, message, field=field)
 
 
 class Access:
-    """Authenticates callers and finds their sensors."""
+    """Authenticates callers and finds their sensors and sites."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._principals: dict[bytes, Principal] = {}
         self._sensors: dict[tuple[int, str], Sensor] = {}
         self._series: dict[int, dict[str, int]] = {}
+        self._sites: dict[str, Site] = {}
         self._listening = False
         self._generation = 0
         self._used_tokens: set[UUID] = set()
@@ -183,6 +197,30 @@ class Access:
             rows = await statements().sensors_of_asset.rows(connection, company_id=company_id, asset_id=asset_id)
         return [Sensor(**row) for row in rows]
 
+    async def site(self, site_id: str) -> Site | None:
+        """The site with this id, whosever it is."""
+        known = self._sites.get(site_id)
+        if known is not None:
+            return known
+        generation = self._generation
+        async with self._database.snapshot() as connection:
+            row = await statements().site_of_id.row(connection, site_id=_storable(site_id))
+        if row is None:
+            return None
+        site = Site(
+            row["site_number"],
+            row["company_id"],
+            row["site_id"],
+            row["domain"],
+            ZoneInfo(row["timezone"]),
+            row["is_active"],
+        )
+        if self._listening and generation == self._generation:
+            if len(self._sites) > REMEMBERED:
+                self._sites.clear()
+            self._sites[site.id] = site
+        return site
+
     def forget(self, company_id: int | None = None) -> None:
         """Forget what is remembered of an organization, or everything."""
         self._generation += 1
@@ -190,6 +228,7 @@ class Access:
             self._principals.clear()
             self._sensors.clear()
             self._series.clear()
+            self._sites.clear()
             return
         self._series.pop(company_id, None)
         for key, principal in list(self._principals.items()):
@@ -197,6 +236,8 @@ class Access:
                 del self._principals[key]
         for place in [place for place in self._sensors if place[0] == company_id]:
             del self._sensors[place]
+        for site_id in [site_id for site_id, site in self._sites.items() if site.company_id == company_id]:
+            del self._sites[site_id]
 
     async def listen(self) -> None:
         """Hear announcements for ever, remembering nothing while there is no connection to hear them on."""

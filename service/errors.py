@@ -10,6 +10,7 @@ class Kind(Enum):
     INVALID_REQUEST = ("invalid_request", HTTPStatus.BAD_REQUEST)
     UNAUTHORIZED = ("unauthorized", HTTPStatus.UNAUTHORIZED)
     INSUFFICIENT_SCOPE = ("insufficient_scope", HTTPStatus.FORBIDDEN)
+    FORBIDDEN = ("forbidden", HTTPStatus.FORBIDDEN)
     NOT_FOUND = ("not_found", HTTPStatus.NOT_FOUND)
     METHOD_NOT_ALLOWED = ("method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED)
     CONFLICT = ("conflict", HTTPStatus.CONFLICT)
@@ -51,6 +52,11 @@ class TidemarkError(Exception):
 def invalid(field: str, message: str) -> TidemarkError:
     """A value of the request that cannot be used (400)."""
     return TidemarkError(Kind.INVALID_REQUEST, message, field=field)
+
+
+def forbidden(message: str, field: str | None = None) -> TidemarkError:
+    """Something that the caller has no access to, or that is not to be told from it (403)."""
+    return TidemarkError(Kind.FORBIDDEN, message, field=field)
 
 
 def not_found(message: str, field: str | None = None) -> TidemarkError:

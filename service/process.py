@@ -16,7 +16,10 @@ from service.api.core import Core
 from service.api.express import ExpressLane
 from service.catalog import welcome
 from service.ingest.bulk import BulkWriter
+from service.ingest.countries import Countries
 from service.ingest.operations import OperationWriter
+from service.ingest.visitors import Visitors
+from service.ingest.web_writer import WebWriter
 from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
@@ -73,6 +76,7 @@ async def serve(
 
 @contextlib.asynccontextmanager
 async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
+    countries = Countries(settings.geoip_db)
     database = Database(url)
     await database.open()
     core = Core(
@@ -84,17 +88,22 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
         OperationWriter(database, max_pending=settings.max_pending),
         StatisticsQuery(database),
         AnswerCache(settings.cache_seconds),
+        WebWriter(database, max_pending=settings.max_pending),
+        Visitors(database),
+        countries,
     )
     try:
         yield core
     finally:
-        writers = (core.writer, core.bulk_writer, core.operation_writer)
+        writers = (core.writer, core.bulk_writer, core.operation_writer, core.web_writer)
         for last_work in (asyncio.gather(*(one.close() for one in writers)), core.access.note_token_use()):
             try:
                 await asyncio.wait_for(last_work, COMMIT_SECONDS)
             except TimeoutError:
                 log.warning("stopping without the database, which hangs; only what has committed was acknowledged")
+        core.visitors.close()
         await database.close()
+        countries.close()
 
 
 @contextlib.asynccontextmanager

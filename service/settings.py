@@ -29,6 +29,7 @@ class Settings:
     max_body: int = 32 * 1024 * 1024
     max_pending: int = 50_000
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    geoip_db: Path | None = None
     log_level: str = "info"
 
     @classmethod
@@ -66,7 +67,7 @@ class Settings:
                 raise SettingError(f"TIDEMARK_{name} must be like postgresql://user:password@host:5432/database.")
             return url
 
-        postgres_bin = text("POSTGRES_BIN")
+        postgres_bin, geoip_db = text("POSTGRES_BIN"), text("GEOIP_DB")
         return cls(
             database_url=postgres_url("DATABASE_URL"),
             data_dir=Path(text("DATA_DIR") or cls.data_dir),
@@ -79,6 +80,7 @@ class Settings:
             max_body=int(number("MAX_BODY", cls.max_body, 1024, 2**40)),
             max_pending=int(number("MAX_PENDING", cls.max_pending, 1, 10_000_000)),
             trusted_proxies=networks("TRUSTED_PROXIES"),
+            geoip_db=Path(geoip_db) if geoip_db else None,
             log_level=choice("LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
         )
 

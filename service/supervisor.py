@@ -19,7 +19,7 @@ import uvloop
 
 from service import process
 from service.logs import configure_logs
-from service.settings import Settings
+from service.settings import SettingError, Settings
 from service.storage.embedded import embedded_server, kept_up
 from service.storage.engine import EngineError
 from service.storage.migration import SchemaTooNewError
@@ -120,7 +120,7 @@ def _serve_here(settings: Settings, url: str, listening: socket.socket, json_out
 
     try:
         uvloop.run(run())
-    except (EngineError, SchemaTooNewError) as error:
+    except (EngineError, SchemaTooNewError, SettingError) as error:
         raise ServeError(str(error)) from None
     except asyncpg.PostgresError as error:
         raise ServeError(f"The database cannot be set up: {error}.") from None

@@ -13,12 +13,15 @@ from service.api.errors import render
 from service.api.ingestion import influx, operations, prometheus, readings
 from service.api.platform import management
 from service.api.sensor import fetch, upload
+from service.api.web import analytics as web_analytics
+from service.api.web import collect
 from service.errors import Kind, TidemarkError
 
 log = structlog.get_logger(__name__)
 
 SENSOR_BASE = "/api/external/v1"
 PLATFORM_BASE = "/api/v1"
+WEB_BASE = "/api/v2"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,6 +31,7 @@ def application(core: Core) -> web.Application:
     app = web.Application(middlewares=[_around], client_max_size=core.settings.max_body)
     app[CORE] = core
     app.on_response_prepare.append(limits.add_headers)
+    app.on_response_prepare.append(collect.add_headers)
     for method, path, handler in routes():
         _add(app, method, path, handler)
     return app
@@ -51,6 +55,10 @@ def routes() -> list[tuple[str, str, Handler]]:
         (hdrs.METH_POST, f"{PLATFORM_BASE}/write", prometheus.write),
         (hdrs.METH_POST, "/write", influx.write_v1),
         (hdrs.METH_POST, "/api/v2/write", influx.write_v2),
+        *((hdrs.METH_GET, f"{WEB_BASE}/{path}", handler) for path, handler in web_analytics.routes()),
+        (hdrs.METH_POST, collect.PATH, collect.collect),
+        (hdrs.METH_OPTIONS, collect.PATH, collect.preflight),
+        (hdrs.METH_GET, "/collect.js", collect.script),
         (hdrs.METH_GET, "/ping", influx.ping),
         (hdrs.METH_GET, "/health", influx.health),
         (hdrs.METH_GET, "/query", influx.query),

@@ -7,7 +7,10 @@ from aiohttp import web
 from service.access import Access
 from service.api.answer import AnswerCache
 from service.ingest.bulk import BulkWriter
+from service.ingest.countries import Countries
 from service.ingest.operations import OperationWriter
+from service.ingest.visitors import Visitors
+from service.ingest.web_writer import WebWriter
 from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
@@ -26,6 +29,9 @@ class Core:
     operation_writer: OperationWriter
     statistics: StatisticsQuery
     cache: AnswerCache
+    web_writer: WebWriter
+    visitors: Visitors
+    countries: Countries
 
 
 CORE = web.AppKey("core", Core)

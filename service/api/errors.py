@@ -92,8 +92,9 @@ class WebErrors:
     challenge: str | None = 'Bearer realm="tidemark"'
 
     def document(self, error: TidemarkError) -> dict[str, Any]:
-        """The message alone."""
-        return {"error": error.message}
+        """The message alone; that of a 401 is always the same."""
+        unauthorized = error.kind is Kind.UNAUTHORIZED
+        return {"error": "Unauthorized — provide a valid API key" if unauthorized else error.message}
 
 
 _SHAPES: tuple[tuple[str, ErrorShape], ...] = (

@@ -49,6 +49,9 @@ def tidemark(context: click.Context) -> None:
 @click.option("--max-body", type=click.IntRange(1024, 2**40), help="largest body in bytes [TIDEMARK_MAX_BODY]")
 @click.option("--max-pending", type=click.IntRange(1, 10_000_000), help="readings that may wait [TIDEMARK_MAX_PENDING]")
 @click.option(
+    "--geoip-db", type=click.Path(path_type=Path), help="country database, MaxMind format [TIDEMARK_GEOIP_DB]"
+)
+@click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error")),
     help="what to log [TIDEMARK_LOG_LEVEL]",

@@ -1,7 +1,8 @@
 """A window: the stretch of time that a query asks about."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -49,3 +50,15 @@ def floor(at: int, unit: int) -> int:
 def ceil(at: int, unit: int) -> int:
     """The first multiple of the unit at or after an instant."""
     return at + -at % unit
+
+
+def enclosing(days: Sequence[date]) -> tuple[datetime, datetime]:
+    """Instants between which those days lie in whatever time zone: offsets are less than a day.
+
+    Days before 1970 stand for no instants before it.
+    """
+    if not days:
+        return EPOCH, EPOCH
+    start = datetime.combine(max(min(days), date(1970, 1, 2)), datetime.min.time(), UTC)
+    finish = datetime.combine(max(days), datetime.min.time(), UTC)
+    return start - timedelta(days=1), finish + timedelta(days=2)

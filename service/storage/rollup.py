@@ -1,7 +1,8 @@
 """The maintenance job that keeps hourly and daily roll-ups exact and near: docs/decisions.md, "Exact statistics".
 
 One session in the whole database runs it, whoever holds the maintenance lock. It moves the lines on every hour, repairs
-hours that late readings touched within about a second, and on TimescaleDB lets refreshes absorb old repairs.
+hours that late readings touched within about a second, and on TimescaleDB lets refreshes absorb old repairs. Web
+analytics has a part of its own in it.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import structlog
 
 from service.storage.database import OUTAGES, Database
 from service.storage.statements import engine_statements, statements
+from service.storage.web_rollup import WebUpkeep
 
 if TYPE_CHECKING:
     from service.storage.database import Connected
@@ -118,11 +120,13 @@ async def _prepare_storage(connection: Any) -> None:
 
 async def _work(connection: Any, engine: str) -> None:
     absorbed_at = time.monotonic()
+    web = WebUpkeep()
     while True:
         if await move_line(connection, engine, datetime.now(UTC) - GRACE):
             await _prepare_storage(connection)
+        more = await web.turn(connection, datetime.now(UTC))
         began = time.monotonic()
-        if await repair(connection, engine) < REPAIR_BATCH:
+        if await repair(connection, engine) < REPAIR_BATCH and not more:
             # While late readings stream in, the same hours are marked again and again: what is settled at once is
             # recomputed once, and the processor stays with those who write and read.
             await asyncio.sleep(max(IDLE_SECONDS, REST * (time.monotonic() - began)))

@@ -189,4 +189,8 @@ RETURNING
     to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt";
 
 -- name: delete_site
-DELETE FROM site WHERE company_id = :company_id AND site_id = :id RETURNING site_id;
+WITH gone AS (
+    DELETE FROM site WHERE company_id = :company_id AND site_id = :id RETURNING site_number
+)
+
+SELECT site_number, forget_site(site_number) FROM gone;

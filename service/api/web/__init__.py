@@ -1,0 +1,1 @@
+"""Web analytics: `/api/v2`, and the collector of page views."""

@@ -1,0 +1,27 @@
+-- Web analytics: what collectors take, as a table partitioned by month.
+
+CREATE TYPE web_record_kind AS ENUM ('pageview', 'event', 'leave');
+
+-- A page view, a custom event, or a leaving. `day` is the site's day at its arrival; `visitor` is good for that day only.
+-- The id tells records of one instant apart, and a batch that is sent again from a new one.
+CREATE TABLE web_record (
+    site_number integer NOT NULL,
+    ts timestamptz NOT NULL,
+    id bigint NOT NULL,
+    day date NOT NULL,
+    visitor uuid NOT NULL,
+    kind web_record_kind NOT NULL,
+    pathname text COLLATE "C" NOT NULL,
+    event text COLLATE "C",
+    referrer text COLLATE "C",
+    browser text COLLATE "C",
+    country text COLLATE "C",
+    PRIMARY KEY (site_number, ts, id)
+) PARTITION BY RANGE (ts);
+
+-- Makes room for the months to come. Nobody sends records of the past, so that needs little.
+CREATE OR REPLACE FUNCTION prepare_storage() RETURNS void LANGUAGE sql AS $$
+SELECT make_partitions('reading', false);
+SELECT make_partitions('web_record', true);
+$$;
+SELECT prepare_storage();

@@ -1,0 +1,21 @@
+-- Web analytics: what collectors take, as a hypertable.
+
+CREATE TYPE web_record_kind AS ENUM ('pageview', 'event', 'leave');
+
+-- A page view, a custom event, or a leaving. `day` is the site's day at its arrival; `visitor` is good for that day only.
+-- The id tells records of one instant apart, and a batch that is sent again from a new one.
+CREATE TABLE web_record (
+    site_number integer NOT NULL,
+    ts timestamptz NOT NULL,
+    id bigint NOT NULL,
+    day date NOT NULL,
+    visitor uuid NOT NULL,
+    kind web_record_kind NOT NULL,
+    pathname text COLLATE "C" NOT NULL,
+    event text COLLATE "C",
+    referrer text COLLATE "C",
+    browser text COLLATE "C",
+    country text COLLATE "C",
+    PRIMARY KEY (site_number, ts, id)
+);
+SELECT create_hypertable('web_record', by_range('ts', INTERVAL '7 days'), create_default_indexes => false);

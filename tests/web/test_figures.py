@@ -1,0 +1,265 @@
+"""Every figure equals a plain recomputation over random visits, while days are rolled up and records come late."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.catalog import resources, welcome
+from service.catalog.resources import SITES
+from service.ingest.visitors import site_day
+from service.ingest.web_writer import WebRecord, WebWriter
+from service.query import web as figures
+from service.query.web import Days
+from service.query.window import instant
+from service.storage import web_rollup
+from service.storage.database import SESSION, Database
+from service.storage.embedded import Server
+from service.storage.migration import migrate
+
+# A week with the change to summer time in Berlin, two days before the end.
+BEGIN = datetime(2025, 3, 24, tzinfo=UTC)
+SPAN = timedelta(days=8)
+NOW = BEGIN + SPAN
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Marquesas")
+PATHS = tuple(f"/{name}" for name in ("", "pricing", *(f"page-{number}" for number in range(11))))
+BREAK = 30 * 60 * 1_000_000
+STEPS = (0, 1, 1_000_000, 90_000_000, BREAK - 1, BREAK, BREAK + 1, 5 * BREAK)
+
+
+@dataclass
+class World:
+    """A site in a database, what was written to it, and the records that it should know."""
+
+    database: Database
+    connection: "asyncpg.Connection[Any]"
+    writer: WebWriter
+    site_number: int
+    zone: ZoneInfo
+    records: list[WebRecord] = field(default_factory=list)
+
+    async def write(self, records: Iterable[WebRecord]) -> None:
+        """Store records as the collector does, and wait for their commit."""
+        written = list(records)
+        self.records += written
+        await asyncio.gather(*(asyncio.shield(self.writer.write(record)) for record in written))
+
+    async def check(self, now: datetime = NOW) -> None:
+        """Compare the figures of each range, of some pages, and of the last five minutes."""
+        today = now.astimezone(self.zone).date()
+        for count in (7, 30, 90):
+            days = Days.until(today, count)
+            async with self.database.snapshot() as connection:
+                assert await figures.stats(connection, self.site_number, days) == plain_stats(self.records, days)
+                found = await figures.events(connection, self.site_number, days)
+                assert found == plain_events(self.records, days)
+                for pathname in (None, "/pricing", "/nowhere"):
+                    answer = await figures.pageviews(connection, self.site_number, days, pathname)
+                    assert answer == plain_pageviews(self.records, days, pathname)
+        async with self.database.snapshot() as connection:
+            assert await figures.realtime(connection, self.site_number, now) == plain_realtime(self.records, now)
+
+
+# The plain recomputation: the definitions, word by word.
+
+
+def of_days(records: Iterable[WebRecord], days: Days) -> list[WebRecord]:
+    """The records of those days, in order."""
+    return sorted((record for record in records if days.first <= record.day <= days.last), key=lambda one: one.at)
+
+
+def plain_sessions(records: list[WebRecord]) -> list[list[WebRecord]]:
+    """Consecutive records of a visitor no more than 30 minutes apart, within a day."""
+    sessions: list[list[WebRecord]] = []
+    latest: dict[tuple[date, UUID], list[WebRecord]] = {}
+    for record in records:
+        current = latest.get((record.day, record.visitor))
+        if current is None or record.at - current[-1].at > BREAK:
+            current = latest[record.day, record.visitor] = []
+            sessions.append(current)
+        current.append(record)
+    return sessions
+
+
+def half_up(number: float) -> int:
+    """Rounded, half up."""
+    return int(number + 0.5)
+
+
+def largest(names: Iterable[str | None], key: str, count: str, most: int = 10) -> list[dict[str, Any]]:
+    """The most frequent names, ties by name."""
+    counted = Counter(name for name in names if name is not None)
+    return [{key: name, count: times} for name, times in sorted(counted.items(), key=lambda one: (-one[1], one[0]))][
+        :most
+    ]
+
+
+def plain_stats(records: list[WebRecord], days: Days) -> dict[str, Any]:
+    """What `stats` should answer."""
+    chosen = of_days(records, days)
+    views = [record for record in chosen if record.kind == "pageview"]
+    sessions = plain_sessions(chosen)
+    bounces = [one for one in sessions if [r.kind for r in one if r.kind != "leave"] == ["pageview"]]
+    durations = [one[-1].at - one[0].at for one in sessions]
+    return {
+        "visitors": len({(record.day, record.visitor) for record in chosen}),
+        "pageviews": len(views),
+        "bounceRate": half_up(100 * len(bounces) / len(sessions)) if sessions else 0,
+        "avgDuration": half_up(sum(durations) / 1e6 / len(sessions)) if sessions else 0,
+        "topPages": largest((view.pathname for view in views), "pathname", "views"),
+        "topReferrers": largest((view.referrer for view in views), "referrer", "count"),
+        "browsers": largest((view.browser for view in views), "browser", "count"),
+        "countries": largest((view.country for view in views), "country", "count"),
+    }
+
+
+def plain_events(records: list[WebRecord], days: Days) -> list[dict[str, Any]]:
+    """What `events` should answer."""
+    return largest((record.event for record in of_days(records, days)), "name", "count", most=1000)
+
+
+def plain_pageviews(records: list[WebRecord], days: Days, pathname: str | None) -> dict[str, Any]:
+    """What `pageviews` should answer."""
+    views = [
+        record for record in of_days(records, days) if record.kind == "pageview" and pathname in (None, record.pathname)
+    ]
+    of_day = Counter(view.day for view in views)
+    return {
+        "total": len(views),
+        "unique": len({(view.day, view.visitor) for view in views}),
+        "chart": [{"date": str(day), "count": of_day[day]} for day in days],
+    }
+
+
+def plain_realtime(records: list[WebRecord], now: datetime) -> dict[str, Any]:
+    """What `realtime` should answer."""
+    pages: dict[UUID, str] = {}
+    for record in sorted(records, key=lambda one: (one.at, one.id)):
+        if record.kind != "leave" and instant(record.at) >= now - timedelta(minutes=5):
+            pages[record.visitor] = record.pathname
+    return {"activeVisitors": len(pages), "activePages": largest(pages.values(), "path", "visitors", most=1000)}
+
+
+# Random visits: few visitors, many pages, steps at the very border of a session, days in several time zones.
+
+
+def random_visits(rng: random.Random, zone: ZoneInfo, count: int) -> list[WebRecord]:
+    """Records of some visits, some of them across midnight or in the last minutes before NOW."""
+    begin, finish = int(BEGIN.timestamp() * 1e6), int(NOW.timestamp() * 1e6)
+    records: list[WebRecord] = []
+    while len(records) < count:
+        at = rng.randrange(begin, finish)
+        if rng.random() < 0.3:  # right before the site's midnight
+            night = instant(at).astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+            at = int(night.timestamp()) * 1_000_000 - rng.choice((0, 1, 60_000_000))
+        elif rng.random() < 0.2:
+            at = finish - rng.randrange(10 * 60_000_000)
+        who = rng.randrange(12)
+        for _ in range(rng.randrange(1, 8)):
+            if not begin <= at < finish:
+                break
+            kind = rng.choice(("pageview", "pageview", "pageview", "event", "leave"))
+            viewed = kind == "pageview"
+            day = site_day(at, zone)
+            records.append(
+                WebRecord(
+                    0,
+                    at,
+                    rng.getrandbits(63),
+                    day,
+                    UUID(int=random.Random(f"{day} {who}").getrandbits(128)),
+                    kind,
+                    rng.choice(PATHS),
+                    rng.choice(("signup", "Download", "é", "a b")) if kind == "event" else None,
+                    rng.choice((None, "example.com", "a.test", "news.test")) if viewed else None,
+                    ("Chrome", "Firefox", "Other")[who % 3] if viewed else None,
+                    (None, "DE", "NG")[who % 3] if viewed else None,
+                )
+            )
+            at += rng.choice(STEPS)
+    return records
+
+
+@asynccontextmanager
+async def made_world(url: str, zone: str) -> AsyncIterator[World]:
+    """A new site in a time zone."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(url, server_settings=SESSION)
+    new = await welcome.create_organization(connection, {"name": "Web"})
+    site = await resources.create(
+        connection, SITES, new.organization["company_id"], {"domain": "site.test", "timezone": zone}
+    )
+    number = await connection.fetchval("SELECT site_number FROM site WHERE site_id = $1", site["siteId"])
+    database = Database(url)
+    await database.open()
+    database.ready.set()
+    writer = WebWriter(database, max_pending=100_000)
+    try:
+        yield World(database, connection, writer, number, ZoneInfo(zone))
+    finally:
+        await writer.close()
+        await database.close()
+        await connection.close()
+
+
+async def play(url: str, seed: int, zone: str) -> None:
+    """Write visits in random order and in random batches, with roll-ups between them; check all figures on the way."""
+    rng = random.Random(seed)
+    async with made_world(url, zone) as world:
+        records = [one._replace(site_number=world.site_number) for one in random_visits(rng, world.zone, 150)]
+        if rng.random() < 0.5:
+            records.sort(key=lambda one: one.at)  # as they arrive, days are over one after the other
+        else:
+            rng.shuffle(records)  # as no clock would have it; everything is late
+        await world.check()
+        while records:
+            size = rng.randrange(1, 80)
+            batch, records = records[:size], records[size:]
+            await world.write(batch)
+            if rng.random() < 0.7:
+                latest = max(instant(one.at) for one in world.records)
+                await web_rollup.move_lines(world.connection, rng.choice((latest, NOW)))
+            if rng.random() < 0.5:
+                await world.check()
+            if rng.random() < 0.5:
+                await web_rollup.settle_marks(world.connection)
+        await world.check()
+        await web_rollup.move_lines(world.connection, NOW + timedelta(days=1))
+        while await web_rollup.settle_marks(world.connection):
+            pass
+        await world.check()
+        assert await world.connection.fetchval(
+            "SELECT count(*) FROM web_daily WHERE site_number = $1", world.site_number
+        )
+
+
+@pytest.fixture(scope="module")
+def web_url(server: Server) -> str:
+    """A database with Tidemark's schema, for all examples; nobody else maintains it."""
+
+    async def prepare() -> str:
+        admin = await asyncpg.connect(server.url_of("postgres"))
+        await admin.execute("CREATE DATABASE web_figures")
+        await admin.close()
+        connection = await asyncpg.connect(server.url_of("web_figures"))
+        await migrate(connection)
+        await connection.close()
+        return server.url_of("web_figures")
+
+    return asyncio.run(prepare())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), zone=st.sampled_from(ZONES))
+def test_figures_equal_a_plain_recomputation(web_url: str, seed: int, zone: str) -> None:
+    asyncio.run(play(web_url, seed, zone))
