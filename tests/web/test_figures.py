@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ from service.storage import web_rollup
 from service.storage.database import SESSION, Database
 from service.storage.embedded import Server
 from service.storage.migration import migrate
+from service.storage.statements import statements
 
 # A week with the change to summer time in Berlin, two days before the end.
 BEGIN = datetime(2025, 3, 24, tzinfo=UTC)
@@ -35,6 +36,13 @@ NOW = BEGIN + SPAN
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Marquesas")
 PATHS = tuple(f"/{name}" for name in ("", "pricing", *(f"page-{number}" for number in range(11))))
 BREAK = 30 * 60 * 1_000_000
+CHECKS = 40
+STORED = """
+    SELECT
+        site_number, (extract(epoch FROM ts) * 1000000)::bigint, id, day, visitor, kind::text, pathname, event,
+        referrer, browser, country
+    FROM web_record WHERE site_number = $1 AND day BETWEEN $2 AND $3
+"""
 STEPS = (0, 1, 1_000_000, 90_000_000, BREAK - 1, BREAK, BREAK + 1, 5 * BREAK)
 
 
@@ -263,3 +271,76 @@ def web_url(server: Server) -> str:
 @given(seed=st.integers(0, 2**32), zone=st.sampled_from(ZONES))
 def test_figures_equal_a_plain_recomputation(web_url: str, seed: int, zone: str) -> None:
     asyncio.run(play(web_url, seed, zone))
+
+
+async def test_figures_are_exact_under_writers_and_the_job(migrated_url: str) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    done = asyncio.Event()
+    async with made_world(migrated_url, "Europe/Berlin") as world, AsyncExitStack() as stack:
+
+        async def connect() -> "asyncpg.Connection[Any]":
+            connection: asyncpg.Connection[Any] = await asyncpg.connect(migrated_url, server_settings=SESSION)
+            stack.push_async_callback(connection.close)
+            return connection
+
+        async def writes(number: int) -> None:
+            rng = random.Random(seed + number)
+            writer = WebWriter(world.database, max_pending=100_000)
+            while not done.is_set():
+                visits = random_visits(rng, world.zone, rng.choice((1, 30)))
+                await asyncio.gather(
+                    *(asyncio.shield(writer.write(one._replace(site_number=world.site_number))) for one in visits)
+                )
+            await writer.close()
+
+        async def maintains() -> None:
+            rng = random.Random(seed)
+            connection = await connect()
+            for hour in range(CHECKS):
+                await web_rollup.move_lines(connection, BEGIN + hour * SPAN / CHECKS)
+                for _ in range(rng.randrange(3)):
+                    await web_rollup.settle_marks(connection)
+                await checks(rng)
+            done.set()
+
+        async def checks(rng: random.Random) -> None:
+            days = Days.until((BEGIN + rng.random() * SPAN).date(), rng.choice((1, 7)))
+            async with world.database.snapshot() as connection, connection.transaction():
+                found = await figures.stats(connection, world.site_number, days)
+                rows = await connection.fetch(STORED, world.site_number, days.first, days.last)
+            assert found == plain_stats([WebRecord(*row) for row in rows], days)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(3):
+                    group.create_task(writes(number))
+                group.create_task(maintains())
+        finally:
+            done.set()
+        while await web_rollup.settle_marks(world.connection):
+            pass
+        await checks(random.Random(seed))
+
+
+async def test_a_line_waits_for_writers_that_go_by_the_old_one(migrated_url: str) -> None:
+    async with made_world(migrated_url, "UTC") as world:
+        await web_rollup.move_lines(world.connection, BEGIN)  # the site has a line
+        writer: asyncpg.Connection[Any] = await asyncpg.connect(migrated_url, server_settings=SESSION)
+        at = int(BEGIN.timestamp()) * 1_000_000
+        record = WebRecord(world.site_number, at, 1, BEGIN.date(), UUID(int=1), "pageview", "/")
+        columns = [[value] for value in record]
+        transaction = writer.transaction()
+        await transaction.start()
+        await writer.fetchval(statements().write_web_records.text, *columns)  # not marked: the line is before it
+        moving = asyncio.create_task(web_rollup.move_lines(world.connection, NOW))
+        watcher = await asyncpg.connect(migrated_url)
+        while not await watcher.fetchval(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+        ):
+            assert not moving.done(), "the line moved past a writer that does not mark"
+        await transaction.commit()
+        assert await moving == 1
+        assert await watcher.fetchval("SELECT sum(visitors) FROM web_daily") == 1
+        await writer.close()
+        await watcher.close()
