@@ -8,7 +8,7 @@ from types import ModuleType
 
 import structlog
 
-from bench import bulk, coldchain, mixed, single, statistics
+from bench import bulk, coldchain, mixed, single, statistics, web
 from bench.engines import ENGINES, programs_of_engines
 from bench.report import machine, publish
 from bench.service import BenchError
@@ -19,6 +19,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "bulk": bulk,
     "mixed": mixed,
     "coldchain": coldchain,
+    "web": web,
 }
 
 

@@ -44,3 +44,56 @@ WHERE ts >= :start AND ts < :finish;
 
 -- name: late_marks
 SELECT count(*) FROM late_mark;
+
+-- name: company_of
+SELECT company_id FROM organization WHERE organization_id = :organization_id;
+
+-- name: site_number_of
+SELECT site_number FROM site WHERE site_id = :site_id;
+
+-- name: store_visits
+-- Sessions of three page views some seconds apart, evenly over a time; each twentieth record is a custom event instead.
+-- Few pages, referrers, browsers and countries are frequent, most are rare. The days are those of a fixed offset.
+WITH records AS (
+    SELECT
+        n,
+        n / 3 AS session,
+        :start::timestamptz + n * ((:finish::timestamptz - :start::timestamptz) / :records::bigint) AS ts,
+        n % 20 = 7 AS is_event
+    FROM generate_series(0, :records::bigint - 1) AS n
+),
+
+dated AS (
+    SELECT *, (ts AT TIME ZONE 'UTC' + :offset_hours::integer * interval '1 hour')::date AS day FROM records
+)
+
+INSERT INTO web_record (site_number, ts, id, day, visitor, kind, pathname, event, referrer, browser, country)
+SELECT
+    :site_number,
+    ts,
+    n,
+    day,
+    md5(day::text || session % 2500)::uuid,
+    (CASE WHEN is_event THEN 'event' ELSE 'pageview' END)::web_record_kind,
+    '/page-' || (power(random(), 3) * :pages::integer)::integer,
+    CASE WHEN is_event THEN 'event-' || n % 30 END,
+    CASE WHEN NOT is_event AND n % 3 = 0 THEN 'site-' || (power(random(), 3) * 300)::integer || '.example' END,
+    CASE WHEN NOT is_event THEN 'Browser ' || session % 12 END,
+    CASE WHEN NOT is_event THEN chr(65 + (session % 8)::integer) || chr(65 + (session % 5)::integer) END
+FROM dated;
+
+-- name: mark_visits
+-- As if everything before today had come late: the service's job rolls it up.
+INSERT INTO web_late_mark (site_number, day)
+SELECT DISTINCT r.site_number, r.day
+FROM web_record AS r
+INNER JOIN web_line AS l USING (site_number)
+WHERE r.day < l.mark_day;
+
+-- name: visits_to_roll_up
+SELECT
+    (SELECT count(*) FROM web_late_mark) AS marks,
+    (SELECT count(*) FROM web_line WHERE site_number = :site_number AND read_day > '0001-01-01') AS lines;
+
+-- name: count_records
+SELECT count(*) FROM web_record WHERE site_number = :site_number;

@@ -41,7 +41,7 @@ async def move_lines(connection: "Connected", now: datetime) -> int:
         await sql.move_web_mark_days.run(connection, site_numbers=list(due), days=list(due.values()))
     # From here on what still comes in for those days is marked; what came in before is visible.
     for site_number, today in due.items():
-        async with connection.transaction(isolation="repeatable_read"):
+        async with connection.transaction():
             line = await sql.hold_web_line.row(connection, site_number=site_number)
             if line is not None:
                 await _roll_up_until(connection, site_number, line["read_day"], today)
@@ -55,8 +55,8 @@ async def settle_marks(connection: "Connected") -> int:
     site_number = await sql.any_web_late_mark.value(connection)
     if site_number is None:
         return 0
-    # One snapshot: it sees the marks that it takes together with all records that were written with them.
-    async with connection.transaction(isolation="repeatable_read"):
+    # The marks are taken before the records are read, so all that was written with them is seen.
+    async with connection.transaction():
         if await sql.hold_web_line.row(connection, site_number=site_number) is None:
             return 0
         rows = await sql.settle_web_late_marks.rows(connection, site_number=site_number, most=SETTLED_AT_ONCE)
