@@ -55,7 +55,7 @@ class Size:
     seconds: float
 
 
-FULL = Size(1_053_000, 500, 50, 15.0)  # of which a twentieth are events
+FULL = Size(1_053_000, 5000, 50, 15.0)  # of which a twentieth are events
 QUICK = Size(50_000, 100, 10, 3.0)
 
 

@@ -9,8 +9,12 @@ from service.query.window import enclosing
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from service.storage.database import Connected
 
+RANGES = (7, 30, 90)
+"""Days of the ranges that are summed up; others are answered too, more slowly."""
 LARGEST = 10
 MOST_NAMES = 1000
 """Names of events, and active pages, that an answer lists at most."""
@@ -32,16 +36,19 @@ class Days:
         """That many days including today."""
         return cls(today - timedelta(days=count - 1), today)
 
+    def __len__(self) -> int:
+        return (self.last - self.first).days + 1
+
     def __iter__(self) -> Iterator[date]:
-        return (self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1))
+        return (self.first + timedelta(days=number) for number in range(len(self)))
 
 
 async def stats(connection: "Connected", site_number: int, days: Days) -> dict[str, Any]:
     """Visitors, page views, bounces, durations, and the largest pages, referrers, browsers and countries."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
-        rows = await statements().web_days.rows(connection, **asked)
-        top = await statements().web_top.rows(connection, **asked, facets=list(_FACETS), most=LARGEST)
+        rows = await statements().web_days.rows(connection, **asked.parameters)
+        top = await _top(connection, asked, list(_FACETS), LARGEST)
     totals = {name: sum(row[name] for row in rows) for name in ("visitors", "pageviews", "sessions", "bounces")}
     sessions = totals["sessions"]
     answer: dict[str, Any] = {
@@ -61,9 +68,9 @@ async def pageviews(connection: "Connected", site_number: int, days: Days, pathn
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
         if pathname is None:
-            rows = await statements().web_days.rows(connection, **asked)
+            rows = await statements().web_days.rows(connection, **asked.parameters)
         else:
-            rows = await statements().web_page_days.rows(connection, **asked, pathname=pathname)
+            rows = await statements().web_page_days.rows(connection, **asked.parameters, pathname=pathname)
     of_day = {row["day"]: row["pageviews"] for row in rows}
     return {
         "total": sum(of_day.values()),
@@ -76,7 +83,7 @@ async def events(connection: "Connected", site_number: int, days: Days) -> list[
     """Custom events by name, the most frequent first."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
-        rows = await statements().web_top.rows(connection, **asked, facets=["event"], most=MOST_NAMES)
+        rows = await _top(connection, asked, ["event"], MOST_NAMES)
     return [{"name": row["name"], "count": row["records"]} for row in rows]
 
 
@@ -94,9 +101,25 @@ def rounded(total: int, parts: int) -> int:
     return (2 * total + parts) // (2 * parts) if parts else 0
 
 
-async def _asked(connection: "Connected", site_number: int, days: Days) -> dict[str, Any]:
-    """The parameters of a question: which of the days records have to answer, as of this snapshot."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question as of a snapshot: the parameters of its statements, among them the days that records answer."""
+
+    parameters: dict[str, Any]
+    summed_up: bool
+    """Whether all days but the last are summed up."""
+
+
+async def _top(connection: "Connected", asked: _Asked, facets: list[str], most: int) -> "list[Record]":
+    """The largest names of some facets."""
+    statement = statements().web_top_of_range if asked.summed_up else statements().web_top
+    return await statement.rows(connection, **asked.parameters, facets=facets, most=most)
+
+
+async def _asked(connection: "Connected", site_number: int, days: Days) -> _Asked:
     of = {"site_number": site_number, "first_day": days.first, "last_day": days.last}
-    raw_days = [row["day"] for row in await statements().days_without_web_roll_up.rows(connection, **of)]
+    rows = await statements().days_without_web_roll_up.rows(connection, **of)
+    raw_days = [row["day"] for row in rows]
     start, finish = enclosing(raw_days)
-    return {**of, "raw_days": raw_days, "start": start, "finish": finish}
+    summed_up = raw_days == [days.last] and rows[0]["summed_up_before"] is True and len(days) in RANGES
+    return _Asked({**of, "raw_days": raw_days, "start": start, "finish": finish}, summed_up)

@@ -61,6 +61,7 @@ async def settle_marks(connection: "Connected") -> int:
             return 0
         rows = await sql.settle_web_late_marks.rows(connection, site_number=site_number, most=SETTLED_AT_ONCE)
         await _roll_up(connection, site_number, [row["day"] for row in rows])
+        await _sum_up(connection, site_number)
     return len(rows)
 
 
@@ -86,6 +87,7 @@ async def _roll_up_until(connection: "Connected", site_number: int, first: date,
     )
     await _roll_up(connection, site_number, [row["day"] for row in rows])
     await statements().move_web_read_day.run(connection, site_number=site_number, day=today)
+    await _sum_up(connection, site_number)
 
 
 async def _roll_up(connection: "Connected", site_number: int, days: Sequence[date]) -> None:
@@ -94,3 +96,9 @@ async def _roll_up(connection: "Connected", site_number: int, days: Sequence[dat
         of = {"site_number": site_number, "days": list(days), "start": start, "finish": finish}
         await statements().roll_up_web_days.run(connection, **of)
         await statements().roll_up_web_facets.run(connection, **of)
+
+
+async def _sum_up(connection: "Connected", site_number: int) -> None:
+    """Sum up the days before the read day."""
+    await statements().forget_web_recent_facets.run(connection, site_number=site_number)
+    await statements().sum_up_web_recent_facets.run(connection, site_number=site_number)

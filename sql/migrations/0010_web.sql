@@ -26,6 +26,17 @@ CREATE TABLE web_daily_facet (
     PRIMARY KEY (site_number, day, facet, name)
 );
 
+-- The facets of the days before a site's read_day, summed up: of as many as make a range together with the day itself.
+CREATE TABLE web_recent_facet (
+    site_number integer NOT NULL,
+    facet text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    records_7 bigint NOT NULL,
+    records_30 bigint NOT NULL,
+    records_90 bigint NOT NULL,
+    PRIMARY KEY (site_number, facet, name)
+);
+
 -- Writers mark a site's days before mark_day; readers trust roll-ups before read_day, which is never after it. The
 -- protocol is that of readings: docs/decisions.md, "Exact web analytics". A site without a line has no roll-ups.
 CREATE TABLE web_line (
@@ -202,6 +213,7 @@ BEGIN
     DELETE FROM web_record WHERE site_number = number;
     DELETE FROM web_daily WHERE site_number = number;
     DELETE FROM web_daily_facet WHERE site_number = number;
+    DELETE FROM web_recent_facet WHERE site_number = number;
     DELETE FROM web_late_mark WHERE site_number = number;
 END
 $$;

@@ -29,8 +29,8 @@ WHERE site_number = :site_number AND day = :day;
 DELETE FROM visitor_key WHERE created_at <= now() - interval '2 days';
 
 -- name: days_without_web_roll_up
--- Of a range of site days, those that only records answer.
-SELECT d.day::date AS day
+-- Of a range of site days, those that only records answer, and whether the sums of ranges go up to the day.
+SELECT d.day::date AS day, d.day = l.read_day AS summed_up_before
 FROM generate_series(:first_day::date, :last_day::date, interval '1 day') AS d (day)
 LEFT JOIN web_line AS l ON l.site_number = :site_number
 WHERE
@@ -66,6 +66,36 @@ WITH every AS (
 
 summed AS (
     SELECT facet, name, sum(records)::bigint AS records FROM every GROUP BY facet, name
+),
+
+placed AS (
+    SELECT facet, name, records, row_number() OVER (PARTITION BY facet ORDER BY records DESC, name) AS place
+    FROM summed
+)
+
+SELECT facet, name, records FROM placed WHERE place <= :most ORDER BY facet, place;
+
+-- name: web_top_of_range
+-- The same for a range of 7, 30 or 90 days whose last day alone has no roll-up: what stands before it is summed up.
+WITH every AS (
+    SELECT
+        facet,
+        name,
+        CASE :last_day::date - :first_day::date
+            WHEN 6 THEN records_7
+            WHEN 29 THEN records_30
+            WHEN 89 THEN records_90
+        END AS records
+    FROM web_recent_facet
+    WHERE site_number = :site_number AND facet = ANY (:facets::text [])
+    UNION ALL
+    SELECT facet, name, records
+    FROM web_facets_of(:site_number, :raw_days::date [], :start, :finish)
+    WHERE facet = ANY (:facets::text [])
+),
+
+summed AS (
+    SELECT facet, name, sum(records)::bigint AS records FROM every GROUP BY facet, name HAVING sum(records) > 0
 ),
 
 placed AS (
@@ -154,6 +184,24 @@ FROM web_facets_of(:site_number, :days::date [], :start, :finish)
 ON CONFLICT (site_number, day, facet, name) DO UPDATE SET
     records = excluded.records,
     visitors = excluded.visitors;
+
+-- name: forget_web_recent_facets
+DELETE FROM web_recent_facet WHERE site_number = :site_number;
+
+-- name: sum_up_web_recent_facets
+INSERT INTO web_recent_facet (site_number, facet, name, records_7, records_30, records_90)
+SELECT
+    l.site_number,
+    f.facet,
+    f.name,
+    coalesce(sum(f.records) FILTER (WHERE f.day >= l.read_day - 6), 0)::bigint,
+    coalesce(sum(f.records) FILTER (WHERE f.day >= l.read_day - 29), 0)::bigint,
+    sum(f.records)::bigint
+FROM web_line AS l
+INNER JOIN web_daily_facet AS f
+    ON f.site_number = l.site_number AND f.day >= l.read_day - 89 AND f.day < l.read_day
+WHERE l.site_number = :site_number
+GROUP BY l.site_number, f.facet, f.name;
 
 -- name: any_web_late_mark
 -- A site that has marks.

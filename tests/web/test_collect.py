@@ -214,7 +214,15 @@ async def test_deleting_a_site_deletes_what_it_collected(tenant: Tenant) -> None
     number = await connection.fetchval("SELECT site_number FROM site WHERE site_id = $1", site)
     assert {(await send(tenant, one)).status for one in (site, other)} == {204}
     assert (await tenant.manage("DELETE", f"sites/{site}")).status == 204
-    for table in ("web_record", "web_daily", "web_daily_facet", "web_line", "web_late_mark", "visitor_key"):
+    for table in (
+        "web_record",
+        "web_daily",
+        "web_daily_facet",
+        "web_recent_facet",
+        "web_line",
+        "web_late_mark",
+        "visitor_key",
+    ):
         assert not await connection.fetchval(f"SELECT count(*) FROM {table} WHERE site_number = $1", number)
     await connection.close()
     assert (await send(tenant, site)).status == 403

@@ -19,7 +19,7 @@ from service.query.web import Days
 from service.storage.statements import statements
 
 SCOPE = "sites"
-RANGES = {"7d": 7, "30d": 30, "90d": 90}
+RANGES = {f"{days}d": days for days in figures.RANGES}
 DEFAULT_RANGE = "7d"
 CONTENT_TYPE = "application/json"
 
