@@ -5,7 +5,7 @@ from functools import lru_cache
 import crawleruseragents
 import ua_parser
 
-MAX_USER_AGENT = 1000
+MAX_USER_AGENT = 500
 """Characters that are looked at."""
 REMEMBERED = 10_000
 OTHER = "Other"

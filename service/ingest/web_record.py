@@ -2,12 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
 
+from service.catalog.fields import MAX_TEXT
 from service.errors import forbidden, invalid
 
 KINDS = ("pageview", "event", "leave")
@@ -43,7 +43,7 @@ def decode_sent(body: bytes) -> Sent:
         raise invalid("body", f"The body is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise invalid("body", "The body must be a JSON object.")
-    site_id = _text(document, "site", MAX_NAME)
+    site_id = _text(document, "site", MAX_TEXT)
     kind = document.get("type")
     if kind not in KINDS:
         raise invalid("type", f"type must be one of {', '.join(KINDS)}.")
@@ -61,7 +61,6 @@ def decode_sent(body: bytes) -> Sent:
     return Sent(site_id, kind, name, host, pathname, host_of(referrer[:MAX_URL]) if referrer else None)
 
 
-@lru_cache(maxsize=4096)
 def host_of(url: str) -> str | None:
     """The host of an http or https address, in lower case and as punycode; None where it is no such address."""
     try:

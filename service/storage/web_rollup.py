@@ -3,6 +3,7 @@
 The protocol is that of readings, with a line for each site: docs/decisions.md, "Exact web analytics".
 """
 
+import math
 import time
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
@@ -22,11 +23,13 @@ log = structlog.get_logger(__name__)
 GRACE = timedelta(minutes=5)
 """How long after a site's midnight its day stays open for records that are still on their way."""
 LINES_SECONDS = 30.0
+SITES_AT_ONCE = 100
+"""Sites rolled up in one turn; the job has readings to look after too."""
 SETTLED_AT_ONCE = 5000
 
 
 async def move_lines(connection: "Connected", now: datetime) -> int:
-    """Roll up the days that are over, of every site; answers how many sites had any."""
+    """Roll up the days that are over, of at most so many sites at once; answers how many sites had any."""
     sql = statements()
     await sql.make_web_lines.run(connection)
     due: dict[int, date] = {}
@@ -34,6 +37,7 @@ async def move_lines(connection: "Connected", now: datetime) -> int:
         today = max((now - GRACE).astimezone(ZoneInfo(row["timezone"])).date(), row["mark_day"])
         if row["read_day"] < today:
             due[row["site_number"]] = today
+    due = dict(list(due.items())[:SITES_AT_ONCE])
     if not due:
         return 0
     async with connection.transaction():
@@ -69,14 +73,15 @@ class WebUpkeep:
     """What the maintenance job does for web analytics on each of its turns."""
 
     def __init__(self) -> None:
-        self._moved_at = -LINES_SECONDS
+        self._moved_at = -math.inf
 
     async def turn(self, connection: "Connected", now: datetime) -> bool:
         """Do what is due; True where there may be more at once."""
         if time.monotonic() - self._moved_at >= LINES_SECONDS:
             self._moved_at = time.monotonic()
             await statements().destroy_visitor_keys.run(connection)
-            await move_lines(connection, now)
+            if await move_lines(connection, now) == SITES_AT_ONCE:
+                self._moved_at = -math.inf  # there may be more
         return await settle_marks(connection) > 0
 
 

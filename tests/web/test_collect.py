@@ -208,6 +208,16 @@ async def test_changes_of_a_site_are_heard_at_once(tenant: Tenant) -> None:
     assert (await stats(tenant, site))["pageviews"] == 2
 
 
+async def test_days_already_begun_stay_when_the_time_zone_changes(tenant: Tenant) -> None:
+    site = await make_site(tenant, timezone="Pacific/Pago_Pago")  # 25 hours behind Kiritimati
+    assert (await send(tenant, site)).status == 204
+    assert (await tenant.manage("PATCH", f"sites/{site}", {"timezone": "Pacific/Kiritimati"})).status == 200
+    assert (await send(tenant, site)).status == 204
+    chart = (await read(tenant, f"sites/{site}/pageviews"))["chart"]
+    assert sum(day["count"] for day in chart[:-1]) == chart[-1]["count"] == 1
+    assert (await stats(tenant, site))["visitors"] == 2
+
+
 async def test_deleting_a_site_deletes_what_it_collected(tenant: Tenant) -> None:
     site, other = await make_site(tenant), await make_site(tenant)
     connection = await asyncpg.connect(tenant.database_url)

@@ -5,8 +5,8 @@
   var to = new URL("api/v2/collect", s.src).href, site = s.getAttribute("data-site");
   var referrer = d.referrer, path, page, left;
 
-  function send(type, name, url) {
-    var body = JSON.stringify({ site: site, type: type, name: name, url: url || page, referrer: referrer });
+  function send(type, name) {
+    var body = JSON.stringify({ site: site, type: type, name: name, url: page, referrer: referrer });
     if (!(navigator.sendBeacon && navigator.sendBeacon(to, body)))
       fetch(to, { method: "POST", body: body, keepalive: true, mode: "no-cors", credentials: "omit" }).catch(function () {});
   }
