@@ -127,10 +127,10 @@ RETURNS TABLE (
     GROUP BY v.day
 $$;
 
--- Page views (events) of site days by their properties.
+-- Page views (events) of site days by their properties; who asks for one facet pays for that one alone.
 CREATE FUNCTION web_facets_of(site integer, site_days date [], start timestamptz, finish timestamptz)
 RETURNS TABLE (day date, facet text, name text, records bigint, visitors bigint) LANGUAGE sql STABLE AS $$
-    SELECT p.day, 'page' COLLATE "C", p.pathname, sum(p.records)::bigint, count(*)
+    SELECT p.day, 'page'::text, p.pathname, sum(p.records)::bigint, count(*)
     FROM (
         SELECT r.day, r.pathname, r.visitor, count(*) AS records
         FROM web_record AS r
@@ -141,19 +141,33 @@ RETURNS TABLE (day date, facet text, name text, records bigint, visitors bigint)
     ) AS p
     GROUP BY p.day, p.pathname
     UNION ALL
-    SELECT r.day, f.facet, f.name, count(*), null
+    SELECT r.day, 'referrer'::text, r.referrer, count(*), null::bigint
     FROM web_record AS r
-    CROSS JOIN LATERAL (
-        VALUES
-        ('referrer' COLLATE "C", r.referrer),
-        ('browser', r.browser),
-        ('country', r.country),
-        ('event', r.event)
-    ) AS f (facet, name)
     WHERE
         r.site_number = site AND r.ts >= start AND r.ts < finish AND r.day = ANY (site_days)
-        AND f.name IS NOT NULL
-    GROUP BY r.day, f.facet, f.name
+        AND r.referrer IS NOT NULL
+    GROUP BY r.day, r.referrer
+    UNION ALL
+    SELECT r.day, 'browser'::text, r.browser, count(*), null::bigint
+    FROM web_record AS r
+    WHERE
+        r.site_number = site AND r.ts >= start AND r.ts < finish AND r.day = ANY (site_days)
+        AND r.browser IS NOT NULL
+    GROUP BY r.day, r.browser
+    UNION ALL
+    SELECT r.day, 'country'::text, r.country, count(*), null::bigint
+    FROM web_record AS r
+    WHERE
+        r.site_number = site AND r.ts >= start AND r.ts < finish AND r.day = ANY (site_days)
+        AND r.country IS NOT NULL
+    GROUP BY r.day, r.country
+    UNION ALL
+    SELECT r.day, 'event'::text, r.event, count(*), null::bigint
+    FROM web_record AS r
+    WHERE
+        r.site_number = site AND r.ts >= start AND r.ts < finish AND r.day = ANY (site_days)
+        AND r.event IS NOT NULL
+    GROUP BY r.day, r.event
 $$;
 
 -- Stores records given in columns, sorted by (site, instant, id); what is stored already and records of sites that no
