@@ -1,5 +1,5 @@
 -- Web analytics: roll-ups by site day, the lines and marks that keep them exact, and the keys of visitors. Advisory lock
--- 7463006: the lines.
+-- 7463007: the lines.
 
 -- Roll-ups by site day; figures of a day without records have no row. `viewers` are visitors with a page view.
 CREATE TABLE web_daily (
@@ -187,7 +187,7 @@ CREATE FUNCTION write_web_records(
     countries text []
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(7463006);
+    PERFORM pg_advisory_xact_lock_shared(7463007);
 
     INSERT INTO web_late_mark (site_number, day)
     SELECT DISTINCT w.site_number, w.day
@@ -222,7 +222,7 @@ $$;
 -- line's row is what the maintenance job holds while it rolls up.
 CREATE FUNCTION forget_site(number integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(7463006);
+    PERFORM pg_advisory_xact_lock(7463007);
     DELETE FROM web_line WHERE site_number = number;
     DELETE FROM web_record WHERE site_number = number;
     DELETE FROM web_daily WHERE site_number = number;

@@ -141,7 +141,7 @@ INNER JOIN web_line AS l USING (site_number);
 
 -- name: lock_web_lines
 -- Waits for every writer that still goes by the old lines.
-SELECT pg_advisory_xact_lock(7463006);
+SELECT pg_advisory_xact_lock(7463007);
 
 -- name: move_web_mark_days
 UPDATE web_line AS l
