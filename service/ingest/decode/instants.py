@@ -41,8 +41,12 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
             continue
         rows = np.flatnonzero(sizes == size)
         for _ in range(_SHAPES):
+            if len(rows) == len(texts):
+                cut = characters.reshape(-1, size)
+            else:
+                cut = characters[starts[rows, None] + np.arange(size)]
             # One line for each position of the text: what follows works along the readings.
-            table = np.ascontiguousarray(characters[starts[rows, None] + np.arange(size)].T)
+            table = np.ascontiguousarray(cut.T)
             shape = texts[rows[0]].translate(_TO_SHAPE)
             alike = _have_shape(table, shape)
             match = _SHAPE.fullmatch(shape)

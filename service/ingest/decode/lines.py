@@ -50,7 +50,7 @@ class Lines:
             self._begun = True
         for start in range(0, len(lines), PIECE_RECORDS):
             piece = lines[start : start + PIECE_RECORDS]
-            if max(map(len, piece)) > MAX_RECORD:
+            if len(whole) > MAX_RECORD and max(map(len, piece)) > MAX_RECORD:
                 good = next(number for number, line in enumerate(piece) if len(line) > MAX_RECORD)
                 self._seen += good
                 if good:
