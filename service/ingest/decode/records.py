@@ -5,11 +5,12 @@ values, which either take it or say what is wrong with it.
 """
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, cast
 
 import numpy as np
+import polars as pl
 
 from service.ingest.columns import LISTED, Columns, Floats, Rejection
 from service.ingest.decode.instants import Flags, parse_instants
@@ -165,19 +166,18 @@ def _numbers(values: Sequence[Number]) -> Floats:
         numbers = np.array(array("d", cast("Sequence[float]", values)))  # raises TypeError at a text
     except TypeError:
         try:
-            numbers = np.array(array("d", _plain_numbers(cast("Sequence[str]", values))))
+            numbers = _plain_numbers(cast("Sequence[str]", values))
         except (TypeError, ValueError):  # numbers among the texts, or texts that are none
             numbers = np.array([_number_or_nan(value) for value in values], np.float64)
-    numbers += 0.0  # −0 becomes 0
-    return numbers
+    return numbers + 0.0  # −0 becomes 0
 
 
-def _plain_numbers(texts: Sequence[str]) -> Iterator[float]:
-    """Without other characters than these, float() takes exactly the numbers that `parse_number` takes."""
+def _plain_numbers(texts: Sequence[str]) -> Floats:
+    """Without other characters than these, a cast takes exactly the numbers that `parse_number` takes."""
     other = "".join(texts).encode("utf-8", "replace").translate(None, _NUMBER_CHARACTERS)
     if other or max(map(len, texts)) > _LONGEST_NUMBER:
         raise ValueError
-    return map(float, texts)
+    return pl.Series(texts, dtype=pl.String).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
 
 
 def _number_or_nan(value: Number) -> float:
