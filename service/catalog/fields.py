@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+import idna
+
 from service.errors import invalid
 from service.ingest.values import FieldError, parse_instant
 from service.query.window import LATEST, instant
@@ -18,7 +20,12 @@ MAX_POSITIVE = 1e15
 
 _HOST = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
 
-_timezones = cache(available_timezones)  # it reads the whole folder of the database
+
+@cache  # it reads the whole folder of the database
+def _timezones() -> frozenset[str]:
+    # These mean what a machine was set to, or nothing; the database server does not know all of them.
+    return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
+
 
 Rule = Callable[[str, Any], Any]
 """Takes a field's name and a value other than null, answers the value to store or raises TidemarkError."""
@@ -87,12 +94,18 @@ def boolean(name: str, value: Any) -> bool:
 def domain(name: str, value: Any) -> str:
     """A host name (or an address) without scheme, port and path; lower case, international names as punycode."""
     try:
-        host = value.rstrip(".").encode("idna").decode().lower() if isinstance(value, str) else ""
-    except UnicodeError:
+        host = ascii_host(value) if isinstance(value, str) else ""
+    except ValueError:
         host = ""
     if not _HOST.fullmatch(host):
         raise invalid(name, f"{name} must be a host name alone, such as example.com.")
     return host
+
+
+def ascii_host(host: str) -> str:
+    """A host name in lower case, international names as browsers send them (UTS 46). Raises ValueError."""
+    host = host.rstrip(".").lower()
+    return host if host.isascii() else idna.encode(host, uts46=True).decode()
 
 
 def integers(name: str, value: Any) -> list[int]:

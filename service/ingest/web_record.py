@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
-from service.catalog.fields import MAX_TEXT
+from service.catalog.fields import MAX_TEXT, ascii_host
 from service.errors import forbidden, invalid
 
 KINDS = ("pageview", "event", "leave")
@@ -65,9 +65,7 @@ def host_of(url: str) -> str | None:
     """The host of an http or https address, in lower case and as punycode; None where it is no such address."""
     try:
         parts = urlsplit(url)
-        host = (parts.hostname or "").rstrip(".")
-        if not host.isascii():
-            host = host.encode("idna").decode()
+        host = ascii_host(parts.hostname or "")
     except ValueError:
         return None
     return host if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else None

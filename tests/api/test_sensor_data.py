@@ -131,6 +131,7 @@ async def test_a_unit_without_sensors_has_no_data(tenant: Tenant) -> None:
         ({"start_date": None}, "start_date"),
         ({"end_date": None}, "end_date"),
         ({"start_date": "2026-02-30"}, "start_date"),
+        ({"start_date": "٢026-01-01"}, "start_date"),
         ({"start_date": "2026-01-01T00:00:00Z"}, "start_date"),
         ({"start_date": "2026-02-01"}, "end_date"),
         ({"start_date": "2020-01-01"}, "end_date"),

@@ -126,3 +126,18 @@ async def test_calls_before_the_script_has_loaded_count(tenant: Tenant, pages: t
         await page.visit(f"http://shop.test:{port}/")
         await records(tenant, site, "pe")
     assert await read(tenant, f"sites/{site}/events") == {"events": [{"name": "early", "count": 1}]}
+
+
+async def test_a_replaced_address_is_where_the_visitor_is(
+    tenant: Tenant, pages: tuple[int, str], tmp_path: Path
+) -> None:
+    port, site = pages
+    async with chromium(tmp_path / "replaced", CHROME) as page:
+        await page.visit(f"http://shop.test:{port}/pricing")
+        await page.run("history.replaceState({}, '', '/offers')")
+        await page.run("tidemark('seen')")
+        await records(tenant, site, "pe")
+        realtime = await read(tenant, f"sites/{site}/realtime")
+        assert realtime["activePages"] == [{"path": "/offers", "visitors": 1}]
+        await page.run("history.pushState({}, '', '/pricing')")
+        await records(tenant, site, "pep")

@@ -1,5 +1,6 @@
 """Query parameters that the endpoints of the cold-chain API share."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -10,6 +11,8 @@ from service.errors import invalid
 from service.query.fill import Fill
 
 MAX_YEARS = 5
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def refuse_unknown(query: Mapping[str, str], *known: str) -> None:
@@ -72,7 +75,7 @@ def day(name: str, given: str | None) -> date:
     if not given:
         raise invalid(name, f"{name} is required, as YYYY-MM-DD.")
     try:
-        found = datetime.strptime(given, "%Y-%m-%d").date() if len(given) == len("YYYY-MM-DD") else None  # noqa: DTZ007
+        found = datetime.strptime(given, "%Y-%m-%d").date() if _DAY.fullmatch(given) else None  # noqa: DTZ007
     except ValueError:
         found = None
     if found is None:

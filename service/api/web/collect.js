@@ -10,10 +10,13 @@
     if (!(navigator.sendBeacon && navigator.sendBeacon(to, body)))
       fetch(to, { method: "POST", body: body, keepalive: true, mode: "no-cors", credentials: "omit" }).catch(function () {});
   }
-  function view() {
-    if (page) referrer = page;
+  function look() {
     page = location.href.split("#")[0];
     path = location.pathname;
+  }
+  function view() {
+    if (page) referrer = page;
+    look();
     left = false;
     send("pageview");
   }
@@ -34,11 +37,15 @@
     };
     for (var i = 0; i < queue.length; i++) w.tidemark(queue[i][0]);
 
-    var push = history.pushState;
-    history.pushState = function () {
-      push.apply(this, arguments);
-      moved();
-    };
+    function after(name, then) {
+      var change = history[name];
+      history[name] = function () {
+        change.apply(this, arguments);
+        then();
+      };
+    }
+    after("pushState", moved);
+    after("replaceState", look);
     w.addEventListener("popstate", moved);
     w.addEventListener("pagehide", leave);
     w.addEventListener("pageshow", function (e) {
