@@ -45,9 +45,18 @@ class Principal:
         """Whether the scope is granted; `admin` implies all others."""
         return scope in self.scopes or "admin" in self.scopes
 
-    def sees(self, cooling_unit_id: int) -> bool:
-        """Whether the token is for this cooling unit too; an empty list is for all."""
+    def sees(self, cooling_unit_id: int | None) -> bool:
+        """Whether the token is for this cooling unit too; an empty list is for all, and for what is of none."""
         return not self.cooling_unit_ids or cooling_unit_id in self.cooling_unit_ids
+
+    def require_all_units(self) -> None:
+        """Raise TidemarkError where the token is for some cooling units alone."""
+        if self.cooling_unit_ids:
+            raise TidemarkError(
+                Kind.INSUFFICIENT_SCOPE,
+                "This token is for certain cooling units, and what is sent here is of none; use one for all of them.",
+                field="Authorization",
+            )
 
     def require(self, scope: str) -> None:
         """Raise TidemarkError where the scope is not granted."""

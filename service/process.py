@@ -14,6 +14,7 @@ from service.api.answer import AnswerCache
 from service.api.application import application
 from service.api.core import Core
 from service.api.express import ExpressLane
+from service.api.room import Room
 from service.catalog import welcome
 from service.ingest.bulk import BulkWriter
 from service.ingest.countries import Countries
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 KEEPALIVE_SECONDS = 75
 BACKLOG = 1024
+HELD_BODIES = 2
+"""How many bodies of the largest size have room in memory at once."""
 BULK_SHARE = 10
 """Bulk readings may wait in so many times the number of single ones: they take a tenth of the memory."""
 MAX_LINE = 64 * 1024
@@ -91,6 +94,7 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
         WebWriter(database, max_pending=settings.max_pending),
         Visitors(database),
         countries,
+        Room(settings.max_body * HELD_BODIES),
     )
     try:
         yield core

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from service.access import Access
 from service.api.answer import AnswerCache
+from service.api.room import Room
 from service.ingest.bulk import BulkWriter
 from service.ingest.countries import Countries
 from service.ingest.operations import OperationWriter
@@ -32,6 +33,7 @@ class Core:
     web_writer: WebWriter
     visitors: Visitors
     countries: Countries
+    room: Room
 
 
 CORE = web.AppKey("core", Core)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from service.access import Access
+from service.access import Access, Principal
 from service.catalog.secrets import new_sensor_id
 from service.storage.database import Database
 from service.storage.statements import statements
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 
 class KnownSensors:
-    """Sensors by their ids; an unknown one is refused."""
+    """Sensors by their ids; one that is unknown, or of a cooling unit that the caller may not see, is refused."""
 
-    def __init__(self, access: Access, company_id: int) -> None:
+    def __init__(self, access: Access, principal: Principal) -> None:
         self._access = access
-        self._company_id = company_id
+        self._principal = principal
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
         """The series of each sensor, or why there is none. Raises TidemarkError."""
-        found = await self._access.sensors(self._company_id, names)
-        return [found[name].series_id if name in found else f"There is no sensor {name[:100]!r}." for name in names]
+        found = await self._access.sensors(self._principal.company_id, names)
+        seen = {name: sensor.series_id for name, sensor in found.items() if self._principal.sees(sensor.asset_id)}
+        return [seen.get(name, f"There is no sensor {name[:100]!r}.") for name in names]
 
 
 class NamedSeries:

@@ -112,6 +112,7 @@ def main() -> None:
     try:
         tidemark(standalone_mode=False)
     except click.exceptions.Abort:
+        _show_error("Stopped before the end.")
         sys.exit(130)
     except click.ClickException as error:
         _show_error(error.format_message())

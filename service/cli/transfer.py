@@ -21,7 +21,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from service.access import Access
+from service.access import Access, Principal
 from service.catalog.first_sight import KnownSensors
 from service.cli.session import as_json, company_of, of_organization, opened, run, show
 from service.errors import TidemarkError, invalid
@@ -79,7 +79,7 @@ async def _import(
         before = await bookmark.read()
         writer = BulkWriter(database, max_pending=settings.max_pending)
         pipeline = Pipeline(
-            KnownSensors(Access(database), company_id), writer, _unlimited, streams=True, outcome=before
+            KnownSensors(Access(database), Principal(company_id)), writer, _unlimited, streams=True, outcome=before
         )
         with _progress(DownloadColumn(), TransferSpeedColumn(), quiet=quiet) as progress:
             task = progress.add_task("import", total=None)
@@ -108,8 +108,9 @@ async def _marked(
             await bookmark.keep(pipeline.outcome)
 
 
-async def _unlimited(_readings: int) -> None:
+async def _unlimited(readings: int, *, together: bool) -> int:
     """Who has the command line sets the limits of organizations, and is not held by them."""
+    return readings
 
 
 def _so_far(outcome: Outcome) -> str:

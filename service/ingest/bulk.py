@@ -53,7 +53,7 @@ class Block:
     def __len__(self) -> int:
         return len(self.at)
 
-    def take(self, chosen: npt.NDArray[Any]) -> "Block":
+    def take(self, chosen: npt.NDArray[Any] | slice) -> "Block":
         """The readings at these positions, or where a mask is true."""
         return Block(
             self.series_id[chosen],

@@ -22,8 +22,14 @@ COMMIT_SECONDS = 30.0
 """How long one commit may take before its records are given up (and sent again by their gateways)."""
 RETRY_AFTER = 1
 
-# What may pass when the same work is done again: crossing writers, a key that another writer was first to store.
-_PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.UniqueViolationError)
+# What may pass when the same work is done again: crossing writers, a key that another writer was first to store, a lock
+# that is held for long.
+_PASSING = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+)
 
 
 class Committer:

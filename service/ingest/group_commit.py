@@ -59,13 +59,13 @@ class GroupCommit(Generic[Item]):
         self.pending = 0
         """Readings that are accepted and not yet committed."""
 
-    def write(self, item: Item, readings: int = 1) -> "asyncio.Future[None]":
-        """Accept an item of so many readings.
+    def write(self, item: Item, readings: int = 1, *, also_pending: int = 0) -> "asyncio.Future[None]":
+        """Accept an item of so many readings; `also_pending` are those elsewhere that count with the ones here.
 
         The future is shared by the batch: do not cancel it. It is done once the readings are durable, and fails with
         TidemarkError where they could not be stored. Raises TidemarkError at once where too many are pending.
         """
-        if self.pending >= self._max_pending or self._closing:
+        if self.pending + also_pending >= self._max_pending or self._closing:
             raise unavailable(f"Too many {self._noun} are waiting to be stored; send this again later.", RETRY_AFTER)
         batch = self._gathering
         if batch.readings >= self._max_batch:

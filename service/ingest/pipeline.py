@@ -2,7 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,6 +13,8 @@ from service.ingest.columns import LISTED, Columns, Rejection
 
 IN_THREAD = 64 * 1024
 """Bytes from which decoding leaves the event loop to others."""
+FLUSH_SECONDS = 0.2
+"""How long records that have come may wait for more to be decoded with."""
 
 
 Piece = TypeVar("Piece")
@@ -26,6 +28,9 @@ class Decoder(Protocol[Piece_co]):
     def feed(self, data: bytes) -> Iterator[Piece_co]:
         """Take the next bytes. Raises BodyError."""
 
+    def flush(self) -> Iterator[Piece_co]:
+        """Take the complete records that have come, where the format streams. Raises BodyError."""
+
     def finish(self) -> Iterator[Piece_co]:
         """Take the end of the body. Raises BodyError."""
 
@@ -35,6 +40,15 @@ class Resolver(Protocol):
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
         """For each name its series, or the reason why there is none. Raises TidemarkError."""
+
+
+class Spend(Protocol):
+    """Counts readings against a limit."""
+
+    async def __call__(self, readings: int, *, together: bool) -> int:
+        """How many of them may be stored; all or none where they have to be stored together. Raises TidemarkError
+        where none may.
+        """
 
 
 @dataclass(slots=True)
@@ -67,17 +81,43 @@ class Outcome:
 
 
 async def decoded(decoder: Decoder[Piece], body: AsyncIterator[bytes]) -> AsyncGenerator[Piece, None]:
-    """The pieces of a body as it comes. Raises BodyError."""
+    """The pieces of a body as it comes. Raises BodyError.
+
+    Decoders gather bytes until they are worth decoding. When nothing more comes for a moment, and when the body breaks
+    off, what they have is decoded as it is.
+    """
     taken = 0
-    async for data in body:
-        taken += len(data)
-        pieces = decoder.feed(data)
-        while (piece := await _next(pieces, in_thread=len(data) >= IN_THREAD)) is not None:
-            yield piece
+    flushed = True
+    coming = _coming(body)
+    try:
+        while True:
+            done, _ = await asyncio.wait((coming,), timeout=None if flushed else FLUSH_SECONDS)
+            if not done or (coming.exception() is not None and not flushed):
+                flushed = True
+                for piece in decoder.flush():
+                    yield piece
+            elif (data := coming.result()) is None:
+                break
+            else:
+                flushed = False
+                taken += len(data)
+                pieces = decoder.feed(data)
+                while (found := await _next(pieces, in_thread=len(data) >= IN_THREAD)) is not None:
+                    yield found
+                coming = _coming(body)
+    finally:
+        coming.cancel()
     # Formats that do not stream decode all of the body here.
     pieces = decoder.finish()
-    while (piece := await _next(pieces, in_thread=taken >= IN_THREAD)) is not None:
-        yield piece
+    while (found := await _next(pieces, in_thread=taken >= IN_THREAD)) is not None:
+        yield found
+
+
+def _coming(body: AsyncIterator[bytes]) -> "asyncio.Task[bytes | None]":
+    async def following() -> bytes | None:
+        return await anext(body, None)
+
+    return asyncio.ensure_future(following())
 
 
 async def _next(pieces: Iterator[Piece], *, in_thread: bool) -> Piece | None:
@@ -87,8 +127,8 @@ async def _next(pieces: Iterator[Piece], *, in_thread: bool) -> Piece | None:
 class BodyPipeline(ABC, Generic[Piece, Stored]):
     """One body on its way. While a piece of it commits the next one is decoded, and no more than that is in memory.
 
-    A body that does not stream is stored whole or not at all as far as `_spend` goes: it is asked for everything at
-    once. Where a body is continued, `outcome` is what became of the part before.
+    A body that streams is stored as far as limits allow, any other whole or not at all. Where a body is continued,
+    `outcome` is what became of the part before.
     """
 
     def __init__(
@@ -106,10 +146,14 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
 
     @abstractmethod
     async def _known(self, piece: Piece) -> tuple[Stored, Outcome]:
-        """What of a piece can be stored, and what becomes of all of it once that is stored."""
+        """What of a piece can be stored, and what becomes of the rest."""
 
-    async def _spend(self, records: int) -> None:
+    async def _allow_all(self, records: int) -> None:
         """Asked before so many records are stored; refuses by raising TidemarkError."""
+
+    async def _allow_some(self, block: Stored) -> tuple[Stored, Stored | None]:
+        """What of a block may be stored now, and the rest. Raises TidemarkError where nothing may."""
+        return block, None
 
     async def run(self, pieces: AsyncIterator[Piece]) -> Outcome:
         """Take a body to its end.
@@ -121,12 +165,11 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
             async for piece in pieces:
                 block, result = await self._known(piece)
                 if self._streams:
-                    await self._spend(len(block))
-                    await self._write(block, result)
+                    await self._stream(block, result)
                 else:
                     self._waiting.append((block, result))
             if self._waiting:
-                await self._spend(sum(len(block) for block, _ in self._waiting))
+                await self._allow_all(sum(len(block) for block, _ in self._waiting))
                 for block, result in self._waiting:
                     await self._write(block, result)
         finally:
@@ -134,9 +177,17 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
             await self._committed()
         return self.outcome
 
+    async def _stream(self, block: Stored, result: Outcome) -> None:
+        rest: Stored | None = block
+        while rest is not None:
+            allowed, rest = await self._allow_some(rest)
+            await self._write(allowed, result)
+            result = Outcome()
+
     async def _write(self, block: Stored, result: Outcome) -> None:
         # One at a time: of a record that stands in the body twice the later one must win.
         await self._committed()
+        result.accepted = len(block)
         self._committing = (self._begin_write(block) if len(block) else None), result
 
     async def _committed(self) -> None:
@@ -149,26 +200,32 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
 
 
 class Pipeline(BodyPipeline[Columns, Block]):
-    """A body of readings. `spend` is asked before readings are stored, and refuses by raising TidemarkError."""
+    """A body of readings. `spend` is asked before they are stored: see `quota.spend`."""
 
     def __init__(
         self,
         resolver: Resolver,
         writer: BulkWriter,
-        spend: Callable[[int], Awaitable[None]],
+        spend: Spend,
         *,
         streams: bool,
         outcome: Outcome | None = None,
     ) -> None:
         super().__init__(writer.write, streams=streams, outcome=outcome)
         self._resolver = resolver
-        self._spend_readings = spend
+        self._spend = spend
 
-    async def _spend(self, records: int) -> None:
-        await self._spend_readings(records)
+    async def _allow_all(self, records: int) -> None:
+        await self._spend(records, together=True)
+
+    async def _allow_some(self, block: Block) -> tuple[Block, Block | None]:
+        granted = await self._spend(len(block), together=False)
+        if granted == len(block):
+            return block, None
+        return block.take(slice(granted)), block.take(slice(granted, None))
 
     async def _known(self, columns: Columns) -> tuple[Block, Outcome]:
-        """The readings whose sensors exist, and what becomes of the piece once they are stored."""
+        """The readings whose sensors exist, and what becomes of the others."""
         result = Outcome(skipped=columns.skipped)
         result.note(columns.rejections, columns.rejected)
         found = await self._resolver.series_ids(columns.names)
@@ -193,5 +250,4 @@ class Pipeline(BodyPipeline[Columns, Block]):
                 len(refused),
             )
             block = block.take(known)
-        result.accepted = len(block)
         return block, result

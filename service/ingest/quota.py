@@ -8,17 +8,24 @@ from service.storage.database import Database
 from service.storage.statements import statements
 
 
-async def spend(database: Database, principal: Principal, readings: int) -> None:
-    """Count readings that are about to be stored. Raises TidemarkError (429) where they pass the minute's limit."""
+async def spend(database: Database, principal: Principal, readings: int, *, together: bool = True) -> int:
+    """Count readings that are about to be stored; answers how many may be: all, or, where they need not be stored
+    together, at least one. Raises TidemarkError (429) where the minute's limit has no room.
+    """
     if principal.readings_per_minute is None or readings == 0:
-        return
+        return readings
     async with database.session() as connection:
-        counted = await statements().spend_readings.value(
-            connection, company_id=principal.company_id, readings=readings
+        granted: int = await statements().spend_readings.value(
+            connection, company_id=principal.company_id, readings=readings, together=together
         )
-    if counted is None:
-        raise TidemarkError(
-            Kind.RATE_LIMIT_EXCEEDED,
-            f"The organization may send {principal.readings_per_minute} readings a minute; send these in the next one.",
-            retry_after=60 - int(time.time()) % 60,
-        )
+    if granted:
+        return granted
+    many = (
+        " This is more than a minute's at once; send it in parts." if readings > principal.readings_per_minute else ""
+    )
+    raise TidemarkError(
+        Kind.RATE_LIMIT_EXCEEDED,
+        f"The organization may send {principal.readings_per_minute} readings a minute; go on in the next one."
+        + (many if together else ""),
+        retry_after=60 - int(time.time()) % 60,
+    )

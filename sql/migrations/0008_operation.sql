@@ -185,27 +185,35 @@ $$;
 
 -- Stores incoming_operation, where each (company, id) stands once. A company is locked to the end of the transaction, so
 -- its operations change one transaction after the other. Plans are made each time: the temporary tables hold one row now
--- and thousands then.
-CREATE FUNCTION write_operations() RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_custom_plan SET jit = off
+-- and thousands then. Raises lock_not_available where the company is locked for long, as by a change of its time zone.
+CREATE FUNCTION write_operations() RETURNS void LANGUAGE plpgsql
+SET plan_cache_mode = force_custom_plan SET jit = off SET lock_timeout = '3s'
 AS $$
 DECLARE
     company integer;
+    gone text [];
 BEGIN
     FOR company IN SELECT DISTINCT i.company_id FROM incoming_operation AS i ORDER BY i.company_id LOOP
         PERFORM pg_advisory_xact_lock(7463006, company);
 
-        -- A unit that was deleted at this very moment takes its operations along.
-        DELETE FROM incoming_operation AS i
-        WHERE i.company_id = company AND i.cooling_unit_id IS NOT NULL AND NOT EXISTS (
-            SELECT FROM asset AS a WHERE a.company_id = company AND a.id = i.cooling_unit_id AND a.is_cooling_unit
+        -- A unit that was deleted at this very moment takes its operations along, after they replaced what was stored.
+        gone := array(
+            SELECT i.id FROM incoming_operation AS i
+            WHERE i.company_id = company AND i.cooling_unit_id IS NOT NULL AND NOT EXISTS (
+                SELECT FROM asset AS a WHERE a.company_id = company AND a.id = i.cooling_unit_id AND a.is_cooling_unit
+            )
         );
+        DELETE FROM incoming_operation AS i WHERE i.company_id = company AND i.id = ANY (gone);
 
         INSERT INTO operation_change
         SELECT o.*, -1
-        FROM incoming_operation AS i
+        FROM (
+            SELECT i.id FROM incoming_operation AS i WHERE i.company_id = company
+            UNION ALL
+            SELECT unnest(gone)
+        ) AS i
         INNER JOIN operation_key AS k ON k.company_id = company AND k.id = i.id
-        INNER JOIN operation AS o ON o.company_id = company AND o.id = k.id AND o.occurred_at = k.occurred_at
-        WHERE i.company_id = company;
+        INNER JOIN operation AS o ON o.company_id = company AND o.id = k.id AND o.occurred_at = k.occurred_at;
 
         -- What is stored already, just as it comes, changes nothing.
         IF FOUND THEN
@@ -222,11 +230,12 @@ BEGIN
                 c.quantity_below_market_price_kg, c.price_per_kg, c.loss_kg
             );
             DELETE FROM operation_change AS c
-            WHERE NOT EXISTS (
+            WHERE c.id <> ALL (gone) AND NOT EXISTS (
                 SELECT FROM incoming_operation AS i WHERE i.company_id = company AND i.id = c.id
             );
         END IF;
 
+        DELETE FROM operation_key AS k WHERE k.company_id = company AND k.id = ANY (gone);
         INSERT INTO operation_key AS k (company_id, id, occurred_at, check_out_id, payment_method)
         SELECT company, i.id, i.occurred_at, i.check_out_id, CASE WHEN i.type = 'payment' THEN i.payment_method END
         FROM incoming_operation AS i

@@ -67,20 +67,7 @@ WHERE (stored.value, stored.latitude, stored.longitude, stored.x_axis_value, sto
 SELECT delete_readings(:series_id, :start, :finish);
 
 -- name: spend_readings
--- Counts readings against the organization's limit of this minute; no row where they would pass it.
-INSERT INTO ingest_usage AS u (company_id, minute, readings)
-SELECT company_id, date_trunc('minute', now(), 'UTC'), :readings::bigint
-FROM organization
-WHERE company_id = :company_id AND :readings::bigint <= readings_per_minute
-ON CONFLICT (company_id) DO UPDATE SET
-    minute = excluded.minute,
-    readings = excluded.readings + CASE WHEN u.minute = excluded.minute THEN u.readings ELSE 0 END
-WHERE
-    u.minute < excluded.minute
-    OR u.readings + excluded.readings <= (
-        SELECT readings_per_minute FROM organization WHERE organization.company_id = u.company_id
-    )
-RETURNING readings;
+SELECT spend_readings(:company_id, :readings, :together);
 
 -- name: series_of_names
 SELECT name, min(series_id) AS series_id

@@ -188,6 +188,53 @@ async def test_what_a_broken_off_stream_had_committed_is_kept(tenant: Tenant) ->
     assert (await tenant.upload(sensor, ago(hours=1), 2)).status == 201
 
 
+@pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv"])
+async def test_a_slow_stream_is_stored_as_it_comes(tenant: Tenant, media_type: str) -> None:
+    sensor = await tenant.sensor()
+    records = [{"sensor": sensor, "timestamp": second_of_2021(number), "value": number} for number in range(4)]
+    header, *rows = FORMATS[media_type](records).splitlines(keepends=True)
+    if media_type == "application/x-ndjson":
+        header, rows = b"", [header, *rows]
+    rows[-1] = rows[-1].rstrip() + b"\n"
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield header + b"".join(rows[:3])
+        while len(await stored(tenant, sensor)) < 3:
+            await asyncio.sleep(0.02)
+        yield rows[3] + rows[0][:-5]
+        raise ConnectionError("the line is cut")
+
+    async with asyncio.timeout(20):
+        with pytest.raises((ClientError, ConnectionError)):
+            await send(tenant, slow(), media_type)
+        while len(await stored(tenant, sensor)) < 4:  # what was complete when the line was cut
+            await asyncio.sleep(0.02)
+
+
+async def test_bodies_in_memory_share_a_room(
+    service: Service, start_service: StartService, make_tenant: MakeTenant
+) -> None:
+    tenant = await make_tenant(start_service(service.database_url, TIDEMARK_MAX_BODY="1000000"))
+    sensor = await tenant.sensor()
+    record = json.dumps({"sensor": sensor, "timestamp": "2021-01-01T00:00:00Z", "value": 1}).encode()
+    some_refused = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"[" + b" " * 900_000
+        await some_refused.wait()
+        yield record + b"]"
+
+    async def large() -> int:
+        status = (await send(tenant, body(), "application/json")).status
+        if status == 503:
+            some_refused.set()
+        return status
+
+    async with asyncio.timeout(20):
+        assert sorted(await asyncio.gather(*(large() for _ in range(4)))) == [200, 200, 503, 503]
+        assert (await send(tenant, b"[" + b" " * 900_000 + record + b"]", "application/json")).status == 200
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [
@@ -231,6 +278,23 @@ async def test_who_may_send(tenant: Tenant) -> None:
     assert await status("Basic !!!") == 401
     assert await status("Digest x") == 401
     assert (await send(tenant, body, headers={"ORGANIZATION-API-KEY": "wrong"})).status == 401
+
+
+async def test_a_token_for_some_cooling_units_stores_readings_of_their_sensors_alone(tenant: Tenant) -> None:
+    for unit in (1, 2):
+        assert (await tenant.manage("POST", "cooling-units", {"id": unit})).status == 201
+        assert (await tenant.manage("POST", "sensors", {"id": f"of-{unit}", "asset_id": unit})).status == 201
+    await tenant.manage("POST", "sensors", {"id": "of-none"})
+    fields = {"scopes": ["ingest"], "cooling_unit_ids": [2]}
+    token = (await (await tenant.manage("POST", "api-tokens", fields)).json())["token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    records = [{"sensor": f"of-{unit}", "timestamp": "2021-01-01T00:00:00Z", "value": 1} for unit in ("1", "2", "none")]
+    async with tenant.session.post(f"{tenant.base}/api/v1/readings", json=records, headers=headers) as response:
+        answer = await response.json()
+    assert (response.status, answer["accepted"], [one["index"] for one in answer["errors"]]) == (207, 1, [0, 2])
+    for path in ("write", "api/v2/write", "api/v1/write"):
+        async with tenant.session.post(f"{tenant.base}/{path}", data=b"m v=1", headers=headers) as response:
+            assert response.status == 403
 
 
 async def test_a_foreign_sensor_is_like_an_unknown_one(
@@ -282,3 +346,18 @@ async def test_readings_a_minute_are_limited_for_all_workers_together(
     singles = [(await tenant.upload(sensor, ago(seconds=number), number)).status for number in range(20)]
     assert singles.count(201) <= 6
     assert set(singles) <= {201, 429}
+
+
+async def test_a_stream_ends_at_the_limit_with_its_counts(tenant: Tenant) -> None:
+    sensor = await tenant.sensor()
+    records = [{"sensor": sensor, "timestamp": second_of_2021(number), "value": number} for number in range(25)]
+    assert (await tenant.manage("PATCH", "organization", {"readings_per_minute": 10})).status == 200
+    while (await send(tenant, as_json(records[:11]), "application/json")).status != 429:
+        await asyncio.sleep(0.01)  # until the process has heard of the limit
+    response = await send(tenant, as_ndjson(records))
+    answer = await response.json()
+    assert (response.status, answer["rejected"]) == (429, 0)
+    assert answer["accepted"] in (10, 20)  # a minute may have ended within
+    assert "10 readings a minute" in answer["ended"]
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    assert [float(one["value"]) for one in await stored(tenant, sensor)][-1] >= answer["accepted"] - 1

@@ -109,8 +109,15 @@ async def test_what_clients_ask_before_they_write(tenant: Tenant) -> None:
         assert (await response.json())["status"] == "pass"
     async with tenant.session.post(f"{tenant.base}/query", data={"q": 'CREATE DATABASE "telegraf"'}) as response:
         assert await response.json() == {"results": [{"statement_id": 0}]}
-    async with tenant.session.get(f"{tenant.base}/query", params={"q": "SELECT 1"}) as response:
-        assert response.status == 400
+    for statement in ("SELECT 1", "show databases; drop database x", "show databasesfoo", ""):
+        async with tenant.session.get(f"{tenant.base}/query", params={"q": statement}) as response:
+            assert response.status == 400
+    for form, media_type in ((b"q=%ff", "application/x-www-form-urlencoded"), (b"x", "multipart/form-data")):
+        headers = {"Content-Type": media_type}
+        async with tenant.session.post(f"{tenant.base}/query", data=form, headers=headers) as response:
+            assert response.status == 400
+    async with tenant.session.post(f"{tenant.base}/query", data=b"q=" + b"x" * 100_000) as response:
+        assert response.status == 413
 
 
 def remote_write(*series: tuple[Mapping[str, str], list[tuple[float, int]]]) -> bytes:

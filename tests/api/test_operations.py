@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 import zstandard
 from aiohttp import ClientResponse
@@ -255,6 +256,78 @@ async def test_who_may_send(tenant: Tenant, service: Service, make_tenant: MakeT
     other = await with_unit(await make_tenant(service))
     assert (await send(other, [example("check_in", crates=9)])).status == 200
     assert (await figures(tenant, "utilization"))["crates_in"] == 2
+
+
+async def test_a_token_for_some_cooling_units_changes_nothing_of_others(tenant: Tenant) -> None:
+    await with_unit(tenant)
+    await tenant.manage("POST", "cooling-units", {"id": 2})
+    await send(tenant, [example("check_in", id="theirs"), example("check_out", id="fee")])
+    fields = {"scopes": ["ingest"], "cooling_unit_ids": [2]}
+    token = (await (await tenant.manage("POST", "api-tokens", fields)).json())["token"]
+    body = [
+        example("check_in", id="theirs", cooling_unit_id=2),
+        example("payment", check_out_id="fee"),
+        example("user_deactivated", id="fee"),
+        example("user_deactivated"),
+        example("payment", check_out_id="not there yet"),
+    ]
+    headers = {"Authorization": f"Bearer {token}"}
+    async with tenant.session.post(f"{tenant.base}{URL}", json=body, headers=headers) as response:
+        answer = await response.json()
+    assert [(one["index"], one["field"]) for one in answer["errors"]] == [
+        (0, "id"),
+        (1, "check_out_id"),
+        (2, "id"),
+        (3, "type"),
+    ]
+    assert answer["accepted"] == 1
+    assert (await figures(tenant, "utilization"))["check_ins"] == 1
+    assert (await figures(tenant, "revenue"))["currency_totals"][0]["pending_count"] == 1
+
+
+async def test_no_company_waits_for_another_that_is_locked(
+    tenant: Tenant, service: Service, make_tenant: MakeTenant
+) -> None:
+    await with_unit(tenant)
+    other = await with_unit(await make_tenant(service))
+    connection = await asyncpg.connect(tenant.database_url)
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("SELECT pg_advisory_xact_lock(7463006, $1)", tenant.company_id)
+    waiting = asyncio.create_task(send(tenant, [example("check_in")]))
+    waiting_too = asyncio.create_task(send(tenant, [example("check_in", id="second")]))
+    try:
+        for number in range(5):
+            assert (await send(other, [example("check_in", id=f"x{number}")])).status == 200
+        assert not waiting.done()
+    finally:
+        await transaction.rollback()
+        await connection.close()
+    assert [response.status for response in await asyncio.gather(waiting, waiting_too)] == [200, 200]
+    assert (await figures(tenant, "utilization"))["check_ins"] == 2
+
+
+async def test_an_operation_that_moves_to_a_unit_while_that_is_deleted_is_gone_with_it(tenant: Tenant) -> None:
+    await with_unit(tenant)
+    await tenant.manage("POST", "cooling-units", {"id": 2})
+    await send(tenant, [example("check_in", id="x")])
+    connection = await asyncpg.connect(tenant.database_url)
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("DELETE FROM asset WHERE company_id = $1 AND id = 2", tenant.company_id)
+    moving = asyncio.create_task(send(tenant, [example("check_in", id="x", cooling_unit_id=2)]))
+    watcher = await asyncpg.connect(tenant.database_url)
+    while not await watcher.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
+    ):
+        assert not moving.done()
+    await transaction.commit()
+    assert (await moving).status == 200
+    assert (await figures(tenant, "utilization"))["check_ins"] == 0
+    assert (await send(tenant, [example("check_in", id="x")])).status == 200
+    assert (await figures(tenant, "utilization"))["check_ins"] == 1
+    await watcher.close()
+    await connection.close()
 
 
 async def test_deleting_a_cooling_unit_deletes_its_operations(tenant: Tenant) -> None:

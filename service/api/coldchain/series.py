@@ -77,9 +77,7 @@ async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) 
     found = await core.access.sensors(principal.company_id, ids)
     for sensor_id in ids:
         sensor = found.get(sensor_id)
-        if sensor is None or (
-            principal.cooling_unit_ids and (sensor.asset_id is None or not principal.sees(sensor.asset_id))
-        ):
+        if sensor is None or not principal.sees(sensor.asset_id):
             raise invalid("sensors", f"There is no sensor {sensor_id[:100]!r} here.")
     return [found[sensor_id] for sensor_id in sorted(ids)]
 

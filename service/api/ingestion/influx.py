@@ -1,7 +1,9 @@
 """What InfluxDB's clients and Telegraf speak: line protocol on both write endpoints, and what they ask before."""
 
+import re
 from functools import partial
 from typing import Literal
+from urllib.parse import parse_qs
 
 from aiohttp import hdrs, web
 
@@ -18,7 +20,8 @@ from service.ingest.values import clock
 
 VERSION = "1.8.0"
 """The version of InfluxDB whose write API this is, for clients that ask."""
-_HARMLESS = ("create database", "show databases")
+_HARMLESS = re.compile(r"\s*(show\s+databases|create\s+database\s[^;]+?)\s*;?\s*", re.IGNORECASE)
+_MAX_QUERY = 64 * 1024
 
 
 async def write_v1(request: web.Request) -> web.Response:
@@ -53,8 +56,9 @@ async def query(request: web.Request) -> web.Response:
     """`/query`: the statements with which clients make sure of their database before they write; nothing else."""
     statement = request.query.get("q")
     if statement is None and request.method == hdrs.METH_POST:
-        statement = str((await request.post()).get("q", ""))
-    if (statement or "").strip().lower().startswith(_HARMLESS):
+        form = await body.whole(request, most=_MAX_QUERY)
+        statement = parse_qs(form.decode(errors="replace")).get("q", [""])[0]
+    if _HARMLESS.fullmatch(statement or ""):
         return web.json_response({"results": [{"statement_id": 0}]})
     raise invalid("q", "Tidemark takes InfluxDB's writes, not its queries; ask /api/v1/series or the sensor API.")
 
@@ -62,6 +66,7 @@ async def query(request: web.Request) -> web.Response:
 async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
+    principal.require_all_units()
     try:
         unit = precision(request.query.get("precision", "ns"), version)
     except PrecisionError as error:
@@ -70,7 +75,8 @@ async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
     try:
         await pipeline.run(decoded(LineProtocol(unit, clock), body.pieces(request)))
     except BodyError as error:
-        raise invalid("body", _partial(pipeline.outcome, str(error))) from None
+        taken = pipeline.outcome.accepted + pipeline.outcome.rejected
+        raise invalid("body", _partial(pipeline.outcome, str(error)) if taken else str(error)) from None
     except TidemarkError as error:
         if pipeline.outcome.accepted:
             error.message = _partial(pipeline.outcome, error.message)

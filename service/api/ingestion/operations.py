@@ -32,5 +32,7 @@ async def store(request: web.Request) -> web.Response:
         )
     decoder, streams = _FORMATS[media_type]
     pipeline = OperationPipeline(core.database, principal, core.operation_writer, streams=streams)
-    pieces = decoded(decoder(clock), body.pieces(request, most=None if streams else core.settings.max_body))
-    return await outcome.taken(pipeline, pieces)
+    if streams:
+        return await outcome.taken(pipeline, decoded(decoder(clock), body.pieces(request)))
+    async with body.held(request) as pieces:
+        return await outcome.taken(pipeline, decoded(decoder(clock), pieces))

@@ -4,7 +4,7 @@ from functools import partial
 
 from aiohttp import hdrs, web
 
-from service.api import authentication
+from service.api import authentication, body
 from service.api.core import CORE
 from service.catalog.first_sight import NamedSeries
 from service.errors import Kind, TidemarkError, invalid, unavailable
@@ -22,6 +22,7 @@ async def write(request: web.Request) -> web.Response:
     """
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
+    principal.require_all_units()
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "snappy").strip().lower()
     if encoding != "snappy":
         raise TidemarkError(
@@ -41,7 +42,8 @@ async def write(request: web.Request) -> web.Response:
     )
     try:
         # Larger bodies than this are refused by the decoder, compressed or not.
-        await pipeline.run(decoded(RemoteWrite(core.settings.max_body, clock), request.content.iter_any()))
+        async with body.held(request, compressed=True) as pieces:
+            await pipeline.run(decoded(RemoteWrite(core.settings.max_body, clock), pieces))
     except BodyTooLongError as error:
         raise TidemarkError(Kind.TOO_LARGE, str(error)) from None
     except BodyError as error:

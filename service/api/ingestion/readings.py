@@ -40,13 +40,15 @@ async def store(request: web.Request) -> web.Response:
         )
     decoder, streams = _FORMATS[media_type]
     pipeline = Pipeline(
-        KnownSensors(core.access, principal.company_id),
+        KnownSensors(core.access, principal),
         core.bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=streams,
     )
-    pieces = decoded(decoder(clock), body.pieces(request, most=None if streams else core.settings.max_body))
-    return await outcome.taken(pipeline, pieces)
+    if streams:
+        return await outcome.taken(pipeline, decoded(decoder(clock), body.pieces(request)))
+    async with body.held(request) as pieces:
+        return await outcome.taken(pipeline, decoded(decoder(clock), pieces))
 
 
 async def delete(request: web.Request) -> web.Response:
@@ -56,6 +58,8 @@ async def delete(request: web.Request) -> web.Response:
     for name in request.query:
         if name not in ("sensor", "start", "end"):
             raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+        if len(request.query.getall(name)) > 1:
+            raise invalid(name, f"{name} is given more than once.")
     sensor_id = request.query.get("sensor")
     if not sensor_id:
         raise invalid("sensor", "sensor is missing.")

@@ -37,6 +37,11 @@ class CsvDecoder:
         for lines in self._lines.feed(data):
             yield from self._decode(lines)
 
+    def flush(self) -> Iterator[Columns]:
+        """Take the complete rows that have come. Raises BodyError."""
+        for lines in self._lines.flush():
+            yield from self._decode(lines)
+
     def finish(self) -> Iterator[Columns]:
         """Take the end of the body. Raises BodyError."""
         for lines in self._lines.finish():
@@ -173,13 +178,16 @@ def _read_header(rows: _Rows) -> list[str]:
 
 def _split_plain(lines: list[bytes], width: int) -> list[list[str]] | None:
     """The cells, column by column, of rows without quotes that all have `width` cells; None where they are not so."""
-    if not lines:
-        return None
     block = b"\n".join(lines) + b"\n"
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
     if b'"' in block or b"\r" in block:
         return None
+    if b"\n\n" in block or block[0] == _LINE_FEED:
+        lines = [line for line in lines if line not in (b"", b"\r")]
+        block = b"\n".join(lines).replace(b"\r\n", b"\n") + b"\n"
+    if not lines:
+        return [[] for _ in range(width)]
     characters = np.frombuffer(block, np.uint8)
     separators = characters[(characters == _COMMA) | (characters == _LINE_FEED)]
     if len(separators) != len(lines) * width or (separators[width - 1 :: width] != _LINE_FEED).any():

@@ -27,6 +27,10 @@ class JsonArrayDecoder:
         self._parts.append(data)
         return iter(())
 
+    def flush(self) -> Iterator[Columns]:
+        """Nothing comes out before the end."""
+        return iter(())
+
     def finish(self) -> Iterator[Columns]:
         """Take the end of the body. Raises BodyError."""
         body = b"".join(self._parts).removeprefix(b"\xef\xbb\xbf")

@@ -99,10 +99,14 @@ class LineProtocol:
         for start in range(0, len(data), PIECE):
             self._rest += data[start : start + PIECE]
             if len(self._rest) >= self._due:
-                lines, used = _complete(bytes(self._rest))
-                del self._rest[:used]
-                self._due = len(self._rest) + PIECE  # a long line is not looked at again with every byte
-                yield from self._take(lines, self._rest)
+                yield from self.flush()
+
+    def flush(self) -> Iterator[Columns]:
+        """Take the complete lines that have come. Raises BodyError for a line of more than 1 MiB."""
+        lines, used = _complete(bytes(self._rest))
+        del self._rest[:used]
+        self._due = len(self._rest) + PIECE  # a long line is not looked at again with every byte
+        yield from self._take(lines, self._rest)
 
     def finish(self) -> Iterator[Columns]:
         """Take the end of the body, where the newline may be missing. Raises BodyError."""

@@ -25,8 +25,11 @@ class Lines:
         """Take the next bytes. Raises BodyError at a line that is too long, after the lines before it."""
         self._parts.append(data)
         self._fresh += len(data)
-        if self._fresh < _PIECE:
-            return
+        if self._fresh >= _PIECE:
+            yield from self.flush()
+
+    def flush(self) -> Iterator[list[bytes]]:
+        """The complete lines that have come. Raises BodyError at a line that is too long."""
         whole = b"".join(self._parts)
         end = whole.rfind(b"\n") + 1
         # Only bytes that are new count for the next cut: a long open line is not gone through again and again.

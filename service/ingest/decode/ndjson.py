@@ -23,6 +23,10 @@ class NdjsonDecoder:
         """Take the next bytes. Raises BodyError."""
         yield from map(self._decode, self._lines.feed(data))
 
+    def flush(self) -> Iterator[Columns]:
+        """Take the complete lines that have come. Raises BodyError."""
+        yield from map(self._decode, self._lines.flush())
+
     def finish(self) -> Iterator[Columns]:
         """Take the end of the body. Raises BodyError."""
         yield from map(self._decode, self._lines.finish())

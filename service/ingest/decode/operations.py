@@ -84,6 +84,11 @@ class OperationLines:
         for lines in self._lines.feed(data):
             yield from self._decode(lines)
 
+    def flush(self) -> Iterator[Operations]:
+        """Take the complete lines that have come. Raises BodyError."""
+        for lines in self._lines.flush():
+            yield from self._decode(lines)
+
     def finish(self) -> Iterator[Operations]:
         """Take the end of the body. Raises BodyError."""
         for lines in self._lines.finish():
@@ -105,6 +110,10 @@ class OperationArray:
     def feed(self, data: bytes) -> Iterator[Operations]:
         """Take the next bytes; nothing comes out before the end."""
         self._parts.append(data)
+        return iter(())
+
+    def flush(self) -> Iterator[Operations]:
+        """Nothing comes out before the end."""
         return iter(())
 
     def finish(self) -> Iterator[Operations]:

@@ -113,6 +113,10 @@ class RemoteWrite:
             raise _too_long(self._limit)
         yield from ()
 
+    def flush(self) -> Iterator[Columns]:
+        """Nothing comes out before the end."""
+        return iter(())
+
     def finish(self) -> Iterator[Columns]:
         """Take the end of the body. Raises BodyError where it is not snappy or not a WriteRequest."""
         request = _decompress(bytes(self._body), self._limit)
