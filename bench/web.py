@@ -136,8 +136,6 @@ async def _store(connection: "Connected", number: int, offset: int, size: Size) 
     start = now - (local - local.replace(hour=0, minute=0, second=0, microsecond=0)) - timedelta(days=89)
     while not (await _to_roll_up(connection, number))["lines"]:
         await asyncio.sleep(0.1)
-    months = [int((start + timedelta(days=day)).timestamp() * 1e6) for day in range(91)]
-    await connection.fetchval("SELECT prepare_web_storage($1)", months)
     async with connection.transaction():
         await SQL.store_visits.run(
             connection,
