@@ -13,6 +13,8 @@ from service.ingest.columns import LISTED, Columns, Rejection
 
 IN_THREAD = 64 * 1024
 """Bytes from which decoding leaves the event loop to others."""
+GATHERED = 512 * 1024
+"""Bytes of a body that are decoded together, some thousand readings: a thread is not asked for less."""
 FLUSH_SECONDS = 0.2
 """How long records that have come may wait for more to be decoded with."""
 
@@ -83,34 +85,44 @@ class Outcome:
 async def decoded(decoder: Decoder[Piece], body: AsyncIterator[bytes]) -> AsyncGenerator[Piece, None]:
     """The pieces of a body as it comes. Raises BodyError.
 
-    Decoders gather bytes until they are worth decoding. When nothing more comes for a moment, and when the body breaks
-    off, what they have is decoded as it is.
+    Bytes are gathered until they are worth decoding. When nothing more comes for a moment, and when the body breaks
+    off, what has come is decoded as it is.
     """
-    taken = 0
+    gathered: list[bytes] = []
+    size = total = 0
     flushed = True
     coming = _coming(body)
     try:
         while True:
             done, _ = await asyncio.wait((coming,), timeout=None if flushed else FLUSH_SECONDS)
-            if not done or (coming.exception() is not None and not flushed):
-                flushed = True
+            broken = bool(done) and coming.exception() is not None
+            data = coming.result() if done and not broken else None
+            if data is not None:
+                gathered.append(data)
+                size += len(data)
+                total += len(data)
+                flushed = False
+                coming = _coming(body)
+                if size < GATHERED:
+                    continue
+            if gathered:
+                pieces = decoder.feed(b"".join(gathered))
+                while (piece := await _next(pieces, in_thread=size >= IN_THREAD)) is not None:
+                    yield piece
+                gathered, size = [], 0
+            if data is None and not flushed and (broken or not done):
                 for piece in decoder.flush():
                     yield piece
-            elif (data := coming.result()) is None:
+                flushed = True
+            if done and data is None:
+                coming.result()  # raises where the body broke off
                 break
-            else:
-                flushed = False
-                taken += len(data)
-                pieces = decoder.feed(data)
-                while (found := await _next(pieces, in_thread=len(data) >= IN_THREAD)) is not None:
-                    yield found
-                coming = _coming(body)
     finally:
         coming.cancel()
     # Formats that do not stream decode all of the body here.
     pieces = decoder.finish()
-    while (found := await _next(pieces, in_thread=taken >= IN_THREAD)) is not None:
-        yield found
+    while (piece := await _next(pieces, in_thread=total >= IN_THREAD)) is not None:
+        yield piece
 
 
 def _coming(body: AsyncIterator[bytes]) -> "asyncio.Task[bytes | None]":

@@ -168,6 +168,17 @@ async def test_a_field_that_cannot_be_used_is_named(
     assert (await send(tenant, [example(kind, **changed)])).status == 422
 
 
+async def test_no_digit_of_a_number_is_lost(tenant: Tenant) -> None:
+    await with_unit(tenant)
+    whole = json.dumps([example("check_in", id=str(number), weight_kg=777 + number) for number in range(3)]).encode()
+    for number, text in enumerate((b"1.00000000000000000001", b"1e9999999999999999999999", b"1.50000000000000000000")):
+        whole = whole.replace(b"%d" % (777 + number), text)
+    response = await send(tenant, whole)
+    answer = await response.json()
+    assert [(one["index"], one["field"]) for one in answer["errors"]] == [(0, "weight_kg"), (1, "")]
+    assert (await figures(tenant, "utilization"))["kg_in"] == 1.5
+
+
 async def test_numbers_and_nulls_that_are_taken(tenant: Tenant) -> None:
     await with_unit(tenant)
     good = [

@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import msgspec
-import orjson
 
 from service.ingest.columns import LISTED, BodyError, Rejection
 from service.ingest.decode.lines import Lines
@@ -135,6 +134,8 @@ class OperationArray:
 
 _MAX_COMMAS = 8_000_000
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
+_document = msgspec.json.Decoder(float_hook=Decimal).decode
+"""Numbers with all the digits that were sent."""
 
 
 def _pieces(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Iterator[Operations]:
@@ -146,11 +147,12 @@ def _read(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Operati
     piece = Operations()
     for index, text in enumerate(texts, first):
         try:
-            operation = read_operation(orjson.loads(memoryview(text)), now)
+            operation = read_operation(_document(text), now)
         except FieldError as error:
             rejection = Rejection(index, error.field, error.message)
-        except (orjson.JSONDecodeError, RecursionError) as error:
-            rejection = Rejection(index, "", f"This is not a JSON document: {explain(error)}.")
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
+            reason = "a number is out of range" if isinstance(error, InvalidOperation) else explain(error)
+            rejection = Rejection(index, "", f"This is not a JSON document: {reason}.")
         else:
             piece.operations.append(operation)
             piece.index.append(index)
@@ -246,7 +248,7 @@ def crates(name: str, value: Any) -> int:
 
 def decimal(name: str, value: Any) -> Decimal:
     """An exact number of money or weight, 0 or more, as text or as a number of at most 15 significant digits."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise FieldError(name, f"{name} must be a number, or a number as text.")
     if isinstance(value, str):
         match = _DECIMAL.fullmatch(value) if len(value) <= _MAX_DECIMAL_LENGTH else None
@@ -257,19 +259,20 @@ def decimal(name: str, value: Any) -> Decimal:
                 f"at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it.",
             )
         return Decimal(value)
-    # A double keeps any number of 15 digits; its shortest text is that number.
-    number = Decimal(repr(value))
-    if number < 0:
+    if value < 0:
         raise FieldError(name, f"{name} must not be negative.")
-    _, digits, exponent = number.normalize().as_tuple()
+    _, digits, exponent = Decimal(value).as_tuple()
     assert isinstance(exponent, int)  # JSON has neither infinity nor NaN
-    if len(digits) > MAX_DIGITS:
+    text_of_digits = "".join(map(str, digits))
+    significant = text_of_digits.strip("0")
+    exponent += len(text_of_digits) - len(text_of_digits.rstrip("0"))
+    if len(significant) > MAX_DIGITS:
         raise FieldError(name, f"{name} has more than {MAX_DIGITS} significant digits; send it as text.")
-    if exponent + len(digits) > MAX_DIGITS or -exponent > MAX_DIGITS:
+    if significant and (exponent + len(significant) > MAX_DIGITS or -exponent > MAX_DIGITS):
         raise FieldError(
             name, f"{name} must have at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it."
         )
-    return abs(number)
+    return Decimal(f"{significant}E{exponent}") if significant else Decimal(0)
 
 
 def currency(name: str, value: Any) -> str:
