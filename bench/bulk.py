@@ -423,7 +423,8 @@ def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) 
             f"{rate:,.0f} k" + (f" ({result.ratio(name):.2f})" if name in result.runs else "")
             for rate, (name, *_) in zip(middle, bars, strict=True)
         ]
-        axes.bar_label(drawn, labels, label_type="center", fontsize=9)
+        axes.bar_label(drawn, labels, padding=4, fontsize=9)  # behind the range: bars can be short beside others
+        axes.margins(x=0.2)
         axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
         axes.set_xlabel("thousand readings a second (part of COPY's rate)")
         axes.spines[["top", "right"]].set_visible(False)
