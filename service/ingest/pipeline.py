@@ -118,7 +118,8 @@ async def decoded(decoder: Decoder[Piece], body: AsyncIterator[bytes]) -> AsyncG
                 coming.result()  # raises where the body broke off
                 break
     finally:
-        coming.cancel()
+        if not coming.cancel() and not coming.cancelled():
+            coming.exception()  # was looked at here, or there is nobody left whom it concerns
     # Formats that do not stream decode all of the body here.
     pieces = decoder.finish()
     while (piece := await _next(pieces, in_thread=total >= IN_THREAD)) is not None:
