@@ -16,7 +16,7 @@ import orjson
 from aiohttp import ClientSession, ClientTimeout
 
 from bench.report import Goal, Report, table
-from bench.service import SQL, BenchError, Service, running_service
+from bench.service import SQL, BenchError, Service, running_service, settle
 from service.catalog import organizations, resources, tokens
 from service.demo import cold_storage
 from service.demo.player import PlayError
@@ -95,14 +95,14 @@ async def _measure(
             try:
                 stored = await play_cold_storage(session, base, map(cold_storage.operations, numbers))
                 seconds = time.monotonic() - began
-                await SQL.tidy.run(connection)
+                await _tidy(service, connection)
                 one_year = await _ask_all(session, base, size, say)
                 say(f"{engine}: the year before")
                 before = (cold_storage.operations(one, cold_storage.YEAR - 1, new_users=False) for one in numbers)
                 await play_cold_storage(session, base, before)
             except PlayError as error:
                 raise BenchError(str(error)) from None
-            await SQL.tidy.run(connection)
+            await _tidy(service, connection)
             two_years = await _ask_all(session, base, size, say)
     finally:
         await connection.close()
@@ -111,6 +111,11 @@ async def _measure(
         for question, (kilobytes, milliseconds) in one_year.items()
     ]
     return EngineResult(engine, programs.major, stored, stored / seconds, answered)
+
+
+async def _tidy(service: Service, connection: "asyncpg.Connection[Any]") -> None:
+    await SQL.tidy.run(connection)
+    await settle(service)
 
 
 async def _prepare(connection: "asyncpg.Connection[Any]", service: Service, size: Size) -> str:

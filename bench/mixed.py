@@ -24,7 +24,7 @@ from bench.processor import machine_seconds, process_seconds
 from bench.report import QUIET, Goal, Report, table
 from bench.requests import SENSORS, Credentials, sensor_id, upload
 from bench.senders import PERCENTILES, Sender, Sent
-from bench.service import SQL, BenchError, Service, running_service
+from bench.service import SQL, BenchError, Service, running_service, settle
 from service.query.window import DAY, HOUR, floor, instant, microseconds
 from service.storage.programs import Programs
 
@@ -38,9 +38,6 @@ SHARE = 0.5
 """Of the most writes a second."""
 P95_GOAL = 3.0
 REPAIR_SECONDS = 300
-QUIET_SECONDS = 3
-IDLE = 0.1
-"""Processors that an idle database may take."""
 
 
 @dataclass(frozen=True)
@@ -183,14 +180,11 @@ def _store_history(service: Service, days: int) -> None:
 def _wait_for_repairs(service: Service) -> None:
     """Wait until the roll-ups have taken in what was late, and the database has settled. Raises BenchError."""
     deadline = time.monotonic() + REPAIR_SECONDS
-    quiet_seconds = 0
-    while quiet_seconds < QUIET_SECONDS:
+    while asyncio.run(_late_marks(service)):
         if time.monotonic() > deadline:
             raise BenchError(f"The roll-ups have not taken in the history within {REPAIR_SECONDS} s.")
-        before = process_seconds(service.postgres_pid)
         time.sleep(1)
-        idle = process_seconds(service.postgres_pid) - before < IDLE
-        quiet_seconds = quiet_seconds + 1 if idle and asyncio.run(_late_marks(service)) == 0 else 0
+    asyncio.run(settle(service))
 
 
 async def _late_marks(service: Service) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 
-from bench.processor import postmaster
+from bench.processor import postmaster, process_seconds
 from bench.requests import SENSORS, Credentials, sensor_id
 from service.catalog import resources, welcome
 from service.storage.embedded import Server, embedded_server
@@ -25,6 +25,10 @@ from service.storage.statements import Statements
 
 START_SECONDS = 60
 STOP_SECONDS = 20
+SETTLE_SECONDS = 120
+QUIET_SECONDS = 3
+IDLE = 0.1
+"""Processors that an idle database may take."""
 
 SQL = Statements(Path(__file__).parent)
 """The statements of the harness itself."""
@@ -56,6 +60,23 @@ def scratch_server(programs: Programs) -> Iterator[tuple[Path, Server]]:
         data_dir = Path(folder)
         with embedded_server(data_dir, programs.folder) as server:
             yield data_dir, server
+
+
+async def settle(service: Service) -> None:
+    """Wait until the database has written out what it was given and is idle. Raises BenchError."""
+    connection = await asyncpg.connect(service.server.url)
+    try:
+        await SQL.write_out.run(connection)
+    finally:
+        await connection.close()
+    deadline = time.monotonic() + SETTLE_SECONDS
+    quiet_seconds = 0
+    while quiet_seconds < QUIET_SECONDS:
+        if time.monotonic() > deadline:
+            raise BenchError(f"The database is still busy {SETTLE_SECONDS} s after it was filled.")
+        before = process_seconds(service.postgres_pid)
+        await asyncio.sleep(1)
+        quiet_seconds = quiet_seconds + 1 if process_seconds(service.postgres_pid) - before < IDLE else 0
 
 
 @contextlib.contextmanager

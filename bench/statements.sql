@@ -30,6 +30,9 @@ UPDATE rollup_line SET mark_line = :line, read_line = :line;
 -- name: tidy
 VACUUM (ANALYZE);
 
+-- name: write_out
+CHECKPOINT;
+
 -- name: create_copy_database
 CREATE DATABASE copy_reference;
 
