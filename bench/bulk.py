@@ -426,7 +426,7 @@ def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) 
         axes.bar_label(drawn, labels, padding=4, fontsize=9)  # behind the range: bars can be short beside others
         axes.margins(x=0.2)
         axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
-        axes.set_xlabel("thousand readings a second (part of COPY's rate)")
+        axes.set_xlabel("thousand readings a second (part of COPY)")
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{READINGS:,} readings a request, {CONNECTIONS} connections, one worker", fontsize=10)
     return figure
