@@ -1,31 +1,28 @@
 """`/api/v1/readings`: readings in bulk as JSON, NDJSON or CSV, and their correction."""
 
-from collections.abc import Callable
 from functools import partial
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from service.api import authentication, body
+from service.api import authentication
 from service.api.core import CORE
-from service.api.ingestion import outcome
+from service.api.ingestion.many_records import Format, format_of, take
 from service.catalog.first_sight import KnownSensors
-from service.errors import Kind, TidemarkError, invalid, not_found
+from service.errors import invalid, not_found
 from service.ingest import quota
 from service.ingest.columns import Columns
 from service.ingest.decode.csv_rows import CsvDecoder
 from service.ingest.decode.json_array import JsonArrayDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
-from service.ingest.decode.records import Clock
-from service.ingest.pipeline import Decoder, Pipeline, decoded
-from service.ingest.values import FieldError, clock, parse_instant
+from service.ingest.pipeline import Pipeline
+from service.ingest.values import FieldError, parse_instant
 from service.query.window import Window, instant
 from service.storage.statements import statements
 
-# Media types, their decoders, and whether they stream.
-_FORMATS: dict[str, tuple[Callable[[Clock], Decoder[Columns]], bool]] = {
-    "application/json": (JsonArrayDecoder, False),
-    "application/x-ndjson": (NdjsonDecoder, True),
-    "text/csv": (CsvDecoder, True),
+_FORMATS: dict[str, Format[Columns]] = {
+    "application/json": Format(JsonArrayDecoder, streams=False),
+    "application/x-ndjson": Format(NdjsonDecoder, streams=True),
+    "text/csv": Format(CsvDecoder, streams=True),
 }
 
 
@@ -33,22 +30,14 @@ async def store(request: web.Request) -> web.Response:
     """`POST`: 200 where all records are stored, 207 where some, 422 where none."""
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
-    media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
-    if media_type not in _FORMATS:
-        raise TidemarkError(
-            Kind.UNSUPPORTED_MEDIA_TYPE, f"Send readings as {', '.join(_FORMATS)}.", field=hdrs.CONTENT_TYPE
-        )
-    decoder, streams = _FORMATS[media_type]
+    form = format_of(request, _FORMATS)
     pipeline = Pipeline(
         KnownSensors(core.access, principal),
         core.bulk_writer,
         partial(quota.spend, core.database, principal),
-        streams=streams,
+        streams=form.streams,
     )
-    if streams:
-        return await outcome.taken(pipeline, decoded(decoder(clock), body.pieces(request)))
-    async with body.held(request) as pieces:
-        return await outcome.taken(pipeline, decoded(decoder(clock), pieces))
+    return await take(request, form, pipeline)
 
 
 async def delete(request: web.Request) -> web.Response:
