@@ -89,19 +89,7 @@ class Player:
             f'"id":"{one.sensor}"}}}}}}}}}}'
         )
         url = f"{self.base}/api/external/v1/inputs/{one.sensor}/inputdata/"
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                async with self.session.post(url, data=body.encode(), headers=self.keys) as response:
-                    if response.status == 201:
-                        await response.read()
-                        return
-                    if response.status != 503 or attempt == ATTEMPTS:
-                        raise PlayError(f"{response.status}: {await response.text()}")
-            except (ClientError, TimeoutError) as error:
-                if attempt == ATTEMPTS:
-                    raise PlayError(f"The service cannot be reached: {error}.") from None
-            # Sending again is harmless: a reading is identified by its sensor and instant.
-            await asyncio.sleep(attempt / 4)
+        await send(self.session, url, body.encode(), self.keys, success=201)
 
     async def _manage(self, method: str, path: str, document: object = None, **parameters: str) -> Any:
         url = f"{self.base}/api/v1/{path}"
@@ -122,6 +110,25 @@ async def player(base: str, organization_id: str, api_key: str, admin_token: str
     connector = TCPConnector(limit=CONNECTIONS)
     async with ClientSession(connector=connector, timeout=ClientTimeout(total=60)) as session:
         yield Player(session, base, keys, {"Authorization": f"Bearer {admin_token}"})
+
+
+async def send(session: ClientSession, url: str, body: bytes, headers: Mapping[str, str], *, success: int) -> None:
+    """Post a body again and again until it is taken, which is harmless: what is in it replaces itself.
+
+    Raises PlayError where it is refused, or not taken for long.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            async with session.post(url, data=body, headers=headers) as response:
+                if response.status == success:
+                    await response.read()
+                    return
+                if response.status != 503 or attempt == ATTEMPTS:
+                    raise PlayError(f"{response.status}: {await response.text()}")
+        except (ClientError, TimeoutError) as error:
+            if attempt == ATTEMPTS:
+                raise PlayError(f"The service cannot be reached: {error}.") from None
+        await asyncio.sleep(attempt / 4)
 
 
 def _last_before(day: str) -> str:

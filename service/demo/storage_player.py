@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientSession, ClientTimeout
 
 from service.demo import cold_storage
 from service.demo.cold_storage import Expected, Operation
-from service.demo.player import ATTEMPTS, PlayError
+from service.demo.player import PlayError, send
 
 OPERATION_CONNECTIONS = 2
 """One body is decoded while the other commits."""
@@ -115,18 +115,7 @@ async def play_cold_storage(
         for operations in waiting:
             body = b"\n".join(map(orjson.dumps, operations))
             headers = {"Content-Type": "application/x-ndjson"}
-            for attempt in range(1, ATTEMPTS + 1):
-                try:
-                    async with session.post(f"{base}/api/v1/operations", data=body, headers=headers) as response:
-                        if response.status == 200:
-                            break
-                        if response.status != 503 or attempt == ATTEMPTS:
-                            raise PlayError(f"{response.status}: {await response.text()}")
-                except (ClientError, TimeoutError) as error:
-                    if attempt == ATTEMPTS:
-                        raise PlayError(f"The service cannot be reached: {error}.") from None
-                # Sending again is harmless: an operation is identified by its id.
-                await asyncio.sleep(attempt / 4)
+            await send(session, f"{base}/api/v1/operations", body, headers, success=200)
             stored += len(operations)
             advance(len(operations))
 

@@ -23,11 +23,11 @@ RETRY_AFTER = 1
 class _Batch(Generic[Item]):
     """What commits together, and the future that all its requests wait for."""
 
-    __slots__ = ("committed", "items", "readings")
+    __slots__ = ("committed", "items", "records")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.items: list[Item] = []
-        self.readings = 0
+        self.records = 0
         self.committed: asyncio.Future[None] = loop.create_future()
 
 
@@ -44,7 +44,7 @@ class GroupCommit(Generic[Item]):
         noun: str = "readings",
     ) -> None:
         """Each lane stores a batch and returns after the commit, or raises; lanes work side by side. A batch begins as
-        soon as the last one has `max_batch` readings; beyond `max_pending` readings nothing more is taken. `noun` is
+        soon as the last one has `max_batch` records; beyond `max_pending` records nothing more is taken. `noun` is
         what users hear of them as.
         """
         self._max_batch = max_batch
@@ -57,23 +57,23 @@ class GroupCommit(Generic[Item]):
         self._closing = False
         self._tasks = [self._loop.create_task(self._run(store), name=name) for store in lanes]
         self.pending = 0
-        """Readings that are accepted and not yet committed."""
+        """Records that are accepted and not yet committed."""
 
-    def write(self, item: Item, readings: int = 1, *, also_pending: int = 0) -> "asyncio.Future[None]":
-        """Accept an item of so many readings; `also_pending` are those elsewhere that count with the ones here.
+    def write(self, item: Item, records: int = 1, *, also_pending: int = 0) -> "asyncio.Future[None]":
+        """Accept an item of so many records; `also_pending` are those elsewhere that count with the ones here.
 
-        The future is shared by the batch: do not cancel it. It is done once the readings are durable, and fails with
+        The future is shared by the batch: do not cancel it. It is done once the records are durable, and fails with
         TidemarkError where they could not be stored. Raises TidemarkError at once where too many are pending.
         """
         if self.pending + also_pending >= self._max_pending or self._closing:
             raise unavailable(f"Too many {self._noun} are waiting to be stored; send this again later.", RETRY_AFTER)
         batch = self._gathering
-        if batch.readings >= self._max_batch:
+        if batch.records >= self._max_batch:
             self._full.append(batch)
             batch = self._gathering = _Batch(self._loop)
         batch.items.append(item)
-        batch.readings += readings
-        self.pending += readings
+        batch.records += records
+        self.pending += records
         self._arrived.set()
         return batch.committed
 
@@ -107,7 +107,7 @@ class GroupCommit(Generic[Item]):
             await store(batch.items)
         except Exception as error:
             if not isinstance(error, TidemarkError):
-                log.exception("batch not stored", readings=batch.readings)
+                log.exception("batch not stored", records=batch.records)
                 error = unavailable(
                     f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER
                 )
@@ -116,4 +116,4 @@ class GroupCommit(Generic[Item]):
         else:
             batch.committed.set_result(None)
         finally:
-            self.pending -= batch.readings
+            self.pending -= batch.records

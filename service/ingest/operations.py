@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from service.access import Principal
+from service.errors import unavailable
 from service.ingest.columns import Rejection
 from service.ingest.committing import Committer
 from service.ingest.decode.operations import Operation, Operations
-from service.ingest.group_commit import GroupCommit
+from service.ingest.group_commit import RETRY_AFTER, GroupCommit
 from service.ingest.pipeline import BodyPipeline, Outcome
 from service.storage.database import Database
 from service.storage.statements import statements
@@ -47,9 +48,12 @@ class OperationWriter:
             self._committers.put_nowait(Committer(database, "operations"))
         self._groups: dict[int, GroupCommit[OperationBlock]] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     def write(self, block: OperationBlock) -> "asyncio.Future[None]":
         """Accept a block; see GroupCommit.write. A company's blocks commit in the order in which they came."""
+        if self._closing:
+            raise unavailable("The service is stopping; send this again later.", RETRY_AFTER)
         group = self._groups.get(block.company_id)
         if group is None:
             group = self._groups[block.company_id] = GroupCommit(
@@ -65,6 +69,7 @@ class OperationWriter:
 
     async def close(self) -> None:
         """Commit what was accepted, then stop."""
+        self._closing = True
         await asyncio.gather(*(group.close() for group in self._groups.values()), *self._ending)
         while not self._committers.empty():
             await self._committers.get_nowait().close()
