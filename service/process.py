@@ -27,6 +27,7 @@ from service.settings import Settings
 from service.storage import rollup
 from service.storage.database import OUTAGES, Database
 from service.storage.migration import migrate
+from service.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +59,7 @@ async def serve(
     async with _core(settings, url) as core:
         address = listening.getsockname()
         preparing = asyncio.create_task(_prepare(core, address[:2], json_output))
-        hearing = asyncio.create_task(core.access.listen())
+        hearing = core.watch.start("announcements", core.access.listen())
         stopped = asyncio.create_task(stop.wait())
         try:
             # With a database at hand nobody need see this process unready; without one it says so itself.
@@ -69,7 +70,7 @@ async def serve(
                 log.info("listening", host=address[0], port=address[1])
                 await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if preparing.done():
-                    job = asyncio.create_task(rollup.run(core.database, preparing.result()))
+                    job = core.watch.start("maintenance", rollup.run(core.database, preparing.result()))
                     await stopped
                     await _cancel(job)
                 log.info("stopping")
@@ -80,21 +81,22 @@ async def serve(
 @contextlib.asynccontextmanager
 async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
     countries = Countries(settings.geoip_db)
-    database = Database(url)
+    database, watch = Database(url), Watch()
     await database.open()
     core = Core(
         settings,
         database,
         Access(database),
-        Writer(database, max_pending=settings.max_pending),
-        BulkWriter(database, max_pending=settings.max_pending * BULK_SHARE),
-        OperationWriter(database, max_pending=settings.max_pending),
+        Writer(database, watch, max_pending=settings.max_pending),
+        BulkWriter(database, watch, max_pending=settings.max_pending * BULK_SHARE),
+        OperationWriter(database, watch, max_pending=settings.max_pending),
         StatisticsQuery(database),
         AnswerCache(settings.cache_seconds),
-        WebWriter(database, max_pending=settings.max_pending),
+        WebWriter(database, watch, max_pending=settings.max_pending),
         Visitors(database),
         countries,
         Room(settings.max_body * HELD_BODIES),
+        watch,
     )
     try:
         yield core

@@ -16,6 +16,7 @@ from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
 from service.storage.database import Database
+from service.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Core:
     visitors: Visitors
     countries: Countries
     room: Room
+    watch: Watch
 
 
 CORE = web.AppKey("core", Core)

@@ -18,9 +18,12 @@ async def live(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """200 where the database answers with the right schema, else 503."""
+    """200 where the database answers with the right schema and everything here runs that has to, else 503."""
+    core = request.app[CORE]
+    if core.watch.failed:
+        return _unavailable(f"A part of the service has failed: {', '.join(core.watch.failed)}. Restart it.")
     # A task of its own: a server that hangs also keeps waiting who gives a connection back, even when cancelled.
-    ping = asyncio.create_task(_ping(request.app[CORE].database))
+    ping = asyncio.create_task(_ping(core.database))
     if not (await asyncio.wait((ping,), timeout=READY_SECONDS))[0]:
         ping.cancel()
         return _unavailable(f"The database does not answer within {READY_SECONDS:g} seconds.")

@@ -36,6 +36,7 @@ from service.query import export as query
 from service.query.window import Window
 from service.settings import Settings
 from service.supervisor import ServeError
+from service.watch import Watch
 
 if TYPE_CHECKING:
     from service.query.export import Piece
@@ -77,7 +78,7 @@ async def _import(
         if restart:
             await bookmark.remove()
         before = await bookmark.read()
-        writer = BulkWriter(database, max_pending=settings.max_pending)
+        writer = BulkWriter(database, Watch(), max_pending=settings.max_pending)
         pipeline = Pipeline(
             KnownSensors(Access(database), Principal(company_id)), writer, _unlimited, streams=True, outcome=before
         )

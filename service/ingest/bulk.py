@@ -22,6 +22,7 @@ from service.ingest.group_commit import GroupCommit
 from service.query.window import HOUR, instant, microseconds
 from service.storage.database import Database
 from service.storage.statements import statements
+from service.watch import Watch
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -92,13 +93,14 @@ def merged(blocks: list[Block]) -> Block:
 class BulkWriter:
     """Stores blocks of readings, over some connections side by side."""
 
-    def __init__(self, database: Database, *, max_pending: int) -> None:
+    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._newest: dict[int, int] = {}
         self._committers = [Committer(database) for _ in range(LANES)]
         self._group: GroupCommit[Block] = GroupCommit(
             [partial(self._store, committer) for committer in self._committers],
             max_batch=MAX_BATCH,
             max_pending=max_pending,
+            watch=watch,
             name="bulk writer",
         )
 

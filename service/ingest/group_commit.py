@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from service.errors import TidemarkError, unavailable
+from service.watch import Watch
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class GroupCommit(Generic[Item]):
         *,
         max_batch: int,
         max_pending: int,
+        watch: Watch,
         name: str,
         noun: str = "readings",
     ) -> None:
@@ -55,7 +57,9 @@ class GroupCommit(Generic[Item]):
         self._full: deque[_Batch[Item]] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
-        self._tasks = [self._loop.create_task(self._run(store), name=name) for store in lanes]
+        self._tasks = [watch.start(name, self._run(store)) for store in lanes]
+        for task in self._tasks:
+            task.add_done_callback(self._refuse_all)
         self.pending = 0
         """Records that are accepted and not yet committed."""
 
@@ -94,6 +98,16 @@ class GroupCommit(Generic[Item]):
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    def _refuse_all(self, _ended: "asyncio.Task[None]") -> None:
+        """A lane has ended: nothing more is taken, and nobody is left waiting where that was before its time."""
+        self._closing = True
+        while (batch := self._next()) is not None:
+            self.pending -= batch.records
+            _settle(batch.committed, self._not_stored())
+
+    def _not_stored(self) -> TidemarkError:
+        return unavailable(f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER)
+
     def _next(self) -> _Batch[Item] | None:
         if self._full:
             return self._full.popleft()
@@ -103,17 +117,25 @@ class GroupCommit(Generic[Item]):
         return batch
 
     async def _commit(self, batch: _Batch[Item], store: Callable[[list[Item]], Awaitable[None]]) -> None:
+        # Whatever happens in here, also to the log, the requests of the batch hear of it.
+        error: TidemarkError | None = self._not_stored()
         try:
             await store(batch.items)
-        except Exception as error:
-            if not isinstance(error, TidemarkError):
-                log.exception("batch not stored", records=batch.records)
-                error = unavailable(
-                    f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER
-                )
-            batch.committed.set_exception(error)
-            batch.committed.exception()  # their requests may have gone; that is no reason to complain
-        else:
-            batch.committed.set_result(None)
+            error = None
+        except TidemarkError as refused:
+            error = refused
+        except Exception:
+            log.exception("batch not stored", records=batch.records)
         finally:
             self.pending -= batch.records
+            _settle(batch.committed, error)
+
+
+def _settle(committed: "asyncio.Future[None]", error: TidemarkError | None) -> None:
+    if committed.done():
+        return
+    if error is None:
+        committed.set_result(None)
+    else:
+        committed.set_exception(error)
+        committed.exception()  # the requests may have gone; that is no reason to complain

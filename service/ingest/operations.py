@@ -13,6 +13,7 @@ from service.ingest.group_commit import RETRY_AFTER, GroupCommit
 from service.ingest.pipeline import BodyPipeline, Outcome
 from service.storage.database import Database
 from service.storage.statements import statements
+from service.watch import Watch
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -41,8 +42,9 @@ class OperationWriter:
     whose operations fail, keeps no other from storing its own.
     """
 
-    def __init__(self, database: Database, *, max_pending: int) -> None:
+    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._max_pending = max_pending
+        self._watch = watch
         self._committers: asyncio.LifoQueue[Committer] = asyncio.LifoQueue()
         for _ in range(CONNECTIONS):
             self._committers.put_nowait(Committer(database, "operations"))
@@ -60,6 +62,7 @@ class OperationWriter:
                 [self._store],
                 max_batch=MAX_BATCH,
                 max_pending=self._max_pending,
+                watch=self._watch,
                 name="operation writer",
                 noun="operations",
             )

@@ -9,6 +9,7 @@ from service.ingest.committing import Committer
 from service.ingest.group_commit import GroupCommit
 from service.storage.database import Database
 from service.storage.statements import statements
+from service.watch import Watch
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -38,10 +39,15 @@ class WebRecord(NamedTuple):
 class WebWriter:
     """Stores records that come one at a time, over a connection of its own."""
 
-    def __init__(self, database: Database, *, max_pending: int) -> None:
+    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._committer = Committer(database, "records")
         self._group = GroupCommit(
-            [self._store], max_batch=MAX_BATCH, max_pending=max_pending, name="web writer", noun="records"
+            [self._store],
+            max_batch=MAX_BATCH,
+            max_pending=max_pending,
+            watch=watch,
+            name="web writer",
+            noun="records",
         )
 
     def write(self, record: WebRecord) -> "asyncio.Future[None]":

@@ -7,6 +7,7 @@ from service.ingest.committing import Committer
 from service.ingest.group_commit import GroupCommit
 from service.storage.database import Database
 from service.storage.statements import statements
+from service.watch import Watch
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -31,9 +32,11 @@ class Reading(NamedTuple):
 class Writer:
     """Stores readings that come one at a time, over a connection of its own."""
 
-    def __init__(self, database: Database, *, max_pending: int) -> None:
+    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._committer = Committer(database)
-        self._group = GroupCommit([self._store], max_batch=MAX_BATCH, max_pending=max_pending, name="writer")
+        self._group = GroupCommit(
+            [self._store], max_batch=MAX_BATCH, max_pending=max_pending, watch=watch, name="writer"
+        )
 
     def write(self, reading: Reading) -> "asyncio.Future[None]":
         """Accept a reading; see GroupCommit.write."""

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from service.ingest import bulk
 from service.ingest.bulk import Block, BulkWriter
 from service.storage.database import Database
+from service.watch import Watch
 
 BEGIN = 1_600_000_000_000_000
 Reading = tuple[int, int, float]
@@ -42,7 +43,7 @@ def test_the_last_write_wins_whichever_way_it_takes(
         expected: dict[tuple[int, int], float] = {}
         for turn in turns:
             # A writer that is new does not know what is stored, as after a restart.
-            writer = BulkWriter(database, max_pending=1000)
+            writer = BulkWriter(database, Watch(), max_pending=1000)
             for part in turn:
                 await writer.write(block_of(part))
                 expected.update({(series, second): value for series, second, value in part})

@@ -28,6 +28,7 @@ from service.storage.database import SESSION, Database
 from service.storage.embedded import Server
 from service.storage.migration import migrate
 from service.storage.statements import statements
+from service.watch import Watch
 
 # A week with the change to summer time in Berlin, two days before the end.
 BEGIN = datetime(2025, 3, 24, tzinfo=UTC)
@@ -211,7 +212,7 @@ async def made_world(url: str, zone: str) -> AsyncIterator[World]:
     database = Database(url)
     await database.open()
     database.ready.set()
-    writer = WebWriter(database, max_pending=100_000)
+    writer = WebWriter(database, Watch(), max_pending=100_000)
     try:
         yield World(database, connection, writer, number, ZoneInfo(zone))
     finally:
@@ -286,7 +287,7 @@ async def test_figures_are_exact_under_writers_and_the_job(migrated_url: str) ->
 
         async def writes(number: int) -> None:
             rng = random.Random(seed + number)
-            writer = WebWriter(world.database, max_pending=100_000)
+            writer = WebWriter(world.database, Watch(), max_pending=100_000)
             while not done.is_set():
                 visits = random_visits(rng, world.zone, rng.choice((1, 30)))
                 await asyncio.gather(
