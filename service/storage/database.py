@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import asyncpg
 import structlog
 
-from service.errors import unavailable
+from service.errors import TidemarkError, unavailable
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Pool
@@ -23,6 +23,7 @@ OUTAGES = (
     OSError,
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -124,7 +125,14 @@ class Database:
             raise unavailable("The database is not ready yet; try again shortly.")
         with outages_as_unavailable():
             async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                yield connection
+                try:
+                    yield connection
+                except TidemarkError:
+                    raise
+                except Exception as error:
+                    if connection.is_closed():  # whatever the driver makes of that
+                        raise ConnectionResetError(str(error) or type(error).__name__) from error
+                    raise
 
 
 def _pool(url: str, connections: int, settings: dict[str, str]) -> "Pool[Any]":
