@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -27,6 +28,8 @@ from service.storage.programs import EmbeddedServerError
 
 log = structlog.get_logger(__name__)
 
+PORT_SECONDS = 2.0
+"""How long a taken port may take to come free: workers whose supervisor was killed give it back at once."""
 STOP_SECONDS = 9.0
 RESTART_SECONDS = 1.0
 FATAL = 3
@@ -69,31 +72,39 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
-    """One listening socket for each worker."""
-    host, port = settings.host, settings.port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        # Sockets that share a port are also shared with a second service; one that does not share finds it taken.
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            address = probe.getsockname()
-        sockets = []
-        for _ in range(settings.workers):
-            one = socket.socket(family, kind, protocol)
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if settings.workers > 1:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            one.bind(address)
-            one.setblocking(False)
-            sockets.append(one)
-    except OSError as error:
-        raise ServeError(
-            f"Tidemark cannot listen on {host}:{port}: {error.strerror or error}. "
-            f"Is it running already? TIDEMARK_HOST and TIDEMARK_PORT choose another place."
-        ) from None
+    """One listening socket for each worker. Raises ServeError."""
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            return _bind(settings)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            raise ServeError(
+                f"Tidemark cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
+                f"Is it running already? TIDEMARK_HOST and TIDEMARK_PORT choose another place."
+            ) from None
+
+
+def _bind(settings: Settings) -> list[socket.socket]:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    # Sockets that share a port are also shared with a second service; one that does not share finds it taken.
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        address = probe.getsockname()
+    sockets = []
+    for _ in range(settings.workers):
+        one = socket.socket(family, kind, protocol)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if settings.workers > 1:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(address)
+        one.setblocking(False)
+        sockets.append(one)
     return sockets
 
 
@@ -116,6 +127,7 @@ def _serve_here(settings: Settings, url: str, listening: socket.socket, json_out
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        _stop_with_supervisor(stop)
         await process.serve(settings, url, listening, stop, json_output=json_output)
 
     try:
@@ -124,6 +136,22 @@ def _serve_here(settings: Settings, url: str, listening: socket.socket, json_out
         raise ServeError(str(error)) from None
     except asyncpg.PostgresError as error:
         raise ServeError(f"The database cannot be set up: {error}.") from None
+
+
+def _stop_with_supervisor(stop: asyncio.Event) -> None:
+    """In a worker: stop when the supervisor has gone, who alone starts workers and the database server again."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is None:
+        return
+    loop, sentinel = asyncio.get_running_loop(), supervisor.sentinel
+
+    def gone() -> None:
+        loop.remove_reader(sentinel)
+        if not stop.is_set():
+            log.error("the supervisor has gone; stopping")
+            stop.set()
+
+    loop.add_reader(sentinel, gone)
 
 
 def _worker(settings: Settings, url: str, listening: socket.socket, json_output: bool) -> None:
@@ -160,7 +188,7 @@ class _Workers:
                 if worker.exitcode is not None and not self._stopping:
                     log.error("worker ended; starting another", pid=worker.pid, exit_code=worker.exitcode)
                     time.sleep(RESTART_SECONDS)
-                    self._processes[place] = self._start(place)
+                    self._start_again(place)
 
     def finish(self) -> None:
         """Let every worker finish what it accepted."""
@@ -174,6 +202,12 @@ class _Workers:
             worker.join(max(0.0, deadline - time.monotonic()))
             if worker.exitcode is None:
                 worker.kill()
+
+    def _start_again(self, place: int) -> None:
+        try:
+            self._processes[place] = self._start(place)
+        except OSError:  # no memory, process or file descriptor is left just now
+            log.exception("worker does not start; it is tried again")
 
     def _start(self, place: int) -> BaseProcess:
         worker = self._context.Process(target=_worker, args=self._arguments[place], daemon=True)

@@ -133,13 +133,15 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
     """Start services of one's own; whatever still runs at the end of the session is stopped."""
     with ExitStack() as stack:
 
-        def start(database_url: str | None, *, wait_ready: bool = True, **settings: str) -> Service:
+        def start(
+            database_url: str | None, *, wait_ready: bool = True, output: Path | None = None, **settings: str
+        ) -> Service:
             port = int(settings.pop("TIDEMARK_PORT", 0)) or free_port()
             given = {"TIDEMARK_CACHE_SECONDS": "0", "TIDEMARK_PORT": str(port), **settings}
             if database_url is not None:
                 given["TIDEMARK_DATABASE_URL"] = database_url
             inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
-            output = tmp_path_factory.mktemp("service") / "output"
+            output = output or tmp_path_factory.mktemp("service") / "output"
             process = subprocess.Popen(
                 [sys.executable, "-m", "service", "serve"],
                 env={**inherited, **given},

@@ -115,11 +115,11 @@ class ExpressLane:
             self._emptied.set()
 
     def _tick(self) -> None:
+        self._timer = self._loop.call_later(1, self._tick)  # first: the clock goes on whatever happens below
         self.seconds += 1
         self.date = formatdate(usegmt=True).encode()
         for connection in list(self.connections):
             connection.close_if_stale(self.seconds - IDLE_SECONDS)
-        self._timer = self._loop.call_later(1, self._tick)
 
 
 class ExpressConnection(asyncio.Protocol):

@@ -103,15 +103,12 @@ def embedded_server(data_dir: Path, postgres_bin: Path | None = None) -> Iterato
             server = _start(data_dir, find_programs(data_dir, postgres_bin), lock)
         yield server
     finally:
-        with _alone(data_dir):
-            try:
-                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.debug("embedded server stays up for its other users")
-            else:
-                _stop(data_dir, postgres_bin)
-            finally:
-                os.close(users)
+        try:
+            with _alone(data_dir):
+                if _is_last(users):
+                    _stop(data_dir, postgres_bin)
+        finally:
+            os.close(users)
 
 
 @contextmanager
@@ -122,15 +119,16 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
 
     def watch() -> None:
         while not leaving.wait(WATCH_SECONDS):
-            if _served_at(cluster) is None:
-                log.error("embedded server has ended; starting it again")
-                try:
+            # Whatever goes wrong, such as a look at the server without a file descriptor left, is tried again.
+            try:
+                if _served_at(cluster) is None:
+                    log.error("embedded server has ended; starting it again")
                     with embedded_server(data_dir, postgres_bin):
                         pass
-                except EmbeddedServerError as error:
-                    log.error("embedded server does not start", reason=str(error))  # noqa: TRY400 - it is said whole
-                except Exception:
-                    log.exception("embedded server does not start; it is tried again")
+            except EmbeddedServerError as error:
+                log.error("embedded server does not start", reason=str(error))  # noqa: TRY400 - it is said whole
+            except Exception:
+                log.exception("embedded server cannot be looked after; it is tried again")
 
     watcher = threading.Thread(target=watch, name="embedded server watch", daemon=True)
     watcher.start()
@@ -139,6 +137,15 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
     finally:
         leaving.set()
         watcher.join()
+
+
+def _is_last(users: int) -> bool:
+    """Whether nobody else holds the lock of users; then it is held alone."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -228,7 +235,7 @@ def _served_at(cluster: Path) -> Path | None:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:
         return None
-    if not lines:
+    if not lines or not lines[0].isdigit():
         return None  # a full disk, or a crash before it was written
     pid = int(lines[0])
     try:
