@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from service.query.buckets import Days, Grid, Hours
 from service.query.fill import Fill, Point, fill_gaps
 from service.query.statistics import mean_of
-from service.query.tiers import Tiers, cover
+from service.query.tiers import cover
 from service.query.window import EARLIEST, Window, instant, microseconds
 from service.storage.statements import statements
 
@@ -132,7 +132,10 @@ async def _buckets(
         open_days=[instant(day) for day in plan.open_days],
         most=most,
         skip=skip,
-        **{name: instant(getattr(plan.tiers, name)) for name in Tiers.__slots__},
+        hours_start=instant(plan.tiers.hours_start),
+        days_start=instant(plan.tiers.days_start),
+        days_finish=instant(plan.tiers.days_finish),
+        hours_finish=instant(plan.tiers.hours_finish),
     )
     found = [
         Point(

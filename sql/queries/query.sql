@@ -104,13 +104,15 @@ parts AS (
     ) AS h
     WHERE NOT EXISTS (SELECT FROM late_hours AS l WHERE l.series_id = h.series_id AND l.hour = h.bucket)
     UNION ALL
-    SELECT l.series_id, r.sample_count, r.value_sum, r.value_min, r.value_max
-    FROM late_hours AS l
-    CROSS JOIN LATERAL (
-        SELECT count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
-        FROM reading
-        WHERE series_id = l.series_id AND ts >= l.hour AND ts < l.hour + interval '1 hour'
-    ) AS r
+    SELECT r.series_id, r.sample_count, r.value_sum, r.value_min, r.value_max
+    FROM (
+        SELECT
+            coalesce(array_agg(series_id), '{}') AS series_ids,
+            coalesce(array_agg(hour), '{}') AS starts,
+            coalesce(array_agg(hour + interval '1 hour'), '{}') AS finishes
+        FROM late_hours
+    ) AS l
+    CROSS JOIN LATERAL sums_of_pieces(l.series_ids, l.starts, l.finishes, '{}') AS r
 )
 
 SELECT

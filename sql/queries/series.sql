@@ -20,23 +20,18 @@ WITH member AS MATERIALIZED (
 
 part AS (
     SELECT m.group_number, r.bucket_number, r.sample_count, r.value_sum, r.value_min, r.value_max
-    FROM member AS m
-    CROSS JOIN unnest(:raw_starts::timestamptz [], :raw_finishes::timestamptz []) AS piece (start, finish)
-    -- Grouped inside, so that nothing is left but to look each piece of each series up.
-    CROSS JOIN LATERAL (
+    FROM (
         SELECT
-            width_bucket(ts, :bounds::timestamptz []) AS bucket_number,
-            count(*) AS sample_count,
-            sum(value) AS value_sum,
-            min(value) AS value_min,
-            max(value) AS value_max
-        FROM reading
-        WHERE
-            series_id = m.series_id AND ts >= piece.start AND ts < piece.finish
-            -- The same for all pieces, so that the plan leaves out chunks already.
-            AND ts >= :start AND ts < :finish
-        GROUP BY 1
+            coalesce(array_agg(m.series_id), '{}') AS series_ids,
+            coalesce(array_agg(p.start), '{}') AS starts,
+            coalesce(array_agg(p.finish), '{}') AS finishes
+        FROM member AS m
+        CROSS JOIN unnest(:raw_starts::timestamptz [], :raw_finishes::timestamptz []) AS p (start, finish)
+    ) AS piece
+    CROSS JOIN LATERAL sums_of_pieces(
+        piece.series_ids, piece.starts, piece.finishes, :bounds::timestamptz []
     ) AS r
+    INNER JOIN member AS m USING (series_id)
     UNION ALL
     SELECT
         m.group_number, width_bucket(h.bucket, :bounds),

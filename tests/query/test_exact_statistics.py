@@ -6,10 +6,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 
+from service.query.buckets import Days
+from service.query.fill import Fill
+from service.query.series import page_of_buckets
 from service.query.statistics import Statistics, statistics
 from service.query.window import DAY, HOUR, Window, instant, microseconds
 from service.storage import rollup
@@ -19,6 +23,7 @@ from service.storage.statements import statements
 BEGIN = datetime(2024, 3, 25, tzinfo=UTC)
 DAYS = 20
 SERIES = (11, 12, 13)
+UTC_DAYS = Days(ZoneInfo("UTC"))
 CHECKS = 150
 WRITERS = 3
 
@@ -247,6 +252,32 @@ async def test_repairs_miss_nothing_while_chunks_come_into_being(
     await check(reader, Window(), line)
     found, _ = await statistics(reader, SERIES, Window(), line)
     assert sum(one.count for one in found.values()) == weeks * hours
+
+
+async def test_readings_scattered_over_fifty_years_are_answered_and_settled(
+    connect: Callable[..., Coroutine[Any, Any, Connection]], engine: str
+) -> None:
+    job, reader = await connect(), await connect(QUERY_SESSION | {"statement_timeout": "20s"})
+    await job.execute("SET statement_timeout = '20s'")
+    await rollup.move_line(job, engine, BEGIN)
+    rng = random.Random(50)
+    scattered = {
+        (rng.choice(SERIES), microseconds(BEGIN) - rng.randrange(50 * 365 * 86400) * 1_000_000): rng.uniform(-50, 50)
+        for _ in range(3000)
+    }
+    writer = await connect()
+    years = sorted(scattered)
+    for start in range(0, len(years), 500):
+        await write(writer, {key: scattered[key] for key in years[start : start + 500]})
+    marks = await reader.fetchval("SELECT count(*) FROM late_mark")
+    assert marks > 2900
+    line = microseconds(BEGIN)
+    await check(reader, Window(), line)
+    async with reader.transaction():
+        days, _ = await page_of_buckets(reader, [SERIES], Window(0, line), UTC_DAYS, Fill.NONE, 50_000, 0)
+    assert sum(day.count for day in days) == len(scattered)
+    assert await rollup.repair(job, engine) == marks
+    await check(reader, Window(), line)
 
 
 async def test_the_job_catches_up_by_itself(

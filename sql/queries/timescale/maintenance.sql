@@ -46,17 +46,25 @@ days AS MATERIALIZED (
 ),
 
 fresh AS MATERIALIZED (
-    SELECT h.series_id, h.hour AS bucket, r.sample_count, r.value_sum, r.value_min, r.value_max
+    SELECT
+        h.series_id,
+        h.hour AS bucket,
+        coalesce(r.sample_count, 0) AS sample_count,
+        coalesce(r.value_sum, 0) AS value_sum,
+        r.value_min,
+        r.value_max
     FROM hours AS h
-    CROSS JOIN LATERAL (
-        SELECT
-            count(*) AS sample_count,
-            coalesce(sum(value), 0) AS value_sum,
-            min(value) AS value_min,
-            max(value) AS value_max
-        FROM reading
-        WHERE series_id = h.series_id AND ts >= h.hour AND ts < h.hour + interval '1 hour'
-    ) AS r
+    LEFT JOIN (
+        SELECT piece.*
+        FROM (
+            SELECT
+                coalesce(array_agg(series_id), '{}') AS series_ids,
+                coalesce(array_agg(hour), '{}') AS starts,
+                coalesce(array_agg(hour + interval '1 hour'), '{}') AS finishes
+            FROM hours
+        ) AS l
+        CROSS JOIN LATERAL sums_of_pieces(l.series_ids, l.starts, l.finishes, '{}') AS piece
+    ) AS r ON r.series_id = h.series_id AND r.start = h.hour
 ),
 
 day_parts AS (
