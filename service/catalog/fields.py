@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import idna
 
 from service.errors import invalid
-from service.ingest.values import FieldError, parse_instant
+from service.ingest.values import FieldError, has_control, parse_instant
 from service.query.window import LATEST, instant
 
 MAX_TEXT = 500
@@ -44,12 +44,12 @@ class Field:
 
 
 def text(name: str, value: Any) -> str:
-    """Visible text of at most 500 characters."""
+    """Text of at most 500 characters, without control characters."""
     if not isinstance(value, str) or not value.strip():
         raise invalid(name, f"{name} must be text that is not empty.")
     if len(value) > MAX_TEXT:
         raise invalid(name, f"{name} is at most {MAX_TEXT} characters long.")
-    if not value.isprintable():
+    if has_control(value):
         raise invalid(name, f"{name} must not contain control characters.")
     return value
 
@@ -57,7 +57,7 @@ def text(name: str, value: Any) -> str:
 def identifier(name: str, value: Any) -> str:
     """Text that can stand in a path and in a comma list."""
     checked = text(name, value)
-    if checked != checked.strip() or any(mark in checked for mark in ',"/') or checked in (".", ".."):
+    if checked != checked.strip(" ") or any(mark in checked for mark in ',"/') or checked in (".", ".."):
         raise invalid(name, f"{name} must not contain commas, double quotes, slashes or surrounding spaces.")
     return checked
 

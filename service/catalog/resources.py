@@ -24,6 +24,7 @@ from service.catalog.fields import (
     timezone,
 )
 from service.errors import TidemarkError, conflict, invalid, not_found
+from service.ingest.values import has_control
 from service.storage.statements import Statement, statements
 
 if TYPE_CHECKING:
@@ -187,8 +188,8 @@ async def page(
     name: str | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
     """Some of them by id, only those of one name where it is given, and how many there are in all."""
-    if name is not None and "\0" in name:
-        return [], 0  # no text in PostgreSQL has it
+    if name is not None and has_control(name):
+        return [], 0
     rows = await resource.statement("list").rows(connection, company_id=company_id, size=size, skip=skip, name=name)
     total = await resource.statement("count").value(connection, company_id=company_id, name=name)
     return [dict(row) for row in rows], total

@@ -1,6 +1,7 @@
 """`tidemark sensor`, `asset`, `cooling-unit`, `location` and `site`: what exists before data."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def _records(file: Path) -> list[dict[str, Any]]:
     text = file.read_text(encoding="utf-8-sig")
     if text.lstrip().startswith("{"):
         try:
-            return [orjson.loads(line) for line in text.splitlines() if line.strip()]
+            return [orjson.loads(line) for line in text.split("\n") if line.strip()]
         except orjson.JSONDecodeError as error:
             raise invalid("FILE", f"{file} is not NDJSON: {error}.") from None
-    return [document(row) for row in csv.DictReader(text.splitlines())]
+    return [document(row) for row in csv.DictReader(io.StringIO(text, newline=""))]

@@ -1,4 +1,5 @@
-"""The rules for single values that every wire format and surface shares: instants, numbers, coordinates, metadata."""
+"""The rules for single values that every wire format and surface shares: instants, numbers, coordinates, metadata, and
+the characters of ids and names."""
 
 import re
 import time
@@ -15,6 +16,8 @@ MAX_METADATA = 64 * 1024
 MAX_AHEAD = 86_400_000_000
 """Microseconds that a reading's instant may lie ahead of the server's clock."""
 
+# Category Cc of Unicode, the separators of lines and paragraphs, and surrogates, which no UTF-8 has.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - offsets are applied in whole microseconds, where no year can overflow
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MAX_NUMBER_LENGTH = 400
@@ -31,6 +34,13 @@ class FieldError(ValueError):
         super().__init__(message)
         self.field = field
         self.message = message
+
+
+def has_control(text: str) -> bool:
+    """Whether a text has a character that no id and no name may have: a control character (category Cc), a line or
+    paragraph separator, or a lone surrogate. Spaces of any kind, joiners and non-joiners are characters of words.
+    """
+    return _CONTROL.search(text) is not None
 
 
 def parse_instant(text: str, field: str = "timestamp") -> int:

@@ -9,6 +9,7 @@ import orjson
 
 from service.catalog.fields import MAX_TEXT, ascii_host
 from service.errors import forbidden, invalid
+from service.ingest.values import has_control
 
 KINDS = ("pageview", "event", "leave")
 MAX_BODY = 64 * 1024
@@ -48,7 +49,7 @@ def decode_sent(body: bytes) -> Sent:
     if kind not in KINDS:
         raise invalid("type", f"type must be one of {', '.join(KINDS)}.")
     name = _text(document, "name", MAX_NAME) if kind == "event" else None
-    if name is not None and not name.isprintable():
+    if name is not None and has_control(name):
         raise invalid("name", "name must not contain control characters.")
     url = _text(document, "url", MAX_URL)
     host = host_of(url)

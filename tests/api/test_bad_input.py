@@ -287,7 +287,7 @@ async def test_ids_with_quotes_and_sql_in_them(strange: str, tenant: Tenant, sen
     await assert_unharmed(tenant, sensor)
 
 
-@pytest.mark.parametrize("strange", [SQL, "sensor 1", "Kühlraum", "100%", "a?b#c&d=e+f"])
+@pytest.mark.parametrize("strange", [SQL, "sensor 1", "Kühlraum", "100%", "a?b#c&d=e+f", "\u00a0می\u200cشود\u3000"])
 async def test_strange_ids_are_ids_where_a_sensor_has_them(strange: str, tenant: Tenant) -> None:
     await tenant.sensor(id=strange)
     [answer] = await talk(tenant.base, request(tenant, upload_path(strange), reading(strange)))

@@ -346,11 +346,11 @@ def test_fields_that_are_unknown_or_null_count_as_absent() -> None:
 def test_rows_in_any_quoting_and_column_order() -> None:
     body = (
         '\ufeffvalue,"metadata",sensor,timestamp,latitude\r\n'
-        '"1.5","{""a"":\r\n\r\n1}","a ""b"", c\n",2024-05-06T07:08:09Z,\r\n'
+        '"1.5","{""a"":\r\n\r\n1}","a ""b"", c",2024-05-06T07:08:09Z,\r\n'
         "\r\n"
         "1.5,,a,2024-05-06T07:08:09Z,47"
     )
-    first = GOOD._replace(sensor='a "b", c\n', metadata='{"a":1}')
+    first = GOOD._replace(sensor='a "b", c', metadata='{"a":1}')
     assert decode(CsvDecoder, body.encode()) == ([(0, first), (1, GOOD._replace(latitude=47.0))], [], None)
 
 

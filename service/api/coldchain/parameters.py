@@ -52,7 +52,7 @@ def names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
     given = query.get(name)
     if given is None:
         return ()
-    return tuple(dict.fromkeys(fields.text(name, item).strip() for item in given.split(",")))
+    return tuple(dict.fromkeys(fields.text(name, item).strip(" ") for item in given.split(",")))
 
 
 def timezone(query: Mapping[str, str]) -> ZoneInfo | None:

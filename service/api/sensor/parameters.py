@@ -99,8 +99,8 @@ def _given(query: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _unquoted(value: str) -> str:
-    value = value.strip()
-    return value[1:-1].strip() if len(value) > 1 and value[0] == value[-1] == '"' else value
+    value = value.strip(" ")
+    return value[1:-1].strip(" ") if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def _list(name: str, value: str | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from service.ingest.columns import LISTED, BodyError, Rejection
 from service.ingest.decode.lines import Lines
 from service.ingest.decode.objects import explain
 from service.ingest.decode.records import Clock
-from service.ingest.values import FieldError, check_instant, parse_instant
+from service.ingest.values import FieldError, check_instant, has_control, parse_instant
 from service.query.window import instant
 
 PIECE_OPERATIONS = 5_000
@@ -219,12 +219,12 @@ def identifier(name: str, value: Any) -> str:
 
 
 def text(name: str, value: Any) -> str:
-    """Visible text of 1 to 200 characters."""
+    """Text of 1 to 200 characters, without control characters."""
     if not isinstance(value, str) or not value.strip():
         raise FieldError(name, f"{name} must be text that is not empty.")
     if len(value) > MAX_TEXT:
         raise FieldError(name, f"{name} is at most {MAX_TEXT} characters long.")
-    if not value.isprintable():
+    if has_control(value):
         raise FieldError(name, f"{name} must not contain control characters.")
     return value
 

@@ -20,6 +20,7 @@ from service.ingest.values import (
     FieldError,
     check_instant,
     compact_json,
+    has_control,
     parse_instant,
     parse_latitude,
     parse_longitude,
@@ -150,13 +151,13 @@ def to_columns(records: Records, rejections: list[Rejection], now: int) -> Colum
 def _check_sensor(name: str) -> str:
     if not name:
         raise FieldError("sensor", "The sensor's id is missing.")
-    if "\0" in name:  # PostgreSQL's text cannot hold it
-        raise FieldError("sensor", "A sensor's id cannot contain the character U+0000.")
+    if has_control(name):
+        raise FieldError("sensor", "A sensor's id cannot contain control characters.")
     return name
 
 
 def _good_sensors(names: list[str]) -> Flags | bool:
-    bad = {name for name in set(names) if not name or "\0" in name}
+    bad = {name for name in set(names) if not name or has_control(name)}
     return np.array([name not in bad for name in names], np.bool_) if bad else True
 
 

@@ -1,14 +1,12 @@
 """The names of series that come from tagged formats: line protocol and remote write."""
 
-import re
 from collections.abc import Iterable
 
-from service.ingest.values import FieldError
+from service.ingest.values import FieldError, has_control
 
 MAX_NAME = 2_000
 """Bytes of a series name in UTF-8."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ESCAPES = str.maketrans({mark: "\\" + mark for mark in "\\{},="})
 _DOT_TOO = {**_ESCAPES, ord("."): "\\."}
 
@@ -37,7 +35,7 @@ def series_name(measurement: str | None, field: str, labels: Iterable[tuple[str,
     if pairs:
         inner = ",".join(f"{key.translate(_ESCAPES)}={value.translate(_ESCAPES)}" for key, value in pairs)
         name = f"{name}{{{inner}}}"
-    if _CONTROL.search(name) is not None:
+    if has_control(name):
         raise FieldError("series", "Names, tags and labels cannot contain control characters.")
     if len(name.encode()) > MAX_NAME:
         raise FieldError("series", f"The series name is too long: with its tags or labels at most {MAX_NAME} bytes.")
