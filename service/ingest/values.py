@@ -4,6 +4,7 @@ the characters of ids and names."""
 import re
 import time
 from datetime import datetime, timedelta
+from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from functools import lru_cache
 from math import isfinite, isnan
 
@@ -15,12 +16,16 @@ MAX_METADATA = 64 * 1024
 """Bytes of a reading's metadata as compact JSON."""
 MAX_AHEAD = 86_400_000_000
 """Microseconds that a reading's instant may lie ahead of the server's clock."""
+EPOCH_UNITS = {"s": 6, "ms": 3, "us": 0, "ns": -3}
+"""Units of numbers that count from 1970 UTC: in each, how many powers of ten above a microsecond it is."""
 
 # Category Cc of Unicode, the separators of lines and paragraphs, and surrogates, which no UTF-8 has.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - offsets are applied in whole microseconds, where no year can overflow
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MAX_NUMBER_LENGTH = 400
+_EVERY_DIGIT = Context(prec=2 * _MAX_NUMBER_LENGTH)
+_MAX_EPOCH_DIGITS = 30  # before the point; a time of more is far beyond any that is taken
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,30})?)?)?)"
     r" ?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
@@ -66,6 +71,28 @@ def parse_instant(text: str, field: str = "timestamp") -> int:
     return at + ahead if offset[0] == "-" else at - ahead
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number as JSON and CSV write it."""
+    return len(text) <= _MAX_NUMBER_LENGTH and _NUMBER.fullmatch(text) is not None
+
+
+def parse_epoch(number: str, unit: str, field: str = "timestamp") -> int:
+    """Microseconds since 1970 UTC of a number (see `is_number`) in one of `EPOCH_UNITS`, with all the digits that it
+    has down to microseconds; those beyond are cut. A number far out of range becomes one that is out of range.
+
+    Raises FieldError where not even its exponent can be told.
+    """
+    try:
+        exact = Decimal(number)
+    except InvalidOperation:
+        raise FieldError(field, f"The exponent of {_shown(number)} is out of range.") from None
+    if exact and exact.adjusted() > _MAX_EPOCH_DIGITS:
+        return -1 if exact < 0 else 10**_MAX_EPOCH_DIGITS
+    if exact and exact.adjusted() < -_MAX_NUMBER_LENGTH:
+        return -1 if exact < 0 else 0
+    return int(_EVERY_DIGIT.scaleb(exact, EPOCH_UNITS[unit]).to_integral_value(ROUND_FLOOR))
+
+
 def clock() -> int:
     """This machine's time of now in microseconds since 1970 UTC."""
     return time.time_ns() // 1000
@@ -83,7 +110,7 @@ def check_instant(at: int, now: int, field: str = "timestamp", noun: str = "A re
 def parse_number(value: str | float, field: str) -> float:
     """A finite number from JSON text or a JSON number; −0 becomes 0. Raises FieldError."""
     if isinstance(value, str):
-        if len(value) > _MAX_NUMBER_LENGTH or _NUMBER.fullmatch(value) is None:
+        if not is_number(value):
             raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
         value = float(value)
     if isnan(value):

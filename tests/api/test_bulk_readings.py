@@ -46,11 +46,16 @@ def second_of_2021(number: int) -> str:
 
 
 async def send(
-    tenant: Tenant, body: Any, media_type: str = "application/x-ndjson", headers: Mapping[str, str] | None = None
+    tenant: Tenant,
+    body: Any,
+    media_type: str = "application/x-ndjson",
+    headers: Mapping[str, str] | None = None,
+    query: str = "",
 ) -> ClientResponse:
     """Post a body to the bulk endpoint; answers the response, read."""
     all_headers = {**tenant.keys, "Content-Type": media_type, **(headers or {})}
-    async with tenant.session.post(f"{tenant.base}/api/v1/readings", data=body, headers=all_headers) as response:
+    url = f"{tenant.base}/api/v1/readings{query}"
+    async with tenant.session.post(url, data=body, headers=all_headers) as response:
         await response.read()
     return response
 
@@ -60,6 +65,36 @@ async def stored(tenant: Tenant, sensor: str, **parameters: Any) -> list[Record]
     response = await tenant.fetch("get_inputdata_by_inputs", input_ids=sensor, limit=1_000_000, **parameters)
     answer: list[dict[str, list[Record]]] = await response.json()
     return answer[0]["inputdata"]
+
+
+@every_format
+@pytest.mark.parametrize(
+    ("unit", "stamp"),
+    [("s", 1700000000.25), ("ms", 1700000000250), ("us", 1700000000250000), ("ns", 1700000000250000999)],
+)
+async def test_timestamps_are_numbers_in_the_unit_of_the_request(
+    tenant: Tenant, media_type: str, unit: str, stamp: float
+) -> None:
+    sensor = await tenant.sensor()
+    iso = {"sensor": sensor, "timestamp": "2023-11-14T22:13:21Z", "value": 2}
+    body = FORMATS[media_type]([{"sensor": sensor, "timestamp": stamp, "value": 1}, iso])
+    response = await send(tenant, body, media_type)
+    assert response.status == 207
+    (error,) = (await response.json())["errors"]
+    assert (error["index"], error["field"]) == (0, "timestamp")
+    assert "timestamp_unit" in error["message"]
+    assert (await send(tenant, body, media_type, query=f"?timestamp_unit={unit}")).status == 200
+    assert [(one["timestamp"], one["value"]) for one in await stored(tenant, sensor)] == [
+        ("2023-11-14T22:13:20.250000Z", "1"),
+        ("2023-11-14T22:13:21.000000Z", "2"),
+    ]
+
+
+@pytest.mark.parametrize("query", ["timestamp_unit=m", "timestamp_unit=", "timestamp_unit=s&timestamp_unit=s"])
+async def test_a_unit_that_is_none_is_refused(tenant: Tenant, query: str) -> None:
+    response = await send(tenant, b"", query=f"?{query}")
+    assert response.status == 400
+    assert (await response.json())["error"]["details"] == {"field": "timestamp_unit"}
 
 
 async def statistics(tenant: Tenant, sensor: str) -> list[Record]:

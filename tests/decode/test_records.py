@@ -5,6 +5,9 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
@@ -16,12 +19,12 @@ from hypothesis import strategies as st
 from service.ingest.columns import BodyError, Columns, Rejection
 from service.ingest.decode import lines
 from service.ingest.decode.csv_rows import CsvDecoder
-from service.ingest.decode.instants import parse_instants
+from service.ingest.decode.instants import parse_epochs, parse_instants
 from service.ingest.decode.json_array import JsonArrayDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
 from service.ingest.decode.records import Clock, ExactReading, Records, read_record, to_columns
 from service.ingest.pipeline import Decoder
-from service.ingest.values import FieldError, parse_instant
+from service.ingest.values import EPOCH_UNITS, FieldError, parse_epoch, parse_instant
 
 NOW = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 MIB = 1024 * 1024
@@ -108,13 +111,13 @@ def rows(piece: Columns) -> list[tuple[int, ExactReading]]:
     ]
 
 
-def exactly(records: Records) -> Outcome:
+def exactly(records: Records, unit: str | None = None) -> Outcome:
     """What the rules for single values make of records."""
     readings: list[tuple[int, ExactReading]] = []
     rejections: list[Rejection] = []
     for row, index in enumerate(records.index):
         try:
-            readings.append((index, read_record(records, row, NOW)))
+            readings.append((index, read_record(records, row, NOW, unit)))
         except FieldError as error:
             rejections.append(Rejection(index, error.field, error.message))
     return readings, rejections, None
@@ -178,6 +181,96 @@ def test_the_common_shapes_of_timestamps_are_parsed_at_once(day: str, fraction: 
     at, known = parse_instants([text, "2024-05-06", text])
     assert known.tolist() == [True, False, True]
     assert at[0] == at[2] == parse_instant(text)
+
+
+epochs = st.one_of(
+    st.integers(0, 2**70).map(str),
+    st.decimals(0, 2 * 10**12, allow_nan=False, allow_infinity=False).map(lambda number: f"{number:f}"),
+    st.sampled_from(
+        [
+            "1.7e9",
+            "-1",
+            "-0.0000001",
+            "1e999999",
+            "1e-999999",
+            "1e" + "9" * 30,
+            "-0e-" + "9" * 30,
+            "+5",
+            "5.",
+            ".5",
+            "1.5.2",
+            "9" * 401,
+            "١٢",
+        ]
+    ),
+    st.sampled_from([""]) | instants,
+)
+units = st.sampled_from(sorted(EPOCH_UNITS))
+
+
+@given(st.lists(epochs, max_size=12), units, st.booleans())
+def test_epoch_numbers_in_columns_agree_with_the_rule_for_single_ones(
+    texts: list[str], unit: str, with_unit: bool
+) -> None:
+    size = len(texts)
+    records = Records(list(range(size)), ["a"] * size, texts, ["1"] * size)
+    known = unit if with_unit else None
+    piece = to_columns(records, [], NOW, known)
+    assert (rows(piece), piece.rejections, None) == exactly(records, known)
+
+
+@given(st.decimals(0, 2**63 // 10**6, allow_nan=False, allow_infinity=False), units)
+def test_epoch_numbers_keep_all_digits_down_to_microseconds(number: Decimal, unit: str) -> None:
+    exact = Fraction(number) * Fraction(10) ** EPOCH_UNITS[unit]
+    for text in (f"{number:f}", f"{number:e}", f"+{number:f}"):
+        assert parse_epoch(text, unit) == exact // 1
+    at, known = parse_epochs([f"{number:f}"], unit)
+    assert (at[0], known[0]) in ((exact // 1, True), (0, False))
+
+
+@pytest.mark.parametrize(("text", "unit"), [
+    ("1700000000.25", "s"), ("1700000000250", "ms"), ("1700000000250.0004", "ms"), ("1700000000250000", "us"),
+    ("1700000000250000999", "ns"),
+])  # fmt: skip
+def test_plain_epoch_numbers_are_parsed_at_once(text: str, unit: str) -> None:
+    at, known = parse_epochs([text, "2024-05-06"], unit)
+    assert (at[0], known.tolist()) == (1_700_000_000_250_000, [True, False])
+
+
+AS_JSON = '{{"sensor":"a","value":1,"timestamp":{}}}'
+STAMPS = ["1700000000.123456", '"1700000000.123456"', '"\\u0031700000000.123456"', "1.700000000123456e9"]
+
+
+@pytest.mark.parametrize("stamp", [*STAMPS, '"2023-11-14T22:13:20.123456Z"'])
+def test_json_numbers_are_read_as_they_stand_there(stamp: str) -> None:
+    text = AS_JSON.format(stamp)
+    good = ExactReading("a", 1_700_000_000_123_456, 1.0, None, None, None, None)
+    for form, body in ((NdjsonDecoder, text), (JsonArrayDecoder, f"[{text}]"), (JsonArrayDecoder, f"[{text},7]")):
+        readings, _, _ = decode(partial(form, unit="s"), body.encode())
+        assert readings == [(0, good)]
+        readings, rejections, _ = decode(form, body.encode())
+        if stamp[1:5] == "2023":
+            assert readings == [(0, good)]
+        else:
+            assert (readings, rejections[0].field) == ([], "timestamp")
+            assert "timestamp_unit" in rejections[0].message
+
+
+@pytest.mark.parametrize("stamp", ["null", "true", "[1]", '{"a":1}', '""', '"\\ud800"', '"x"', "1e400"])
+def test_what_is_no_timestamp_is_none_with_a_unit_either(stamp: str) -> None:
+    for form, body in ((NdjsonDecoder, "{}"), (JsonArrayDecoder, "[{}]")):
+        _, rejections, ended = decode(partial(form, unit="s"), body.format(AS_JSON.format(stamp)).encode())
+        assert (len(rejections), ended) in ((1, None), (0, ended))
+
+
+def test_csv_cells_are_numbers_or_iso_with_a_unit() -> None:
+    body = f'{HEADER}\na,1700000000.5,1\na,2023-11-14T22:13:20.5Z,2\n"a",1700000000500e-3,3\n'
+    readings, rejections, _ = decode(partial(CsvDecoder, unit="s"), body.encode())
+    assert [(index, reading.at) for index, reading in readings] == [(n, 1_700_000_000_500_000) for n in range(3)]
+    assert rejections == []
+    _, rejections, _ = decode(CsvDecoder, body.encode())
+    assert [(one.index, one.field) for one in rejections] == [(0, "timestamp"), (2, "timestamp")]
+    assert all("timestamp_unit" in one.message for one in rejections)
 
 
 @given(tables())

@@ -15,22 +15,16 @@ from service.ingest.decode.csv_rows import CsvDecoder
 from service.ingest.decode.json_array import JsonArrayDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
 from service.ingest.pipeline import Pipeline
-from service.ingest.values import FieldError, parse_instant
+from service.ingest.values import EPOCH_UNITS, FieldError, parse_instant
 from service.query.window import Window, instant
 from service.storage.statements import statements
-
-_FORMATS: dict[str, Format[Columns]] = {
-    "application/json": Format(JsonArrayDecoder, streams=False),
-    "application/x-ndjson": Format(NdjsonDecoder, streams=True),
-    "text/csv": Format(CsvDecoder, streams=True),
-}
 
 
 async def store(request: web.Request) -> web.Response:
     """`POST`: 200 where all records are stored, 207 where some, 422 where none."""
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
-    form = format_of(request, _FORMATS)
+    form = format_of(request, _formats(_timestamp_unit(request)))
     pipeline = Pipeline(
         KnownSensors(core.access, principal),
         core.bulk_writer,
@@ -66,6 +60,21 @@ async def delete(request: web.Request) -> web.Response:
             finish=instant(window.finish),
         )
     return web.json_response({"deleted": deleted})
+
+
+def _formats(unit: str | None) -> dict[str, Format[Columns]]:
+    return {
+        "application/json": Format(partial(JsonArrayDecoder, unit=unit), streams=False),
+        "application/x-ndjson": Format(partial(NdjsonDecoder, unit=unit), streams=True),
+        "text/csv": Format(partial(CsvDecoder, unit=unit), streams=True),
+    }
+
+
+def _timestamp_unit(request: web.Request) -> str | None:
+    given = request.query.getall("timestamp_unit", [])
+    if len(given) > 1 or not set(given) <= EPOCH_UNITS.keys():
+        raise invalid("timestamp_unit", f"timestamp_unit is one of {', '.join(EPOCH_UNITS)}, given once.")
+    return given[0] if given else None
 
 
 def _instant(request: web.Request, name: str) -> int:

@@ -21,11 +21,12 @@ csv.field_size_limit(MAX_RECORD)
 class CsvDecoder:
     """Decodes rows in the order of columns that the header names; blank lines do not count as records.
 
-    A row that is no reading is a rejection, a row of more than 1 MiB ends the body.
+    A row that is no reading is a rejection, a row of more than 1 MiB ends the body. `unit` is as in `to_columns`.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, unit: str | None = None) -> None:
         self._clock = clock
+        self._unit = unit
         self._lines = Lines()
         self._header: list[str] = []
         self._open: list[bytes] = []
@@ -49,7 +50,7 @@ class CsvDecoder:
         if self._open and self._header:
             self._open = []
             rejection = Rejection(self._count, "", "A quoted cell of this row is never closed.")
-            yield to_columns(self._records([], []), [rejection], self._clock())
+            yield to_columns(self._records([], []), [rejection], self._clock(), self._unit)
         if not self._header:
             raise BodyError(f"The body has no header row, such as {','.join(REQUIRED)}.")
 
@@ -63,7 +64,7 @@ class CsvDecoder:
             if cells is not None:
                 index = range(self._count, self._count + len(cells[0]))
                 self._count += len(index)
-                yield to_columns(self._records(cells, index), [], self._clock())
+                yield to_columns(self._records(cells, index), [], self._clock(), self._unit)
                 self._open = []
                 return
             yield self._decode_rows(rows)
@@ -84,9 +85,8 @@ class CsvDecoder:
                 message = row if isinstance(row, str) else f"The row has {len(row)} cells, not {len(self._header)}."
                 rejections.append(Rejection(self._count, "", message))
             self._count += 1
-        return to_columns(
-            self._records([list(cells) for cells in zip(*taken, strict=True)], index), rejections, self._clock()
-        )
+        records = self._records([list(cells) for cells in zip(*taken, strict=True)], index)
+        return to_columns(records, rejections, self._clock(), self._unit)
 
     def _records(self, cells: list[list[str]], index: Sequence[int]) -> Records:
         columns = dict(zip(self._header, cells, strict=False))

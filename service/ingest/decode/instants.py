@@ -1,12 +1,14 @@
-"""Timestamps of many readings at once: the common shapes of ISO 8601, column by column."""
+"""Timestamps of many readings at once: the common shapes of ISO 8601 and plain epoch numbers, column by column."""
 
 import re
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from service.ingest.columns import Integers
+from service.ingest.values import EPOCH_UNITS
 
 Flags = npt.NDArray[np.bool_]
 
@@ -56,6 +58,30 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
             if not len(rows):
                 break
     return at, known
+
+
+def parse_epochs(texts: Sequence[str], unit: str) -> tuple[Integers, Flags]:
+    """Microseconds since 1970 UTC of numbers in one of `EPOCH_UNITS`, and which of them are known.
+
+    A known instant is the one of `parse_epoch`. Whatever has a sign or an exponent, is too large or no number, is not
+    known.
+    """
+    if not "".join(texts).isascii():
+        return np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
+    finer = EPOCH_UNITS[unit]
+    text, whole, fraction = pl.col("text"), pl.col("field_0"), pl.col("field_1")
+    digits = fraction.fill_null("").str.pad_end(finer, "0").str.slice(0, finer)
+    count = whole.cast(pl.Int64, strict=False)
+    at = count // 10**-finer if finer <= 0 else count * 10**finer + digits.cast(pl.Int64, strict=False)
+    plain = text.str.contains(rf"^[0-9]{{1,{18 - finer}}}(\.[0-9]{{1,30}})?$")  # of more the result would overflow
+    found = (
+        pl.DataFrame({"text": texts}, schema={"text": pl.String})
+        .select(text.str.splitn(".", 2), plain.alias("plain"))
+        .unnest("text")
+        .select(pl.when("plain").then(at).alias("at"))
+        .to_series()
+    )
+    return found.fill_null(0).to_numpy().copy(), found.is_not_null().to_numpy()
 
 
 def _have_shape(table: npt.NDArray[np.uint8], shape: str) -> Flags:

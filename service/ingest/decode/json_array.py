@@ -5,21 +5,26 @@ from collections.abc import Iterator
 import msgspec
 
 from service.ingest.columns import BodyError, Columns
-from service.ingest.decode.objects import JsonRecord, as_records, explain, read_objects
+from service.ingest.decode.objects import EpochRecord, JsonRecord, as_records, explain, read_objects, record_type
 from service.ingest.decode.records import PIECE_RECORDS, Clock, to_columns
 
 _MAX_COMMAS = 2_000_000
 """In an array with a wrong element: its elements are held one by one then, and a body of nothing but commas is many."""
 
-_objects = msgspec.json.Decoder(list[JsonRecord])
+_OBJECTS: dict[type[JsonRecord], msgspec.json.Decoder[list[JsonRecord]]] = {
+    JsonRecord: msgspec.json.Decoder(list[JsonRecord]),
+    EpochRecord: msgspec.json.Decoder(list[EpochRecord]),
+}
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class JsonArrayDecoder:
-    """Decodes one array. The body is held in memory: whoever feeds it limits its size."""
+    """Decodes one array. The body is held in memory: whoever feeds it limits its size. `unit` is as in `to_columns`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, unit: str | None = None) -> None:
         self._clock = clock
+        self._unit = unit
+        self._kind = record_type(unit)
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[Columns]:
@@ -38,7 +43,7 @@ class JsonArrayDecoder:
         if not body or body.isspace():
             raise BodyError("The body is empty; send a JSON array of readings.")
         try:
-            objects = _objects.decode(body)
+            objects = _OBJECTS[self._kind].decode(body)
         except msgspec.ValidationError:
             yield from self._decode_elements(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -46,7 +51,8 @@ class JsonArrayDecoder:
         else:
             for start in range(0, len(objects), PIECE_RECORDS):
                 piece = objects[start : start + PIECE_RECORDS]
-                yield to_columns(as_records(piece, range(start, start + len(piece))), [], self._clock())
+                records = as_records(piece, range(start, start + len(piece)))
+                yield to_columns(records, [], self._clock(), self._unit)
 
     def _decode_elements(self, body: bytes) -> Iterator[Columns]:
         """Decode an array of which some elements are no readings."""
@@ -59,5 +65,5 @@ class JsonArrayDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BodyError(f"The body is not a JSON document: {explain(error)}.") from None
         for start in range(0, len(elements), PIECE_RECORDS):
-            records, rejections = read_objects(elements[start : start + PIECE_RECORDS], start)
-            yield to_columns(records, rejections, self._clock())
+            records, rejections = read_objects(elements[start : start + PIECE_RECORDS], start, self._kind)
+            yield to_columns(records, rejections, self._clock(), self._unit)

@@ -4,18 +4,19 @@ from collections.abc import Iterator
 
 from service.ingest.columns import Columns
 from service.ingest.decode.lines import Lines
-from service.ingest.decode.objects import read_objects
+from service.ingest.decode.objects import read_objects, record_type
 from service.ingest.decode.records import Clock, to_columns
 
 
 class NdjsonDecoder:
     """Decodes lines of any ending, with or without a byte order mark; blank ones do not count as records.
 
-    A line that is no reading is a rejection, a line of more than 1 MiB ends the body.
+    A line that is no reading is a rejection, a line of more than 1 MiB ends the body. `unit` is as in `to_columns`.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, unit: str | None = None) -> None:
         self._clock = clock
+        self._unit = unit
         self._lines = Lines()
         self._count = 0
 
@@ -33,6 +34,6 @@ class NdjsonDecoder:
 
     def _decode(self, lines: list[bytes]) -> Columns:
         texts = [line for line in lines if line and not line.isspace()]
-        records, rejections = read_objects(texts, self._count)
+        records, rejections = read_objects(texts, self._count, record_type(self._unit))
         self._count += len(texts)
-        return to_columns(records, rejections, self._clock())
+        return to_columns(records, rejections, self._clock(), self._unit)

@@ -1,14 +1,17 @@
 """JSON objects as records."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import cast
 
 import msgspec
 
 from service.ingest.columns import Rejection
-from service.ingest.decode.records import Records
+from service.ingest.decode.records import Records, needs_unit
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
+_NUMERIC = re.compile(r"Expected `str`, got `(?:int|float)` - at `\$\.timestamp`")
 
 
 class JsonRecord(msgspec.Struct, gc=False):
@@ -23,13 +26,29 @@ class JsonRecord(msgspec.Struct, gc=False):
     metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_decode = msgspec.json.Decoder(JsonRecord).decode
+class EpochRecord(JsonRecord, gc=False):
+    """The same where a timestamp may be a number, whose digits are wanted as they stand there."""
+
+    timestamp: msgspec.Raw  # type: ignore[assignment]
 
 
-def read_objects(texts: list[bytes] | list[msgspec.Raw], first: int) -> tuple[Records, list[Rejection]]:
+_DECODE: dict[type[JsonRecord], Callable[[bytes | msgspec.Raw], JsonRecord]] = {
+    kind: msgspec.json.Decoder(kind).decode for kind in (JsonRecord, EpochRecord)
+}
+
+
+def record_type(unit: str | None) -> type[JsonRecord]:
+    """What to decode objects as, by the unit of timestamps that are numbers; None where those are refused."""
+    return JsonRecord if unit is None else EpochRecord
+
+
+def read_objects(
+    texts: list[bytes] | list[msgspec.Raw], first: int, kind: type[JsonRecord] = JsonRecord
+) -> tuple[Records, list[Rejection]]:
     """Decode the JSON texts of records, of which the first is record `first` of the body."""
+    decode = _DECODE[kind]
     try:
-        return as_records(list(map(_decode, texts)), range(first, first + len(texts))), []
+        return as_records(list(map(decode, texts)), range(first, first + len(texts))), []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # which of them are wrong, the loop below finds
     objects: list[JsonRecord] = []
@@ -37,25 +56,39 @@ def read_objects(texts: list[bytes] | list[msgspec.Raw], first: int) -> tuple[Re
     rejections: list[Rejection] = []
     for number, text in enumerate(texts, first):
         try:
-            objects.append(_decode(text))
+            objects.append(decode(text))
             index.append(number)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             rejections.append(_rejection(number, error))
     return as_records(objects, index), rejections
 
 
-def as_records(objects: list[JsonRecord], index: Sequence[int]) -> Records:
+def as_records(objects: Sequence[JsonRecord], index: Sequence[int]) -> Records:
     """The fields of decoded objects, list by list."""
     return Records(
         index=index,
         sensor=[each.sensor for each in objects],
-        timestamp=[each.timestamp for each in objects],
+        timestamp=_timestamps(objects),
         value=[each.value for each in objects],
         latitude=[each.latitude for each in objects],
         longitude=[each.longitude for each in objects],
         x_axis_value=[each.x_axis_value for each in objects],
         metadata=[None if each.metadata is msgspec.UNSET else bytes(each.metadata) for each in objects],
     )
+
+
+def _timestamps(objects: Sequence[JsonRecord]) -> list[str]:
+    if objects and isinstance(objects[0], EpochRecord):
+        return [_as_text(bytes(cast("EpochRecord", each).timestamp)) for each in objects]
+    return [each.timestamp for each in objects]
+
+
+def _as_text(raw: bytes) -> str:
+    """A JSON string's text; any other JSON, or a string that is broken, as it stands there."""
+    if b"\\" in raw:
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(raw, type=str)
+    return raw.strip(b'"').decode("utf-8", "replace")
 
 
 def explain(error: Exception) -> str:
@@ -66,6 +99,8 @@ def explain(error: Exception) -> str:
 def _rejection(index: int, error: Exception) -> Rejection:
     if not isinstance(error, msgspec.ValidationError):
         return Rejection(index, "", f"This is not a JSON document: {explain(error)}.")
+    if _NUMERIC.match(str(error)):
+        return Rejection(index, "timestamp", needs_unit("A number").message)
     message, _, path = str(error).partition(" - at `$.")
     missing = _MISSING.match(message)
     return Rejection(index, missing[1] if missing else path.rstrip("`"), f"{message}.")

@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 import polars as pl
 
-from service.ingest.columns import LISTED, Columns, Floats, Rejection
-from service.ingest.decode.instants import Flags, parse_instants
+from service.ingest.columns import LISTED, Columns, Floats, Integers, Rejection
+from service.ingest.decode.instants import Flags, parse_epochs, parse_instants
 from service.ingest.values import (
     MAX_AHEAD,
     MAX_VALUE,
@@ -21,6 +21,8 @@ from service.ingest.values import (
     check_instant,
     compact_json,
     has_control,
+    is_number,
+    parse_epoch,
     parse_instant,
     parse_latitude,
     parse_longitude,
@@ -67,14 +69,17 @@ class ExactReading(NamedTuple):
     metadata: str | None
 
 
-def read_record(records: Records, row: int, now: int) -> ExactReading:
-    """One record by the rules for single values; `now` in microseconds since 1970 UTC. Raises FieldError."""
+def read_record(records: Records, row: int, now: int, unit: str | None = None) -> ExactReading:
+    """One record by the rules for single values; `now` in microseconds since 1970 UTC, `unit` as in `to_columns`.
+
+    Raises FieldError.
+    """
     latitude = None if records.latitude is None else records.latitude[row]
     longitude = None if records.longitude is None else records.longitude[row]
     x_axis_value = None if records.x_axis_value is None else records.x_axis_value[row]
     return ExactReading(
         _check_sensor(records.sensor[row]),
-        check_instant(parse_instant(records.timestamp[row]), now),
+        check_instant(_instant(records.timestamp[row], unit), now),
         parse_value(records.value[row]),
         None if latitude is None else parse_latitude(latitude),
         None if longitude is None else parse_longitude(longitude),
@@ -83,13 +88,14 @@ def read_record(records: Records, row: int, now: int) -> ExactReading:
     )
 
 
-def to_columns(records: Records, rejections: list[Rejection], now: int) -> Columns:
+def to_columns(records: Records, rejections: list[Rejection], now: int, unit: str | None = None) -> Columns:
     """Check and convert records; those of the piece that were no records at all come as `rejections`.
 
-    `now` is the server's clock in microseconds since 1970 UTC.
+    `now` is the server's clock in microseconds since 1970 UTC; `unit` (see `EPOCH_UNITS`) is that of timestamps that
+    are numbers, which are refused where it is None.
     """
     rows = len(records.index)
-    at, good = parse_instants(records.timestamp)
+    at, good = _instants(records.timestamp, unit)
     good &= (at >= 0) & (at <= now + MAX_AHEAD)
     good &= _good_sensors(records.sensor)
     value = _numbers(records.value)
@@ -103,7 +109,7 @@ def to_columns(records: Records, rejections: list[Rejection], now: int) -> Colum
     kept = np.ones(rows, np.bool_)
     for row in np.flatnonzero(~good).tolist():
         try:
-            reading = read_record(records, row, now)
+            reading = read_record(records, row, now, unit)
         except FieldError as error:
             refused.append(Rejection(records.index[row], error.field, error.message))
             kept[row] = False
@@ -146,6 +152,35 @@ def to_columns(records: Records, rejections: list[Rejection], now: int) -> Colum
         rejections=refused[:LISTED],
         rejected=len(refused),
     )
+
+
+def needs_unit(shown: str) -> FieldError:
+    """The error for a timestamp that is a number where the request does not say which unit it has."""
+    return FieldError(
+        "timestamp",
+        f"{shown} is taken with the query parameter timestamp_unit (s, ms, us or ns) alone; "
+        "without it, write ISO 8601 such as 2020-10-13T14:02:39.489Z.",
+    )
+
+
+def _instant(text: str, unit: str | None) -> int:
+    if not is_number(text):
+        return parse_instant(text)
+    if unit is None:
+        raise needs_unit(f"The number {text[:50]}")
+    return parse_epoch(text, unit)
+
+
+def _instants(texts: list[str], unit: str | None) -> tuple[Integers, Flags]:
+    """Instants of `_instant`, and which of them are known."""
+    if unit is None:
+        return parse_instants(texts)
+    at, known = parse_epochs(texts, unit)
+    others = np.flatnonzero(~known)
+    if len(others):
+        known = known.copy()
+        at[others], known[others] = parse_instants([texts[row] for row in others])
+    return at, known
 
 
 def _check_sensor(name: str) -> str:
