@@ -6,6 +6,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from service.access import Access, Principal, unauthorized
+from service.catalog.secrets import looks_like_api_key
 
 _KEY_PARAMETERS = frozenset(
     (
@@ -56,28 +57,14 @@ async def ingestion(access: Access, headers: CIMultiDictProxy[str]) -> Principal
     """
     if "Authorization" not in headers:
         return await organization(access, headers)
-    scheme, _, value = (one_header(headers, "Authorization") or "").partition(" ")
-    value = value.strip()
-    if scheme.lower() == "basic":
-        try:
-            value = b64decode(value, validate=True).decode().partition(":")[2]
-        except ValueError:
-            value = ""
-    elif scheme.lower() not in ("bearer", "token"):
-        value = ""
-    if not value:
-        raise unauthorized("Send an API token as the header 'Authorization: Bearer TOKEN'.", "Authorization")
-    principal = await access.token(value)
+    principal = await _of_token(access, headers, "bearer", "basic", "token")
     principal.require("ingest")
     return principal
 
 
 async def bearer(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
     """The bearer of a token, whatever its scopes. Raises TidemarkError."""
-    scheme, _, value = (one_header(headers, "Authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not value.strip():
-        raise unauthorized("Send an API token as the header 'Authorization: Bearer TOKEN'.", "Authorization")
-    return await access.token(value.strip())
+    return await _of_token(access, headers, "bearer")
 
 
 async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
@@ -85,3 +72,26 @@ async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> P
     principal = await bearer(access, headers)
     principal.require(scope)
     return principal
+
+
+async def _of_token(access: Access, headers: CIMultiDictProxy[str], *schemes: str) -> Principal:
+    scheme, _, value = (one_header(headers, "Authorization") or "").partition(" ")
+    user, value = _basic(value) if scheme.lower() == "basic" else ("", value.strip())
+    if any(map(looks_like_api_key, (scheme, user, value))):
+        raise unauthorized(
+            "This looks like an organization key, which belongs in the header ORGANIZATION-API-KEY, with the "
+            "organization's id in ORGANIZATION-ID beside it. An API token begins with tidemark_.",
+            "Authorization",
+        )
+    if not value or scheme.lower() not in schemes:
+        raise unauthorized("Send an API token as the header 'Authorization: Bearer TOKEN'.", "Authorization")
+    return await access.token(value)
+
+
+def _basic(credentials: str) -> tuple[str, str]:
+    """User name and password of RFC 7617; both empty where there are none."""
+    try:
+        user, _, password = b64decode(credentials.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return user, password

@@ -1,9 +1,11 @@
 """Ids, keys and tokens: how they are made, and the only form in which secrets are stored."""
 
 import hashlib
+import re
 import secrets
 import string
 
+_API_KEY = re.compile("[0-9a-f]{40}")
 _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 
 
@@ -19,6 +21,11 @@ def new_organization_id() -> str:
 def new_api_key() -> str:
     """An organization key: 160 random bits."""
     return secrets.token_hex(20)
+
+
+def looks_like_api_key(secret: str) -> bool:
+    """Whether a secret has the form of an organization key, which no token has."""
+    return _API_KEY.fullmatch(secret) is not None
 
 
 def new_token() -> str:

@@ -315,6 +315,22 @@ async def test_who_may_send(tenant: Tenant) -> None:
     assert (await send(tenant, body, headers={"ORGANIZATION-API-KEY": "wrong"})).status == 401
 
 
+async def test_an_organization_key_in_the_wrong_header_is_told_the_right_ones(tenant: Tenant) -> None:
+    pairs = (f"any:{tenant.api_key}", f"{tenant.organization_id}:{tenant.api_key}", f"{tenant.api_key}:")
+    basic = [f"Basic {b64encode(pair.encode()).decode()}" for pair in pairs]
+    for path in ("/api/v1/readings", "/write", "/api/v2/write", "/api/v1/write", "/api/v1/sensors"):
+        for sent in (f"Bearer {tenant.api_key}", f"Token {tenant.api_key}", tenant.api_key, *basic):
+            method = "GET" if path.endswith("sensors") else "POST"
+            async with tenant.session.request(
+                method, f"{tenant.base}{path}", headers={"Authorization": sent}
+            ) as response:
+                text = await response.text()
+            assert response.status == 401
+            assert "ORGANIZATION-API-KEY" in text
+            assert "ORGANIZATION-ID" in text
+            assert tenant.api_key not in text
+
+
 async def test_a_token_for_some_cooling_units_stores_readings_of_their_sensors_alone(tenant: Tenant) -> None:
     for unit in (1, 2):
         assert (await tenant.manage("POST", "cooling-units", {"id": unit})).status == 201
