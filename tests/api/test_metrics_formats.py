@@ -12,7 +12,7 @@ from aiohttp import ClientResponse
 
 from service.ingest.values import parse_instant
 from tests.conftest import Tenant
-from tests.prometheus import WriteRequest
+from tests.prometheus import V2, Series, packed, write_request, write_request_2
 
 
 async def post(
@@ -120,31 +120,35 @@ async def test_what_clients_ask_before_they_write(tenant: Tenant) -> None:
         assert response.status == 413
 
 
-def remote_write(*series: tuple[Mapping[str, str], list[tuple[float, int]]]) -> bytes:
-    """A remote write body: labels, and samples with their milliseconds."""
-    request = WriteRequest()
-    for labels, samples in series:
-        one = request.timeseries.add()
-        for name, value in sorted(labels.items()):
-            one.labels.add(name=name, value=value)
-        for sample, at in samples:
-            one.samples.add(value=sample, timestamp=at)
-    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+V1 = {
+    "Content-Encoding": "snappy",
+    "Content-Type": "application/x-protobuf",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
 
 
-async def test_remote_write_stores_samples_and_skips_what_is_no_reading(tenant: Tenant) -> None:
+def written(response: ClientResponse) -> tuple[str | None, ...]:
+    """How many samples, histograms and exemplars an answer of remote write says are stored."""
+    kinds = ("Samples", "Histograms", "Exemplars")
+    return tuple(response.headers.get(f"X-Prometheus-Remote-Write-{kind}-Written") for kind in kinds)
+
+
+@pytest.mark.parametrize("headers", [V1, V2], ids=["1.0", "2.0"])
+async def test_remote_write_stores_samples_and_skips_what_is_no_reading(
+    tenant: Tenant, headers: dict[str, str]
+) -> None:
     now = 1_700_000_000_000
-    body = remote_write(
+    series: list[Series] = [
         ({"__name__": "up", "job": "node", "instance": "a:9100"}, [(1, now), (0, now + 15_000)]),
         ({"__name__": "temp"}, [(math.nan, now), (math.inf, now), (21.5, now)]),
-    )
-    headers = {
-        "Content-Encoding": "snappy",
-        "Content-Type": "application/x-protobuf",
-        "X-Prometheus-Remote-Write-Version": "0.1.0",
-    }
+    ]
+    message = (write_request if headers is V1 else write_request_2)(series)
+    message.timeseries[1].histograms.append(b"\x08\x01")
+    body = packed(message)
     for _ in range(2):
-        assert (await post(tenant, "/api/v1/write", body, headers)).status == 204
+        response = await post(tenant, "/api/v1/write", body, headers)
+        assert response.status == 204
+        assert written(response) == ("3", "0", "0")
     assert await readings(tenant, "up{instance=a:9100,job=node}") == [
         ("2023-11-14T22:13:20.000000Z", "1"),
         ("2023-11-14T22:13:35.000000Z", "0"),
@@ -153,12 +157,43 @@ async def test_remote_write_stores_samples_and_skips_what_is_no_reading(tenant: 
     for malformed in (b"", b"no snappy", cramjam.snappy.compress_raw(b"no protobuf")):
         response = await post(tenant, "/api/v1/write", bytes(malformed), headers)
         assert (response.status, set(await response.json())) == (400, {"error"})
-    second = {**headers, "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request"}
-    assert (await post(tenant, "/api/v1/write", body, second)).status == 415
+        assert written(response) == ("0", "0", "0")
     huge = cramjam.snappy.compress_raw(bytes(40_000_000))
     assert (await post(tenant, "/api/v1/write", bytes(huge), headers)).status == 413
-    # A sender tries again what is answered by 5xx alone.
+    # A sender surely tries again what is answered by 5xx alone.
     assert (await tenant.manage("PATCH", "organization", {"readings_per_minute": 1})).status == 200
     while (response := await post(tenant, "/api/v1/write", body, headers)).status == 204:
         pass  # announced at once, heard within moments
-    assert response.status == 503
+    assert (response.status, written(response)) == (503, ("0", "0", "0"))
+    assert int(response.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("headers", [V1, V2], ids=["1.0", "2.0"])
+async def test_remote_write_says_how_much_of_a_request_it_has_stored(tenant: Tenant, headers: dict[str, str]) -> None:
+    now = 1_700_000_000_000
+    series: list[Series] = [({"__name__": "up"}, [(1, now), (2, -5), (3, now + 1)]), ({"job": "nameless"}, [(1, now)])]
+    body = packed((write_request if headers is V1 else write_request_2)(series))
+    response = await post(tenant, "/api/v1/write", body, headers)
+    assert response.status == 400
+    assert "2 samples are refused" in (await response.json())["error"]["message"]
+    assert written(response) == ("2", "0", "0")
+    assert [value for _, value in await readings(tenant, "up")] == ["1", "3"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "status"),
+    [
+        ("application/x-protobuf; proto=prometheus.WriteRequest", 204),
+        ('Application/X-Protobuf;proto="prometheus.WriteRequest";x=y', 204),
+        ("application/x-protobuf;proto=io.prometheus.write.v3.Request", 415),
+        ("application/json", 415),
+        ("text/plain;proto=io.prometheus.write.v2.Request", 415),
+    ],
+)
+async def test_the_message_of_remote_write_is_negotiated(tenant: Tenant, content_type: str, status: int) -> None:
+    body = packed(write_request([({"__name__": "up"}, [(1, 1_700_000_000_000)])]))
+    response = await post(tenant, "/api/v1/write", body, {**V1, "Content-Type": content_type})
+    assert response.status == status
+    if status == 415:
+        assert written(response) == (None, None, None)
+        assert "io.prometheus.write.v2.Request" in (await response.json())["error"]["message"]

@@ -1,39 +1,36 @@
-"""`POST /api/v1/write`: Prometheus remote write 1.0."""
+"""`POST /api/v1/write`: Prometheus remote write, 1.0 and 2.0."""
 
 from functools import partial
 
 from aiohttp import hdrs, web
 
 from service.api import authentication, body
-from service.api.core import CORE
+from service.api.core import CORE, Core
+from service.api.errors import render
 from service.catalog.first_sight import NamedSeries
 from service.errors import Kind, TidemarkError, invalid, unavailable
 from service.ingest import quota
 from service.ingest.columns import BodyError, BodyTooLongError
-from service.ingest.decode.remote_write import RemoteWrite
-from service.ingest.pipeline import Pipeline, decoded
+from service.ingest.decode.remote_write import RemoteWrite, RemoteWrite2
+from service.ingest.pipeline import Outcome, Pipeline, decoded
 from service.ingest.values import clock
+
+_MEDIA_TYPE = "application/x-protobuf"
+_DECODERS: dict[str, type[RemoteWrite | RemoteWrite2]] = {
+    "prometheus.WriteRequest": RemoteWrite,
+    "io.prometheus.write.v2.Request": RemoteWrite2,
+}
 
 
 async def write(request: web.Request) -> web.Response:
     """204 where all samples are stored; those that a sender may send but that are no readings are skipped.
 
-    A sender tries again what is answered by 5xx alone, so an organization over its limit gets 503.
+    Whatever becomes of a body that is understood, headers tell how much of it is stored.
     """
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
     principal.require_all_units()
-    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "snappy").strip().lower()
-    if encoding != "snappy":
-        raise TidemarkError(
-            Kind.UNSUPPORTED_MEDIA_TYPE, "Remote write is compressed with snappy.", field=hdrs.CONTENT_ENCODING
-        )
-    if "io.prometheus.write.v2" in request.headers.get(hdrs.CONTENT_TYPE, ""):
-        raise TidemarkError(
-            Kind.UNSUPPORTED_MEDIA_TYPE,
-            "Remote write 1.0 is taken here; set protobuf_message to prometheus.WriteRequest.",
-            field=hdrs.CONTENT_TYPE,
-        )
+    decoder = _decoder(request)
     pipeline = Pipeline(
         NamedSeries(core.access, core.database, principal.company_id),
         core.bulk_writer,
@@ -41,15 +38,47 @@ async def write(request: web.Request) -> web.Response:
         streams=False,
     )
     try:
+        await _take(request, core, decoder, pipeline)
+    except TidemarkError as error:
+        status, headers, document = render(request.path, error)
+        return web.Response(status=status, headers={**headers, **_written(pipeline.outcome)}, body=document)
+    return web.Response(status=204, headers=_written(pipeline.outcome))
+
+
+def _decoder(request: web.Request) -> type[RemoteWrite | RemoteWrite2]:
+    """The decoder of the message that the headers name. Raises TidemarkError."""
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "snappy").strip().lower()
+    if encoding != "snappy":
+        raise TidemarkError(
+            Kind.UNSUPPORTED_MEDIA_TYPE, "Remote write is compressed with snappy.", field=hdrs.CONTENT_ENCODING
+        )
+    media_type, *parameters = request.headers.get(hdrs.CONTENT_TYPE, _MEDIA_TYPE).split(";")
+    pairs = {name.strip().lower(): value.strip(' "') for name, _, value in (one.partition("=") for one in parameters)}
+    message = pairs.get("proto", "prometheus.WriteRequest")
+    if media_type.strip().lower() != _MEDIA_TYPE or message not in _DECODERS:
+        raise TidemarkError(
+            Kind.UNSUPPORTED_MEDIA_TYPE,
+            f"Send {_MEDIA_TYPE} with the message {' or '.join(_DECODERS)} as proto.",
+            field=hdrs.CONTENT_TYPE,
+        )
+    return _DECODERS[message]
+
+
+async def _take(
+    request: web.Request, core: Core, decoder: type[RemoteWrite | RemoteWrite2], pipeline: Pipeline
+) -> None:
+    """Take a body to its end. Raises TidemarkError where not all of it is stored."""
+    try:
         # Larger bodies than this are refused by the decoder, compressed or not.
         async with body.held(request, compressed=True) as pieces:
-            await pipeline.run(decoded(RemoteWrite(core.settings.max_body, clock), pieces))
+            await pipeline.run(decoded(decoder(core.settings.max_body, clock), pieces))
     except BodyTooLongError as error:
         raise TidemarkError(Kind.TOO_LARGE, str(error)) from None
     except BodyError as error:
         raise invalid("body", str(error)) from None
     except TidemarkError as error:
         if error.kind is Kind.RATE_LIMIT_EXCEEDED:
+            # A sender surely tries again what is answered by 5xx alone.
             raise unavailable(error.message, error.retry_after or 1) from None
         raise
     if pipeline.outcome.rejected:
@@ -57,4 +86,9 @@ async def write(request: web.Request) -> web.Response:
         raise invalid(
             "body", f"{pipeline.outcome.rejected} samples are refused; the first: {first.field}: {first.message}"
         )
-    return web.Response(status=204)
+
+
+def _written(outcome: Outcome) -> dict[str, str]:
+    """What 2.0 wants to be told; a sender of 1.0 does not look."""
+    kinds = {"Samples": outcome.accepted, "Histograms": 0, "Exemplars": 0}
+    return {f"X-Prometheus-Remote-Write-{kind}-Written": str(count) for kind, count in kinds.items()}

@@ -1,46 +1,35 @@
-"""Prometheus remote write 1.0, as https://prometheus.io/docs/specs/prw/remote_write_spec/ defines it.
+"""Prometheus remote write, 1.0 and 2.0, as https://prometheus.io/docs/specs/prw/ defines them.
 
-The request is taken apart series by series, because protobuf's parser makes objects of some hundred bytes out of two:
-a whole request of 32 MiB could take gigabytes.
+Both send labels and samples in a snappy block of protobuf. In 1.0 each series has its labels as texts, in 2.0 it refers
+to symbols that all series of a request share.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from math import isfinite
-from typing import Protocol, cast
+from typing import Any, Protocol, TypeAlias
 
 import cramjam
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from service.ingest.columns import LISTED, BodyError, BodyTooLongError, Columns, Rejection
+from service.ingest.decode.protobuf import OF, MalformedError, fields_of, message_classes
 from service.ingest.decode.records import Clock
-from service.ingest.decode.series import series_name
+from service.ingest.decode.series import MAX_NAME, series_name, too_long
 from service.ingest.values import FieldError, check_instant, parse_value
 
 PIECE = 10_000
 """Samples after which a piece ends, with the series that it has reached."""
 MAX_PARTS = 100_000
-"""Time series and metadata of a request; senders' batches are of some thousand samples."""
-MAX_SERIES_SIZE = 256 * 1024
-"""Bytes of one time series: some 15,000 samples."""
+"""Time series, metadata and symbols of a request; senders' batches are of some thousand samples."""
+MAX_PART_SIZE = 256 * 1024
+"""Bytes of one of those: a time series has some 15,000 samples then."""
 
 _METRIC = "__name__"
 _REMEMBERED = 10_000  # series whose names are kept ready, as senders send the same ones every few seconds
 _LONGEST_REMEMBERED = 2_000  # bytes of their labels
-
-_TIMESERIES, _METADATA = 1, 3  # fields of WriteRequest
-# Wire types: https://protobuf.dev/programming-guides/encoding/
-_VARINT, _LENGTH_DELIMITED = 0, 2
-_FIXED_LENGTHS = {1: 8, 5: 4}
-
-
-class _LabelMessage(Protocol):
-    name: str
-    value: str
-
-    def ParseFromString(self, data: bytes) -> int: ...  # noqa: N802 - protobuf's name
 
 
 class _Sample(Protocol):
@@ -48,58 +37,52 @@ class _Sample(Protocol):
     timestamp: int
 
 
-class _TimeSeriesMessage(Protocol):
-    """Labels stay bytes till they are needed, and what is only counted for good."""
+_Labels: TypeAlias = tuple[bytes, ...]
+_Pairs: TypeAlias = list[tuple[str, str]]
 
-    labels: Sequence[bytes]
-    samples: Sequence[_Sample]
-    exemplars: Sequence[bytes]
-    histograms: Sequence[bytes]
-
-    def ParseFromString(self, data: bytes) -> int: ...  # noqa: N802 - protobuf's name
-
-
-def _message_classes() -> tuple[Callable[[], _LabelMessage], Callable[[], _TimeSeriesMessage]]:
-    """Label and TimeSeries with the field numbers of the specification."""
-    of = descriptor_pb2.FieldDescriptorProto
-    file = descriptor_pb2.FileDescriptorProto(name="remote_write.proto", package="prometheus", syntax="proto3")
-    for message, fields in {
-        "Label": (("name", 1, of.TYPE_STRING), ("value", 2, of.TYPE_STRING)),
-        "Sample": (("value", 1, of.TYPE_DOUBLE), ("timestamp", 2, of.TYPE_INT64)),
+# Labels are parsed when they are needed, and what is only counted stays bytes.
+_SAMPLE = (("value", 1, OF.TYPE_DOUBLE, False), ("timestamp", 2, OF.TYPE_INT64, False))
+_ONE = message_classes(
+    "prometheus",
+    {
+        "Label": (("name", 1, OF.TYPE_STRING, False), ("value", 2, OF.TYPE_STRING, False)),
+        "Sample": _SAMPLE,
         "TimeSeries": (
-            ("labels", 1, of.TYPE_BYTES),
-            ("samples", 2, "Sample"),
-            ("exemplars", 3, of.TYPE_BYTES),
-            ("histograms", 4, of.TYPE_BYTES),
+            ("labels", 1, OF.TYPE_BYTES, True),
+            ("samples", 2, "Sample", True),
+            ("exemplars", 3, OF.TYPE_BYTES, True),
+            ("histograms", 4, OF.TYPE_BYTES, True),
         ),
-    }.items():
-        described = file.message_type.add(name=message)
-        for name, number, kind in fields:
-            member = described.field.add(name=name, number=number)
-            member.label = of.LABEL_REPEATED if message == "TimeSeries" else of.LABEL_OPTIONAL
-            if isinstance(kind, str):
-                member.type, member.type_name = of.TYPE_MESSAGE, f".prometheus.{kind}"
-            else:
-                member.type = kind
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    label, series = (
-        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"prometheus.{name}"))
-        for name in ("Label", "TimeSeries")
-    )
-    return cast("Callable[[], _LabelMessage]", label), cast("Callable[[], _TimeSeriesMessage]", series)
+    },
+)
+_TWO = message_classes(
+    "io.prometheus.write.v2",
+    {
+        "Sample": _SAMPLE,
+        "TimeSeries": (
+            ("labels_refs", 1, OF.TYPE_UINT32, True),
+            ("samples", 2, "Sample", True),
+            ("histograms", 3, OF.TYPE_BYTES, True),
+            ("exemplars", 4, OF.TYPE_BYTES, True),
+        ),
+    },
+)
 
 
-_Label, _TimeSeries = _message_classes()
-
-
-class RemoteWrite:
+class _RemoteWrite(ABC):
     """A Decoder (see service.ingest.pipeline). `limit` is in bytes, uncompressed; `clock` in µs since 1970 UTC.
 
     A record is a time series: its position is the index of its readings. Each refused sample counts as a rejection.
-    Samples that are NaN (which says that a series has ended) or infinite, exemplars, histograms and metadata are no
-    readings and counted as skipped.
+    Samples that are NaN (which says that a series has ended) or infinite, exemplars, histograms and the metadata of 1.0
+    are no readings and counted as skipped.
     """
+
+    _message: str
+    """What the body is, for errors."""
+    _time_series: int
+    """The number of the field that has them."""
+    _parse: Callable[[bytes], Any]
+    """Reads one of them. Raises DecodeError."""
 
     def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
@@ -110,7 +93,7 @@ class RemoteWrite:
         """Take the next bytes; nothing comes out before the end. Raises BodyError."""
         self._body += data
         if len(self._body) > self._limit + self._limit // 6 + 32:  # the most that snappy makes of `limit` bytes
-            raise _too_long(self._limit)
+            raise _body_too_long(self._limit)
         yield from ()
 
     def flush(self) -> Iterator[Columns]:
@@ -118,20 +101,97 @@ class RemoteWrite:
         return iter(())
 
     def finish(self) -> Iterator[Columns]:
-        """Take the end of the body. Raises BodyError where it is not snappy or not a WriteRequest."""
+        """Take the end of the body. Raises BodyError where it is not snappy or not the message that it should be."""
         request = _decompress(bytes(self._body), self._limit)
         self._body.clear()
         now = self._clock()
-        parts = list(_parts(request))  # whatever is wrong with them is found before the first reading is given away
+        # Whatever is wrong with its parts is found before the first reading is given away.
+        parts = _parts(request, self._message)
         piece = _Piece(now)
-        piece.skipped = sum(number == _METADATA for number, _ in parts)
-        for index, content in enumerate(content for number, content in parts if number == _TIMESERIES):
-            piece.add(index, content)
+        piece.skipped = self._begin(parts)
+        for index, content in enumerate(content for number, content in parts if number == self._time_series):
+            try:
+                series = self._parse(content)
+            except DecodeError:
+                piece.reject(index, FieldError("series", f"This is not a time series of {self._message}."))
+            else:
+                piece.add(index, series, self._name)
             if len(piece.at) >= PIECE:
                 yield piece.columns()
                 piece = _Piece(now)
         if piece.at or piece.rejected or piece.skipped:
             yield piece.columns()
+
+    def _name(self, series: Any) -> str:
+        labels = self._labels(series)
+        short = len(labels) + sum(map(len, labels)) <= _LONGEST_REMEMBERED
+        return _remembered_name(labels, self._pairs) if short else _read_name(labels, self._pairs)
+
+    @abstractmethod
+    def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
+        """Look at what stands beside the time series; answers how much of it is skipped."""
+
+    @abstractmethod
+    def _labels(self, series: Any) -> _Labels:
+        """The labels as `_pairs` reads them. Raises FieldError."""
+
+    @staticmethod
+    @abstractmethod
+    def _pairs(labels: _Labels) -> _Pairs:
+        """Labels as texts. One with an empty value is, as in Prometheus, the same as no label. Raises FieldError."""
+
+
+class RemoteWrite(_RemoteWrite):
+    """`prometheus.WriteRequest` of remote write 1.0."""
+
+    _message = "a WriteRequest of remote write 1.0"
+    _time_series = 1
+    _parse = _ONE["TimeSeries"].FromString
+
+    def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
+        return sum(number == 3 for number, _ in parts)  # metadata
+
+    def _labels(self, series: Any) -> _Labels:
+        return tuple(series.labels)
+
+    @staticmethod
+    def _pairs(labels: _Labels) -> _Pairs:
+        try:
+            read = [_ONE["Label"].FromString(content) for content in labels]
+        except DecodeError:
+            raise FieldError("series", "A label is malformed, or not UTF-8.") from None
+        return [(label.name, label.value) for label in read if label.value]
+
+
+class RemoteWrite2(_RemoteWrite):
+    """`io.prometheus.write.v2.Request` of remote write 2.0."""
+
+    _message = "a Request of remote write 2.0"
+    _time_series = 5
+    _parse = _TWO["TimeSeries"].FromString
+
+    def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
+        self._symbols = [content for number, content in parts if number == 4]
+        return 0
+
+    def _labels(self, series: Any) -> _Labels:
+        if len(series.labels_refs) % 2:
+            raise FieldError("series", "labels_refs are pairs of a name and a value; one is left over.")
+        try:
+            return tuple([self._symbols[place] for place in series.labels_refs])
+        except IndexError:
+            raise FieldError("series", "A label refers to a symbol that the request does not have.") from None
+
+    @staticmethod
+    def _pairs(labels: _Labels) -> _Pairs:
+        pairs = [(name, value) for name, value in zip(labels[::2], labels[1::2], strict=True) if value]
+        # Two bytes can refer to a symbol of any length: nothing is made of them before this.
+        if sum(len(name) + len(value) for name, value in pairs) > len(_METRIC) + MAX_NAME:
+            raise too_long()
+        try:
+            return [(name.decode(), value.decode()) for name, value in pairs]
+        except UnicodeDecodeError:
+            raise FieldError("series", "A label is not UTF-8.") from None
 
 
 class _Piece:
@@ -148,37 +208,32 @@ class _Piece:
         self.rejected = 0
         self.skipped = 0
 
-    def add(self, index: int, content: bytes) -> None:
-        """Take the samples of the series at this position."""
-        series = _TimeSeries()
-        try:
-            series.ParseFromString(content)
-        except DecodeError:
-            self._reject(index, FieldError("series", "This is not a time series of remote write 1.0."))
-            return
-        self.skipped += len(series.exemplars) + len(series.histograms)
-        samples = [sample for sample in series.samples if isfinite(sample.value)]
-        self.skipped += len(series.samples) - len(samples)
+    def add(self, index: int, series: Any, name_of: Callable[[Any], str]) -> None:
+        """Take the samples of the series at this position; its name is asked where it has any."""
+        sent: Sequence[_Sample] = series.samples
+        samples = [sample for sample in sent if isfinite(sample.value)]
+        self.skipped += len(sent) - len(samples) + len(series.exemplars) + len(series.histograms)
         if not samples:
             return
         try:
-            name = _name(tuple(series.labels))
+            name = name_of(series)
         except FieldError as error:
-            self._reject(index, error, len(samples))
+            self.reject(index, error, len(samples))
             return
         for sample in samples:
             try:
                 at = check_instant(sample.timestamp * 1000, self._now)
                 value = parse_value(sample.value)
             except FieldError as error:
-                self._reject(index, error)
+                self.reject(index, error)
                 continue
             self._sensor.append(self._sensors.setdefault(name, len(self._sensors)))
             self.at.append(at)
             self._value.append(value)
             self._index.append(index)
 
-    def _reject(self, index: int, error: FieldError, count: int = 1) -> None:
+    def reject(self, index: int, error: FieldError, count: int = 1) -> None:
+        """Refuse so many samples of the series at this position."""
         self.rejected += count
         if len(self._rejections) < LISTED:
             self._rejections.append(Rejection(index, error.field, error.message))
@@ -197,22 +252,8 @@ class _Piece:
         )
 
 
-def _name(labels: tuple[bytes, ...]) -> str:
-    """The series name. A label with an empty value is, as in Prometheus, the same as no label."""
-    short = len(labels) + sum(map(len, labels)) <= _LONGEST_REMEMBERED
-    return _remembered_name(labels) if short else _read_name(labels)
-
-
-def _read_name(labels: tuple[bytes, ...]) -> str:
-    pairs: list[tuple[str, str]] = []
-    for content in labels:
-        label = _Label()
-        try:
-            label.ParseFromString(content)
-        except DecodeError:
-            raise FieldError("series", "A label is malformed, or not UTF-8.") from None
-        if label.value:
-            pairs.append((label.name, label.value))
+def _read_name(labels: _Labels, pairs_of: Callable[[_Labels], _Pairs]) -> str:
+    pairs = pairs_of(labels)
     metrics = [value for key, value in pairs if key == _METRIC]
     if len(metrics) != 1:
         raise FieldError("series", "A time series needs one __name__ label: the name of its metric.")
@@ -222,48 +263,26 @@ def _read_name(labels: tuple[bytes, ...]) -> str:
 _remembered_name = lru_cache(_REMEMBERED)(_read_name)
 
 
-def _parts(request: bytes) -> Iterator[tuple[int, bytes]]:
-    """The fields of a WriteRequest that have a length: their numbers and contents. Raises BodyError."""
-    malformed = BodyError("The body is not a WriteRequest of remote write 1.0 in protobuf.")
-    place = 0
-    count = 0
-    while place < len(request):
-        try:
-            tag, place = _varint(request, place)
-            number, kind = tag >> 3, tag & 7
-            length = _FIXED_LENGTHS.get(kind, 0)
-            if kind == _LENGTH_DELIMITED:
-                length, place = _varint(request, place)
-            elif kind == _VARINT:
-                _, place = _varint(request, place)
-            elif not length:
-                raise malformed
-        except IndexError:
-            raise malformed from None
-        if number == 0 or place + length > len(request):
-            raise malformed
-        count += 1
-        if count > MAX_PARTS:
-            raise BodyError(f"A request has at most {MAX_PARTS} time series; set the sender to smaller batches.")
-        if kind == _LENGTH_DELIMITED:
-            if length > MAX_SERIES_SIZE:
+def _parts(request: bytes, message: str) -> list[tuple[int, bytes]]:
+    """The fields of a request that have a length: their numbers and contents. Raises BodyError."""
+    parts = []
+    try:
+        for count, (number, content) in enumerate(fields_of(request), 1):
+            if count > MAX_PARTS:
                 raise BodyError(
-                    f"A time series has at most {MAX_SERIES_SIZE} bytes; set the sender to smaller batches."
+                    f"A request has at most {MAX_PARTS} time series, metadata and symbols; "
+                    "set the sender to smaller batches."
                 )
-            yield number, request[place : place + length]
-        place += length
-
-
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """The number at a place, and the place behind it. Raises IndexError where it does not end."""
-    number = 0
-    for shift in range(0, 70, 7):
-        byte = message[place]
-        place += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, place
-    raise IndexError
+            if content is None:
+                continue
+            if len(content) > MAX_PART_SIZE:
+                raise BodyError(
+                    f"A time series or symbol has at most {MAX_PART_SIZE} bytes; set the sender to smaller batches."
+                )
+            parts.append((number, content))
+    except MalformedError:
+        raise BodyError(f"The body is not {message} in protobuf.") from None
+    return parts
 
 
 def _decompress(body: bytes, limit: int) -> bytes:
@@ -279,14 +298,14 @@ def _decompress(body: bytes, limit: int) -> bytes:
     else:
         raise BodyError("The body is not a snappy block: its length is missing.")
     if length > limit:
-        raise _too_long(limit)
+        raise _body_too_long(limit)
     try:
         return bytes(cramjam.snappy.decompress_raw(body))
     except cramjam.DecompressionError:
         raise BodyError("The body is not a snappy block (not the framed format): it cannot be decompressed.") from None
 
 
-def _too_long(limit: int) -> BodyTooLongError:
+def _body_too_long(limit: int) -> BodyTooLongError:
     return BodyTooLongError(
         f"The body is too long: uncompressed at most {limit} bytes; set the sender to smaller batches."
     )

@@ -38,5 +38,10 @@ def series_name(measurement: str | None, field: str, labels: Iterable[tuple[str,
     if has_control(name):
         raise FieldError("series", "Names, tags and labels cannot contain control characters.")
     if len(name.encode()) > MAX_NAME:
-        raise FieldError("series", f"The series name is too long: with its tags or labels at most {MAX_NAME} bytes.")
+        raise too_long()
     return name
+
+
+def too_long() -> FieldError:
+    """The error for a name of more than `MAX_NAME` bytes."""
+    return FieldError("series", f"The series name is too long: with its tags or labels at most {MAX_NAME} bytes.")
