@@ -1,7 +1,8 @@
 """Who a request comes from and what it may do; and the memory of keys, sensors and sites that spares the database.
 
 What is remembered is dropped as soon as the database announces a change of that organization, and nothing is remembered
-while announcements cannot be heard, so a revoked token or a deleted sensor is refused by every process at once.
+while announcements cannot be heard. A change is answered after all processes have heard of it
+(`service.storage.announcements`), so a revoked token or a deleted sensor is refused by every one of them from then on.
 """
 
 import asyncio
@@ -15,16 +16,14 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from service.errors import Kind, TidemarkError
+from service.storage.announcements import PULSE_SECONDS, Listener
 from service.storage.database import OUTAGES, Database
 from service.storage.statements import statements
 
 log = structlog.get_logger(__name__)
 
-CHANNEL = "tidemark_catalog"
-PULSE_SECONDS = 1.5
-"""How often the connection that hears announcements is tried; within twice that a dead one is noticed."""
-USE_NOTED_EVERY = 20
-"""Pulses between two notes of which tokens were used: about half a minute."""
+USE_NOTED_SECONDS = 30.0
+"""Between two notes of which tokens were used."""
 REMEMBERED = 200_000
 """How many keys, sensors and sites each are remembered at most."""
 
@@ -250,6 +249,11 @@ class Access:
 
     async def listen(self) -> None:
         """Hear announcements for ever, remembering nothing while there is no connection to hear them on."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._note_token_use_regularly())  # whoever announces must not wait for this
+            await self._listen_for_ever()
+
+    async def _listen_for_ever(self) -> None:
         while True:
             try:
                 await self._database.ready.wait()
@@ -276,18 +280,22 @@ class Access:
     async def _listen(self) -> None:
         connection = await self._database.connect()
         try:
-            await connection.add_listener(CHANNEL, lambda *heard: self.forget(int(heard[3])))
+            listener = Listener(connection, self.forget)
+            await listener.begin()
             self.forget()
             self._listening = True
-            pulses = 0
             while True:
-                await asyncio.sleep(PULSE_SECONDS)
-                await connection.execute(statements().ping.text, timeout=PULSE_SECONDS)
-                pulses += 1
-                if pulses % USE_NOTED_EVERY == 0:
-                    await self.note_token_use()
+                await listener.answer()
         finally:
             connection.terminate()
+
+    async def _note_token_use_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(USE_NOTED_SECONDS)
+            try:
+                await self.note_token_use()
+            except Exception:
+                log.exception("noting which tokens were used failed; it is tried again")
 
     def _remember_principal(self, fingerprint: bytes, principal: Principal, generation: int) -> Principal:
         if self._listening and generation == self._generation:

@@ -25,7 +25,7 @@ import asyncpg
 import pytest
 from aiohttp import ClientResponse, ClientSession
 
-from service.catalog import resources, welcome
+from service.catalog import organizations, resources, welcome
 from service.catalog.resources import ASSETS, SENSORS
 from service.storage.embedded import Server, embedded_server
 from service.storage.migration import migrate
@@ -224,6 +224,10 @@ class Tenant:
         """Make an asset; answers its id."""
         made = await resources.create(self._connection, ASSETS, self.company_id, fields)
         return int(made["id"])
+
+    async def limit(self, **fields: Any) -> None:
+        """Set limits of the organization on the command line."""
+        await organizations.update(self._connection, self.company_id, fields)
 
     async def upload(
         self,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from service.catalog import secrets
 from service.catalog.fields import Field, changed, checked, country, currency, integer, text, timezone
 from service.errors import not_found
+from service.storage.announcements import heard_by_all
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
@@ -64,17 +65,19 @@ async def read(connection: "Connected", company_id: int) -> dict[str, Any]:
 
 
 async def update(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
-    """Change the fields that are given. Raises TidemarkError."""
+    """Change the fields that are given; every process knows it then. Raises TidemarkError."""
     current = await read(connection, company_id)
     record = changed(FIELDS, document, {name: current[name] for name in FIELDS})
     row = await statements().update_organization.row(connection, company_id=company_id, **record)
     if row is None:
         raise not_found("The organization is gone.")
+    await heard_by_all(connection)
     return dict(row)
 
 
 async def rotate_key(connection: "Connected", company_id: int) -> str:
-    """Replace the key; the old one stops to work at once."""
+    """Replace the key; every process refuses the old one from then on."""
     api_key = secrets.new_api_key()
     await statements().replace_api_key.run(connection, company_id=company_id, api_key_hash=secrets.secret_hash(api_key))
+    await heard_by_all(connection)
     return api_key

@@ -25,6 +25,7 @@ from service.catalog.fields import (
 )
 from service.errors import TidemarkError, conflict, invalid, not_found
 from service.ingest.values import has_control
+from service.storage.announcements import heard_by_all
 from service.storage.statements import Statement, statements
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ async def page(
 async def update(
     connection: "Connected", resource: Resource, company_id: int, resource_id: Any, document: Any
 ) -> dict[str, Any]:
-    """Change the fields that are given. Raises TidemarkError."""
+    """Change the fields that are given; every process knows it then. Raises TidemarkError."""
     async with connection.transaction():
         await resource.statement("lock").run(connection, company_id=company_id, id=resource_id)
         current = await read(connection, resource, company_id, resource_id)
@@ -210,13 +211,15 @@ async def update(
         except asyncpg.ForeignKeyViolationError:
             raise _unknown_reference(resource, record) from None
     assert row is not None  # the row is locked
+    await heard_by_all(connection)
     return dict(row)
 
 
 async def delete(connection: "Connected", resource: Resource, company_id: int, resource_id: Any) -> None:
-    """Delete it, and the data that are its own. Raises TidemarkError."""
+    """Delete it, and the data that are its own; every process knows it then. Raises TidemarkError."""
     if await resource.statement("delete").value(connection, company_id=company_id, id=resource_id) is None:
         raise resource.unknown(resource_id)
+    await heard_by_all(connection)
 
 
 def _unknown_reference(resource: Resource, record: Mapping[str, Any]) -> TidemarkError:

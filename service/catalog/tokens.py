@@ -6,6 +6,7 @@ from uuid import UUID
 from service.catalog import secrets
 from service.catalog.fields import Field, checked, choices, integer, integers, moment, text
 from service.errors import not_found
+from service.storage.announcements import heard_by_all
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
@@ -45,10 +46,13 @@ def _record(row: "Record") -> dict[str, Any]:
 
 
 async def revoke(connection: "Connected", company_id: int | None, token_id: str) -> None:
-    """End a token for good, of one organization or for None of any; it stays in the list. Raises TidemarkError."""
+    """End a token for good in every process, of one organization or for None of any; it stays in the list. Raises
+    TidemarkError.
+    """
     try:
         found = await statements().revoke_token.value(connection, company_id=company_id, id=UUID(token_id))
     except ValueError:
         found = None
     if found is None:
         raise not_found(f"There is no token {token_id!r}.")
+    await heard_by_all(connection)

@@ -382,7 +382,7 @@ async def test_readings_a_minute_are_limited_for_all_workers_together(
     several = start_service(service.database_url, TIDEMARK_WORKERS="2")
     tenant = await make_tenant(several)
     sensor = await tenant.sensor()
-    assert (await tenant.manage("PATCH", "organization", {"readings_per_minute": 1000})).status == 200
+    await tenant.limit(readings_per_minute=1000)
     body = as_json([{"sensor": sensor, "timestamp": f"2021-01-01T00:00:00.{n:03d}Z", "value": n} for n in range(300)])
     # Two minutes at most are touched, so of eight bodies three pass in each of them.
     answers = [await send(tenant, body, "application/json", headers={"Connection": "close"}) for _ in range(8)]
@@ -393,7 +393,7 @@ async def test_readings_a_minute_are_limited_for_all_workers_together(
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert (await refused.json())["error"]["code"] == "rate_limit_exceeded"
     # Uploads of the sensor API count too.
-    assert (await tenant.manage("PATCH", "organization", {"readings_per_minute": 3})).status == 200
+    await tenant.limit(readings_per_minute=3)
     singles = [(await tenant.upload(sensor, ago(seconds=number), number)).status for number in range(20)]
     assert singles.count(201) <= 6
     assert set(singles) <= {201, 429}
@@ -402,9 +402,7 @@ async def test_readings_a_minute_are_limited_for_all_workers_together(
 async def test_a_stream_ends_at_the_limit_with_its_counts(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     records = [{"sensor": sensor, "timestamp": second_of_2021(number), "value": number} for number in range(25)]
-    assert (await tenant.manage("PATCH", "organization", {"readings_per_minute": 10})).status == 200
-    while (await send(tenant, as_json(records[:11]), "application/json")).status != 429:
-        await asyncio.sleep(0.01)  # until the process has heard of the limit
+    await tenant.limit(readings_per_minute=10)
     response = await send(tenant, as_ndjson(records))
     answer = await response.json()
     assert (response.status, answer["rejected"]) == (429, 0)

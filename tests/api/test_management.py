@@ -1,12 +1,16 @@
 """Sensors, assets, the organization and its tokens over HTTP, with an admin token."""
 
+import asyncio
 import re
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from aiohttp import ClientResponse
 
+from service.storage.announcements import LOOK_SECONDS
+from service.storage.statements import statements
 from tests.conftest import MakeTenant, Service, Tenant
 
 PATHS = ("sensors", "assets", "cooling-units", "locations", "sites", "organization", "api-tokens")
@@ -306,6 +310,25 @@ async def test_organization(tenant: Tenant) -> None:
         response = await tenant.manage("PATCH", "organization", {field: value})
         await assert_refused(response, 400, "invalid_request", field)
     assert tenant.api_key not in str(await document(await tenant.manage("GET", "organization")))
+
+
+async def test_a_change_is_answered_once_every_process_has_heard_of_it(tenant: Tenant) -> None:
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    process, ending = await asyncpg.connect(tenant.database_url), await asyncpg.connect(tenant.database_url)
+    await process.add_listener("tidemark_catalog", lambda *told: heard.put_nowait(str(told[3])))
+    for one in (process, ending):
+        await statements().be_waited_for.run(one)
+    changing = asyncio.create_task(tenant.limit(readings_per_minute=7))
+    own: list[str] = []
+    while not own or own[-1].isdigit():  # changes of other tests' tenants, and questions about them, are heard too
+        own += [payload for payload in (await heard.get(),) if own or payload == str(tenant.company_id)]
+    await ending.close()
+    done, _ = await asyncio.wait((changing,), timeout=LOOK_SECONDS)
+    assert not done, "answered before every process has heard"
+    await statements().answer_heard.run(process, question=own[-1])
+    async with asyncio.timeout(1):
+        await changing
+    await process.close()
 
 
 async def test_token_from_creation_to_revocation(tenant: Tenant) -> None:

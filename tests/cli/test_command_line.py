@@ -28,8 +28,6 @@ async def test_an_organization_made_on_the_command_line_works_at_once(tidemark: 
 
         assert await upload(made["api_key"]) == 201
         rotated = await asyncio.to_thread(tidemark, "org", "rotate-key", organization)
-        while await upload(made["api_key"]) == 201:
-            pass  # announced at once, heard within moments
         assert await upload(made["api_key"]) == 401
         assert await upload(rotated["api_key"]) == 201
 
@@ -47,8 +45,6 @@ async def test_tokens_are_made_listed_and_revoked(tidemark: Run, service: Servic
             assert response.status == 200
         await asyncio.to_thread(tidemark, "token", "revoke", made["id"])
         async with session.get(f"{service.base}/api/v1/sensors") as response:
-            while response.status == 200:
-                response = await session.get(f"{service.base}/api/v1/sensors")
             assert response.status == 401
 
 

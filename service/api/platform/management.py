@@ -58,19 +58,14 @@ def _resource_routes(resource: Resource) -> list[tuple[str, str, Handler]]:
         principal = await _admin(request)
         resource_id = resource.id_of(request.match_info["id"])
         document = await _document(request)
-        core = request.app[CORE]
-        async with core.database.session() as connection:
-            changed = await resources.update(connection, resource, principal.company_id, resource_id, document)
-        core.access.forget(principal.company_id)
-        return _json(changed)
+        async with request.app[CORE].database.session() as connection:
+            return _json(await resources.update(connection, resource, principal.company_id, resource_id, document))
 
     async def delete(request: web.Request) -> web.Response:
         principal = await _admin(request)
         resource_id = resource.id_of(request.match_info["id"])
-        core = request.app[CORE]
-        async with core.database.session() as connection:
+        async with request.app[CORE].database.session() as connection:
             await resources.delete(connection, resource, principal.company_id, resource_id)
-        core.access.forget(principal.company_id)
         return web.Response(status=204)
 
     return [
@@ -112,10 +107,8 @@ async def _list_tokens(request: web.Request) -> web.Response:
 
 async def _revoke_token(request: web.Request) -> web.Response:
     principal = await _admin(request)
-    core = request.app[CORE]
-    async with core.database.session() as connection:
+    async with request.app[CORE].database.session() as connection:
         await tokens.revoke(connection, principal.company_id, request.match_info["id"])
-    core.access.forget(principal.company_id)
     return web.Response(status=204)
 
 
