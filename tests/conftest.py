@@ -226,7 +226,7 @@ class Tenant:
         return int(made["id"])
 
     async def limit(self, **fields: Any) -> None:
-        """Set limits of the organization on the command line."""
+        """Set what only the operator may."""
         await organizations.update(self._connection, self.company_id, fields)
 
     async def upload(

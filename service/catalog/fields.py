@@ -41,6 +41,8 @@ class Field:
     default: Any = None
     fixed: bool = False
     help: str = ""
+    operators: bool = False
+    """Whether only the operator may set it, on the command line."""
 
 
 def text(name: str, value: Any) -> str:
@@ -170,6 +172,14 @@ def checked(fields: Mapping[str, Field], document: Any) -> dict[str, Any]:
         else:
             record[name] = _value(name, field, given[name])
     return record
+
+
+def without_operators(fields: Mapping[str, Field], document: Any) -> Any:
+    """What a tenant sends, unchanged; raises TidemarkError naming the first field that only the operator may set."""
+    for name in document if isinstance(document, Mapping) else ():
+        if name in fields and fields[name].operators:
+            raise invalid(name, f"{name} can only be read here; the operator sets it, with 'tidemark org update'.")
+    return document
 
 
 def changed(fields: Mapping[str, Field], document: Any, current: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from service.catalog import secrets
-from service.catalog.fields import Field, changed, checked, country, currency, integer, text, timezone
+from service.catalog.fields import (
+    Field,
+    changed,
+    checked,
+    country,
+    currency,
+    integer,
+    text,
+    timezone,
+    without_operators,
+)
 from service.errors import not_found
 from service.storage.announcements import heard_by_all
 from service.storage.statements import statements
@@ -17,8 +27,12 @@ FIELDS = {
     "country": Field(country, help="ISO 3166 code of two letters"),
     "currency": Field(currency, default="USD", help="ISO 4217 code of three letters"),
     "timezone": Field(timezone, default="UTC", help="IANA time zone, whose days are its days"),
-    "sensor_limit": Field(integer, default=100_000, help="sensors that first sight of a series may make it have"),
-    "readings_per_minute": Field(integer, help="readings that it may send a minute; any number by default"),
+    "sensor_limit": Field(
+        integer, default=100_000, help="sensors that first sight of a series may make it have", operators=True
+    ),
+    "readings_per_minute": Field(
+        integer, help="readings that it may send a minute; any number by default", operators=True
+    ),
 }
 
 
@@ -64,8 +78,13 @@ async def read(connection: "Connected", company_id: int) -> dict[str, Any]:
     return dict(row)
 
 
+async def update_own(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
+    """Change the fields that are given as the tenant, who may not set the operator's. Raises TidemarkError."""
+    return await update(connection, company_id, without_operators(FIELDS, document))
+
+
 async def update(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
-    """Change the fields that are given; every process knows it then. Raises TidemarkError."""
+    """Change the fields that are given as the operator; every process knows it then. Raises TidemarkError."""
     current = await read(connection, company_id)
     record = changed(FIELDS, document, {name: current[name] for name in FIELDS})
     row = await statements().update_organization.row(connection, company_id=company_id, **record)

@@ -306,9 +306,13 @@ async def test_organization(tenant: Tenant) -> None:
         ("name", None),
         ("company_id", 1),
         ("api_key", "mine"),
+        ("sensor_limit", 10**6),
+        ("sensor_limit", organization["sensor_limit"]),
+        ("readings_per_minute", None),
     ):
-        response = await tenant.manage("PATCH", "organization", {field: value})
+        response = await tenant.manage("PATCH", "organization", {"name": "Mine", field: value})
         await assert_refused(response, 400, "invalid_request", field)
+    assert await document(await tenant.manage("GET", "organization")) == {**organization, **changes}
     assert tenant.api_key not in str(await document(await tenant.manage("GET", "organization")))
 
 

@@ -87,7 +87,7 @@ async def _update_organization(request: web.Request) -> web.Response:
     principal = await _admin(request)
     document = await _document(request)
     async with request.app[CORE].database.session() as connection:
-        return _json(await organizations.update(connection, principal.company_id, document))
+        return _json(await organizations.update_own(connection, principal.company_id, document))
 
 
 async def _create_token(request: web.Request) -> web.Response:
