@@ -1,7 +1,8 @@
 """Business operations on their way in: their cooling units checked, stored in groups, acknowledged."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from service.access import Principal
@@ -24,15 +25,82 @@ CONNECTIONS = 4
 _COLUMNS = ("company_id", *Operation._fields)
 
 
-@dataclass(frozen=True, slots=True)
+# What `refuse_operations` says: the field at fault, and what its sender is told.
+_REASONS = {
+    "elsewhere": ("id", "This operation is of a cooling unit that the token is not for, or of none."),
+    "check_out_elsewhere": ("check_out_id", "This check-out is of a cooling unit that the token is not for."),
+    "check_out_missing": ("check_out_id", "This check-out is not there; send it first, then the payment again."),
+}
+
+
+@dataclass(slots=True)
 class OperationBlock:
-    """Operations of one company, whose cooling units exist."""
+    """Operations that one request brings to a company; their cooling units exist, and the sender may see them."""
 
     company_id: int
-    operations: list[Operation]
+    operations: list[Operation] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    """Which record of the body each one is, counted from 0."""
+    seen: tuple[int, ...] | None = None
+    """The cooling units of the token that sent them; None for all."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """After the commit: ids of operations that the token may not change, and the reasons."""
 
     def __len__(self) -> int:
         return len(self.operations)
+
+    def rejections(self) -> list[Rejection]:
+        """What has been refused."""
+        return [
+            Rejection(index, *_REASONS[self.refused[one.id]])
+            for index, one in zip(self.index, self.operations, strict=True)
+            if one.id in self.refused
+        ]
+
+
+class _Run:
+    """Blocks that are stored in one step, with the same result as one after the other.
+
+    What everybody may change is one step always, the last operation of an id wins. Where a token may change some
+    things only, what it may depends on what is stored: its blocks are one step as long as none speaks of an id that
+    another one speaks of.
+    """
+
+    def __init__(self, first: OperationBlock) -> None:
+        self.seen = first.seen
+        self._blocks: list[OperationBlock] = []
+        self._ids: set[str] = set()
+        self.take(first)
+
+    def take(self, block: OperationBlock) -> bool:
+        """Take a block that can be stored in the same step as the ones before; False where it cannot."""
+        if block.seen != self.seen:
+            return False
+        if self.seen is not None:
+            ids = {named for one in block.operations for named in (one.id, one.check_out_id) if named is not None}
+            if not ids.isdisjoint(self._ids):
+                return False
+            self._ids |= ids
+        self._blocks.append(block)
+        return True
+
+    def records(self) -> list[tuple[Any, ...]]:
+        """The operations as rows of `_COLUMNS`; the last one of an id wins."""
+        rows = {one.id: (block.company_id, *one) for block in self._blocks for one in block.operations}
+        return list(rows.values())
+
+    def note(self, refused: dict[str, str]) -> None:
+        """Tell the blocks what was refused."""
+        for block in self._blocks:
+            block.refused = {one.id: refused[one.id] for one in block.operations if one.id in refused}
+
+
+def _runs(blocks: Sequence[OperationBlock]) -> list[_Run]:
+    runs = [_Run(blocks[0])]
+    for block in blocks[1:]:
+        if not runs[-1].take(block):
+            runs.append(_Run(block))
+    return runs
 
 
 class OperationWriter:
@@ -89,21 +157,22 @@ class OperationWriter:
             ending.add_done_callback(self._ending.discard)
 
     async def _store(self, blocks: list[OperationBlock]) -> None:
-        # The last one of an id wins.
-        last = {operation.id: (block.company_id, *operation) for block in blocks for operation in block.operations}
+        runs = _runs(blocks)
 
         async def write(connection: "Connection[Any]") -> None:
             sql = statements()
             async with connection.transaction():
                 await sql.prepare_operation_change.run(connection)
-                await connection.copy_records_to_table(
-                    "incoming_operation", records=list(last.values()), columns=_COLUMNS
-                )
-                await sql.write_operations.run(connection)
+                for run in runs:
+                    await connection.copy_records_to_table(
+                        "incoming_operation", records=run.records(), columns=_COLUMNS
+                    )
+                    refused = await sql.write_operations.rows(connection, seen=run.seen)
+                    run.note({row["operation_id"]: row["reason"] for row in refused})
 
         committer = await self._committers.get()
         try:
-            await committer.commit(write, len(last))
+            await committer.commit(write, sum(map(len, blocks)))
         finally:
             self._committers.put_nowait(committer)
 
@@ -121,51 +190,39 @@ class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
     ) -> None:
         super().__init__(writer.write, streams=streams)
         self._database = database
-        self._principal = principal
+        self._company_id = principal.company_id
+        self._seen = tuple(sorted(principal.cooling_unit_ids)) or None
 
     async def _known(self, piece: Operations) -> tuple[OperationBlock, Outcome]:
+        units = await self._known_units(piece)
+        block = OperationBlock(self._company_id, seen=self._seen)
         result = Outcome()
         result.note(piece.rejections, piece.rejected)
-        units = {one.cooling_unit_id for one in piece.operations if one.cooling_unit_id is not None}
-        known: set[int] = set()
-        if units:
-            async with self._database.snapshot() as connection:
-                rows = await statements().known_cooling_units.rows(
-                    connection,
-                    company_id=self._principal.company_id,
-                    ids=sorted(units),
-                    seen=sorted(self._principal.cooling_unit_ids),
-                )
-            known = {row["id"] for row in rows}
-        elsewhere = await self._elsewhere(piece)
-        taken = []
         for index, one in zip(piece.index, piece.operations, strict=True):
-            if one.cooling_unit_id is not None and one.cooling_unit_id not in known:
+            if one.cooling_unit_id is not None and one.cooling_unit_id not in units:
                 message = f"There is no cooling unit {one.cooling_unit_id}."
                 result.note([Rejection(index, "cooling_unit_id", message)], 1)
-            elif one.id in elsewhere:
-                message = "This operation is of a cooling unit that the token is not for."
-                result.note([Rejection(index, "id", message)], 1)
-            elif one.check_out_id is not None and one.check_out_id in elsewhere:
-                message = "This check-out is of a cooling unit that the token is not for."
-                result.note([Rejection(index, "check_out_id", message)], 1)
-            elif self._principal.cooling_unit_ids and one.type == "user_deactivated":
-                message = "Users are of all cooling units, and the token is for some."
+            elif self._seen is not None and one.type == "user_deactivated":
+                message = "A deactivation holds at all cooling units, and this token is for some of them."
                 result.note([Rejection(index, "type", message)], 1)
             else:
-                taken.append(one)
-        return OperationBlock(self._principal.company_id, taken), result
+                block.operations.append(one)
+                block.index.append(index)
+        return block, result
 
-    async def _elsewhere(self, piece: Operations) -> set[str]:
-        """Which operations that a piece replaces or pays are of cooling units that the caller may not see."""
-        if not self._principal.cooling_unit_ids:
+    async def _known_units(self, piece: Operations) -> set[int]:
+        """Those of the cooling units in a piece that exist and the caller may see."""
+        units = {one.cooling_unit_id for one in piece.operations if one.cooling_unit_id is not None}
+        if not units:
             return set()
-        ids = {one.id for one in piece.operations} | {one.check_out_id for one in piece.operations if one.check_out_id}
         async with self._database.snapshot() as connection:
-            rows = await statements().operations_elsewhere.rows(
-                connection,
-                company_id=self._principal.company_id,
-                ids=sorted(ids),
-                seen=sorted(self._principal.cooling_unit_ids),
+            rows = await statements().known_cooling_units.rows(
+                connection, company_id=self._company_id, ids=sorted(units), seen=self._seen
             )
         return {row["id"] for row in rows}
+
+    def _count(self, block: OperationBlock, result: Outcome) -> None:
+        refused = block.rejections()
+        result.accepted = len(block) - len(refused)
+        result.note(refused, len(refused))
+        result.rejections.sort(key=lambda rejection: rejection.index)

@@ -155,7 +155,7 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
         self._begin_write = write
         self._streams = streams
         self._waiting: list[tuple[Stored, Outcome]] = []
-        self._committing: tuple[asyncio.Future[None] | None, Outcome] | None = None
+        self._committing: tuple[asyncio.Future[None] | None, Stored, Outcome] | None = None
 
     @abstractmethod
     async def _known(self, piece: Piece) -> tuple[Stored, Outcome]:
@@ -167,6 +167,10 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
     async def _allow_some(self, block: Stored) -> tuple[Stored, Stored | None]:
         """What of a block may be stored now, and the rest. Raises TidemarkError where nothing may."""
         return block, None
+
+    def _count(self, block: Stored, result: Outcome) -> None:
+        """Count what has committed."""
+        result.accepted = len(block)
 
     async def run(self, pieces: AsyncIterator[Piece]) -> Outcome:
         """Take a body to its end.
@@ -200,15 +204,15 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
     async def _write(self, block: Stored, result: Outcome) -> None:
         # One at a time: of a record that stands in the body twice the later one must win.
         await self._committed()
-        result.accepted = len(block)
-        self._committing = (self._begin_write(block) if len(block) else None), result
+        self._committing = (self._begin_write(block) if len(block) else None), block, result
 
     async def _committed(self) -> None:
         if self._committing is not None:
-            (future, result), self._committing = self._committing, None
+            (future, block, result), self._committing = self._committing, None
             if future is not None:
                 # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
                 await asyncio.shield(future)
+            self._count(block, result)
             self.outcome.add(result)
 
 

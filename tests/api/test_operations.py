@@ -269,31 +269,125 @@ async def test_who_may_send(tenant: Tenant, service: Service, make_tenant: MakeT
     assert (await figures(tenant, "utilization"))["crates_in"] == 2
 
 
+async def token_for(tenant: Tenant, *units: int) -> dict[str, str]:
+    """The headers of a token that sends for these cooling units alone."""
+    fields = {"scopes": ["ingest"], "cooling_unit_ids": list(units)}
+    made = await (await tenant.manage("POST", "api-tokens", fields)).json()
+    return {"Authorization": f"Bearer {made['token']}"}
+
+
+async def errors(tenant: Tenant, body: Any, headers: dict[str, str], accepted: int) -> list[tuple[int, str, str]]:
+    """What was refused of what a token has sent: place, field, and the message's last words."""
+    async with tenant.session.post(f"{tenant.base}{URL}", json=body, headers=headers) as response:
+        answer = await response.json()
+    assert (answer["accepted"], answer["rejected"]) == (accepted, len(body) - accepted), answer
+    assert response.status == (200 if accepted == len(body) else 207 if accepted else 422)
+    return [(one["index"], one["field"], one["message"].rpartition(";")[2].strip(" .")) for one in answer["errors"]]
+
+
+async def fees(tenant: Tenant, unit: int) -> tuple[int, int]:
+    """How many fees of a unit are paid, and how many are pending, in 2024."""
+    asked = {"start_date": "2024-01-01", "end_date": "2024-12-31", "cooling_unit_id": str(unit)}
+    [found] = (await (await tenant.manage("GET", "analytics/revenue", **asked)).json())["data"]
+    [totals] = found["currency_totals"] or [{"paid_count": 0, "pending_count": 0}]
+    return totals["paid_count"], totals["pending_count"]
+
+
 async def test_a_token_for_some_cooling_units_changes_nothing_of_others(tenant: Tenant) -> None:
     await with_unit(tenant)
     await tenant.manage("POST", "cooling-units", {"id": 2})
-    await send(tenant, [example("check_in", id="theirs"), example("check_out", id="fee")])
-    fields = {"scopes": ["ingest"], "cooling_unit_ids": [2]}
-    token = (await (await tenant.manage("POST", "api-tokens", fields)).json())["token"]
+    nobodys = [example("user_deactivated", id="gone"), example("payment", id="early", check_out_id="later")]
+    assert (
+        await send(tenant, [example("check_in", id="theirs"), example("check_out", id="fee"), *nobodys])
+    ).status == 200
+    mine = await token_for(tenant, 2)
     body = [
         example("check_in", id="theirs", cooling_unit_id=2),
         example("payment", check_out_id="fee"),
         example("user_deactivated", id="fee"),
         example("user_deactivated"),
-        example("payment", check_out_id="not there yet"),
+        example("payment", id="too early", check_out_id="not there yet"),
+        example("check_in", id="gone", cooling_unit_id=2),
+        example("check_in", id="early", cooling_unit_id=2),
+        example("payment", id="theirs", check_out_id="mine"),
+        example("check_out", id="mine", cooling_unit_id=2),
+        example("payment", id="of a check-in", check_out_id="mine too"),
+        example("check_in", id="mine too", cooling_unit_id=2),
     ]
-    headers = {"Authorization": f"Bearer {token}"}
-    async with tenant.session.post(f"{tenant.base}{URL}", json=body, headers=headers) as response:
-        answer = await response.json()
-    assert [(one["index"], one["field"]) for one in answer["errors"]] == [
-        (0, "id"),
-        (1, "check_out_id"),
-        (2, "id"),
-        (3, "type"),
+    elsewhere = "This operation is of a cooling unit that the token is not for, or of none"
+    everywhere = "A deactivation holds at all cooling units, and this token is for some of them"
+    assert await errors(tenant, body, mine, accepted=2) == [
+        (0, "id", elsewhere),
+        (1, "check_out_id", "This check-out is of a cooling unit that the token is not for"),
+        (2, "type", everywhere),
+        (3, "type", everywhere),
+        (4, "check_out_id", "send it first, then the payment again"),
+        (5, "id", elsewhere),
+        (6, "id", elsewhere),
+        (7, "id", elsewhere),
+        (9, "check_out_id", "send it first, then the payment again"),
     ]
-    assert answer["accepted"] == 1
     assert (await figures(tenant, "utilization"))["check_ins"] == 1
-    assert (await figures(tenant, "revenue"))["currency_totals"][0]["pending_count"] == 1
+    assert [await fees(tenant, unit) for unit in (1, 2)] == [(0, 1), (0, 1)]
+    # What was refused waits for nothing: a check-out that comes later is not paid by it.
+    assert (await send(tenant, [example("check_out", id="not there yet")])).status == 200
+    assert await fees(tenant, 1) == (0, 2)
+
+
+async def test_a_token_for_some_cooling_units_pays_their_check_outs(tenant: Tenant) -> None:
+    await with_unit(tenant)
+    await tenant.manage("POST", "cooling-units", {"id": 2})
+    mine = await token_for(tenant, 2)
+    body = [
+        example("payment", id="p1", check_out_id="fee 1"),
+        example("check_out", id="fee 1", cooling_unit_id=2),
+        example("check_out", id="fee 2", cooling_unit_id=2),
+    ]
+    for _ in range(2):  # a retry is taken as well
+        assert await errors(tenant, body, mine, accepted=3) == []
+    assert await fees(tenant, 2) == (1, 1)
+    assert await errors(tenant, [example("payment", id="p1", check_out_id="fee 2")], mine, accepted=1) == []
+    assert await fees(tenant, 2) == (1, 1)
+    # A check-out that moves to a unit which the token is not for is not paid there, only where its payment was good.
+    for unit, moved in ((1, [(0, 1), (0, 1)]), (2, [(0, 0), (1, 1)])):
+        assert (await send(tenant, [example("check_out", id="fee 2", cooling_unit_id=unit)])).status == 200
+        assert [await fees(tenant, one) for one in (1, 2)] == moved
+    # A payment by who may pay everywhere goes with it.
+    paid = [example("payment", check_out_id="fee 2"), example("check_out", id="fee 2", cooling_unit_id=1)]
+    assert (await send(tenant, paid)).status == 200
+    assert [await fees(tenant, one) for one in (1, 2)] == [(1, 0), (0, 1)]
+
+
+async def test_concurrent_senders_hear_what_was_refused_of_their_own(tenant: Tenant) -> None:
+    await with_unit(tenant)
+    await tenant.manage("POST", "cooling-units", {"id": 2})
+    mine, count = await token_for(tenant, 2), 40
+    assert (await send(tenant, [example("check_in", id=f"theirs {n}") for n in range(count)])).status == 200
+
+    async def restricted(number: int) -> None:
+        body = [
+            example("check_in", id=f"mine {number}", cooling_unit_id=2),
+            example("check_in", id=f"theirs {number}", cooling_unit_id=2),
+            example("check_in", id=f"mine too {number}", cooling_unit_id=2),
+        ]
+        assert [one[:2] for one in await errors(tenant, body, mine, accepted=2)] == [(1, "id")]
+
+    async def racing(number: int) -> None:
+        # Accepted or refused by who comes first, but never of any effect on the check-out of the other unit.
+        body = [
+            example("check_out", id=f"fee {number}", cooling_unit_id=2),
+            example("payment", id=f"payment {number}", check_out_id=f"fee {number}"),
+        ]
+        async with tenant.session.post(f"{tenant.base}{URL}", json=body, headers=mine) as response:
+            assert (response.status, (await response.json())["accepted"]) in ((200, 2), (422, 0))
+
+    async def unrestricted(number: int) -> None:
+        response = await send(tenant, [example("check_out", id=f"fee {number}"), example("check_in", id=f"x{number}")])
+        assert (response.status, (await response.json())["accepted"]) == (200, 2)
+
+    await asyncio.gather(*(one(number) for number in range(count) for one in (restricted, racing, unrestricted)))
+    assert [await fees(tenant, unit) for unit in (1, 2)] == [(0, count), (0, 0)]
+    assert (await figures(tenant, "utilization"))["check_ins"] == 2 * count
 
 
 async def test_no_company_waits_for_another_that_is_locked(

@@ -1,0 +1,202 @@
+-- What a token for some cooling units may change: its units' operations, whoever writes at the same moment. It is decided
+-- here, where a company's operations change one transaction after the other.
+
+-- Of a payment: the cooling units of the token that sent it, null for all. It pays its check-out as long as that is of one
+-- of them, so that no check-out that later comes to have this id at another unit is paid by it.
+ALTER TABLE operation ADD COLUMN sender_units integer [];
+ALTER TABLE operation_key ADD COLUMN sender_units integer [];
+
+CREATE FUNCTION may_pay(sender_units integer [], unit integer) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT sender_units IS NULL OR unit = ANY (sender_units)
+$$;
+
+-- Takes out of incoming_operation what a token for these units may not change, and answers what and why: `elsewhere` where
+-- it would replace an operation that is not of these units, `check_out_missing` and `check_out_elsewhere` where a payment
+-- has no check-out of them. A stored payment is of the unit whose check-out it pays; what is of no unit no such token
+-- replaces. The company is locked.
+CREATE FUNCTION refuse_operations(company integer, seen integer []) RETURNS TABLE (operation_id text, reason text)
+LANGUAGE plpgsql
+SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+BEGIN
+    RETURN QUERY
+    WITH stored AS (
+        SELECT o.id, coalesce(o.cooling_unit_id, paid.cooling_unit_id) AS unit
+        FROM incoming_operation AS i
+        INNER JOIN operation_key AS k ON k.company_id = company AND k.id = i.id
+        INNER JOIN operation AS o ON o.company_id = company AND o.id = k.id AND o.occurred_at = k.occurred_at
+        LEFT JOIN operation_key AS paid_key ON paid_key.company_id = company AND paid_key.id = k.check_out_id
+        LEFT JOIN operation AS paid
+            ON
+                paid.company_id = company AND paid.id = paid_key.id AND paid.occurred_at = paid_key.occurred_at
+                AND paid.type = 'check_out'
+                AND may_pay(k.sender_units, paid.cooling_unit_id)
+        WHERE i.company_id = company
+    )
+
+    DELETE FROM incoming_operation AS i
+    USING stored AS s
+    WHERE i.company_id = company AND i.id = s.id AND (s.unit = ANY (seen)) IS NOT TRUE
+    RETURNING i.id, 'elsewhere';
+
+    RETURN QUERY
+    WITH unpayable AS (
+        SELECT
+            i.id,
+            CASE WHEN named.id IS NULL AND o.type = 'check_out' THEN 'check_out_elsewhere' ELSE 'check_out_missing' END
+                AS why
+        FROM incoming_operation AS i
+        LEFT JOIN incoming_operation AS named ON named.company_id = company AND named.id = i.check_out_id
+        LEFT JOIN operation_key AS k ON k.company_id = company AND k.id = i.check_out_id
+        LEFT JOIN operation AS o ON o.company_id = company AND o.id = k.id AND o.occurred_at = k.occurred_at
+        WHERE
+            i.company_id = company AND i.type = 'payment'
+            AND CASE
+                WHEN named.id IS NULL THEN (o.type = 'check_out' AND o.cooling_unit_id = ANY (seen)) IS NOT TRUE
+                ELSE named.type <> 'check_out'
+            END
+    )
+
+    DELETE FROM incoming_operation AS i
+    USING unpayable AS u
+    WHERE i.company_id = company AND i.id = u.id
+    RETURNING i.id, u.why;
+END
+$$;
+
+-- Stores incoming_operation, where each (company, id) stands once, and empties it. `seen` are the cooling units of the
+-- token that sent it, null for all of them; answers what such a token may not change, as refuse_operations. A company is
+-- locked to the end of the transaction, so its operations change one transaction after the other. Plans are made each
+-- time: the temporary tables hold one row now and thousands then. Raises lock_not_available where the company is locked
+-- for long, as by a change of its time zone.
+DROP FUNCTION write_operations();
+CREATE FUNCTION write_operations(seen integer []) RETURNS TABLE (operation_id text, reason text) LANGUAGE plpgsql
+SET plan_cache_mode = force_custom_plan SET jit = off SET lock_timeout = '3s'
+AS $$
+DECLARE
+    company integer;
+    gone text [];
+BEGIN
+    FOR company IN SELECT DISTINCT i.company_id FROM incoming_operation AS i ORDER BY i.company_id LOOP
+        PERFORM pg_advisory_xact_lock(7463006, company);
+
+        IF seen IS NOT NULL THEN
+            UPDATE incoming_operation AS i SET sender_units = seen WHERE i.company_id = company AND i.type = 'payment';
+            RETURN QUERY SELECT * FROM refuse_operations(company, seen);
+        END IF;
+
+        -- A unit that was deleted at this very moment takes its operations along, after they replaced what was stored.
+        gone := array(
+            SELECT i.id FROM incoming_operation AS i
+            WHERE i.company_id = company AND i.cooling_unit_id IS NOT NULL AND NOT EXISTS (
+                SELECT FROM asset AS a WHERE a.company_id = company AND a.id = i.cooling_unit_id AND a.is_cooling_unit
+            )
+        );
+        DELETE FROM incoming_operation AS i WHERE i.company_id = company AND i.id = ANY (gone);
+
+        INSERT INTO operation_change
+        SELECT o.*, -1
+        FROM (
+            SELECT i.id FROM incoming_operation AS i WHERE i.company_id = company
+            UNION ALL
+            SELECT unnest(gone)
+        ) AS i
+        INNER JOIN operation_key AS k ON k.company_id = company AND k.id = i.id
+        INNER JOIN operation AS o ON o.company_id = company AND o.id = k.id AND o.occurred_at = k.occurred_at;
+
+        -- What is stored already, just as it comes, changes nothing.
+        IF FOUND THEN
+            DELETE FROM incoming_operation AS i
+            USING operation_change AS c
+            WHERE i.company_id = company AND c.id = i.id
+            AND (
+                i.occurred_at, i.type, i.cooling_unit_id, i.user_id, i.gender, i.user_type, i.crop, i.crates,
+                i.weight_kg, i.amount, i.currency, i.payment_status, i.payment_method, i.check_out_id, i.quantity_kg,
+                i.quantity_below_market_price_kg, i.price_per_kg, i.loss_kg, i.sender_units
+            ) IS NOT DISTINCT FROM (
+                c.occurred_at, c.type, c.cooling_unit_id, c.user_id, c.gender, c.user_type, c.crop, c.crates,
+                c.weight_kg, c.amount, c.currency, c.payment_status, c.payment_method, c.check_out_id, c.quantity_kg,
+                c.quantity_below_market_price_kg, c.price_per_kg, c.loss_kg, c.sender_units
+            );
+            DELETE FROM operation_change AS c
+            WHERE c.id <> ALL (gone) AND NOT EXISTS (
+                SELECT FROM incoming_operation AS i WHERE i.company_id = company AND i.id = c.id
+            );
+        END IF;
+
+        DELETE FROM operation_key AS k WHERE k.company_id = company AND k.id = ANY (gone);
+        INSERT INTO operation_key AS k (company_id, id, occurred_at, check_out_id, payment_method, sender_units)
+        SELECT
+            company, i.id, i.occurred_at, i.check_out_id, CASE WHEN i.type = 'payment' THEN i.payment_method END,
+            i.sender_units
+        FROM incoming_operation AS i
+        WHERE i.company_id = company
+        ON CONFLICT (company_id, id) DO UPDATE SET
+            occurred_at = excluded.occurred_at,
+            check_out_id = excluded.check_out_id,
+            payment_method = excluded.payment_method,
+            sender_units = excluded.sender_units;
+
+        -- Check-outs that payments come to or go from change too.
+        INSERT INTO operation_change
+        SELECT o.*, -1
+        FROM (
+            SELECT i.check_out_id AS id FROM incoming_operation AS i
+            WHERE i.company_id = company AND i.check_out_id IS NOT NULL
+            UNION
+            SELECT c.check_out_id FROM operation_change AS c WHERE c.check_out_id IS NOT NULL
+        ) AS paid
+        INNER JOIN operation_key AS k ON k.company_id = company AND k.id = paid.id
+        INNER JOIN operation AS o ON o.company_id = company AND o.id = k.id AND o.occurred_at = k.occurred_at
+        WHERE o.type = 'check_out'
+        AND NOT EXISTS (SELECT FROM incoming_operation AS i WHERE i.company_id = company AND i.id = paid.id);
+
+        INSERT INTO operation_change
+        SELECT i.*, 1 FROM incoming_operation AS i WHERE i.company_id = company
+        UNION ALL
+        SELECT
+            c.company_id, c.id, c.occurred_at, c.type, c.cooling_unit_id, c.user_id, c.gender, c.user_type, c.crop,
+            c.crates, c.weight_kg, c.amount, c.currency, c.payment_status, c.payment_method, c.check_out_id,
+            c.quantity_kg, c.quantity_below_market_price_kg, c.price_per_kg, c.loss_kg, c.is_paid, c.paid_with,
+            c.sender_units, 1
+        FROM operation_change AS c
+        WHERE c.type = 'check_out'
+        AND NOT EXISTS (SELECT FROM incoming_operation AS i WHERE i.company_id = company AND i.id = c.id);
+
+        UPDATE operation_change AS c SET
+            is_paid = c.payment_status = 'paid' OR EXISTS (
+                SELECT FROM operation_key AS k
+                WHERE
+                    k.company_id = company AND k.check_out_id = c.id AND may_pay(k.sender_units, c.cooling_unit_id)
+            ),
+            paid_with = coalesce(
+                (
+                    SELECT k.payment_method FROM operation_key AS k
+                    WHERE
+                        k.company_id = company AND k.check_out_id = c.id AND may_pay(k.sender_units, c.cooling_unit_id)
+                    ORDER BY k.occurred_at DESC, k.id DESC
+                    LIMIT 1
+                ),
+                c.payment_method,
+                'UNKNOWN'
+            )
+        WHERE c.type = 'check_out' AND c.sign = 1 AND c.company_id = company;
+
+        DELETE FROM operation AS o
+        USING operation_change AS c
+        WHERE c.sign = -1 AND o.company_id = company AND o.id = c.id AND o.occurred_at = c.occurred_at;
+
+        INSERT INTO operation
+        SELECT
+            c.company_id, c.id, c.occurred_at, c.type, c.cooling_unit_id, c.user_id, c.gender, c.user_type, c.crop,
+            c.crates, c.weight_kg, c.amount, c.currency, c.payment_status, c.payment_method, c.check_out_id,
+            c.quantity_kg, c.quantity_below_market_price_kg, c.price_per_kg, c.loss_kg, c.is_paid, c.paid_with,
+            c.sender_units
+        FROM operation_change AS c
+        WHERE c.sign = 1 AND c.company_id = company;
+
+        PERFORM apply_operation_change(company);
+    END LOOP;
+    DELETE FROM incoming_operation;
+END
+$$;
