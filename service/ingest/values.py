@@ -108,7 +108,7 @@ def check_instant(at: int, now: int, field: str = "timestamp", noun: str = "A re
 
 
 def parse_number(value: str | float, field: str) -> float:
-    """A finite number from JSON text or a JSON number; −0 becomes 0. Raises FieldError."""
+    """A finite number from JSON text or a JSON number; −0 stays −0. Raises FieldError."""
     if isinstance(value, str):
         if not is_number(value):
             raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
@@ -117,7 +117,7 @@ def parse_number(value: str | float, field: str) -> float:
         raise FieldError(field, "NaN is not a number that can be stored.")
     if not isfinite(value):
         raise FieldError(field, "The number is too large.")
-    return value + 0.0
+    return float(value)
 
 
 def parse_value(value: str | float, field: str = "value") -> float:
@@ -156,7 +156,7 @@ def compact_json(document: bytes, field: str = "metadata") -> str:
 
 
 def format_number(value: float) -> str:
-    """The shortest text that reads back to the same double: `12`, `12.5`, `1e+22`."""
+    """The shortest text that reads back to the same double: `12`, `12.5`, `1e+22`, `-0`."""
     text = repr(value)
     return text[:-2] if text.endswith(".0") else text
 

@@ -47,8 +47,8 @@ CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
 ) ON COMMIT DELETE ROWS;
 
 -- name: write_staged
--- Stores what was copied to the staging table; the last write wins, a repeat that changes nothing writes nothing. In
--- order, since crossing writers would deadlock otherwise.
+-- Stores what was copied to the staging table; the last write wins, a repeat that changes nothing writes nothing: bit
+-- for bit, since 0 equals −0. In order, since crossing writers would deadlock otherwise.
 INSERT INTO reading AS stored (series_id, ts, value, latitude, longitude, x_axis_value, metadata)
 SELECT series_id, ts, value, latitude, longitude, x_axis_value, metadata
 FROM staged_reading
@@ -59,9 +59,8 @@ ON CONFLICT (series_id, ts) DO UPDATE SET
     longitude = excluded.longitude,
     x_axis_value = excluded.x_axis_value,
     metadata = excluded.metadata
-WHERE (stored.value, stored.latitude, stored.longitude, stored.x_axis_value, stored.metadata)
-    IS DISTINCT FROM
-    (excluded.value, excluded.latitude, excluded.longitude, excluded.x_axis_value, excluded.metadata);
+WHERE row(stored.value, stored.latitude, stored.longitude, stored.x_axis_value, stored.metadata)::record
+    *<> row(excluded.value, excluded.latitude, excluded.longitude, excluded.x_axis_value, excluded.metadata)::record;
 
 -- name: delete_readings
 SELECT delete_readings(:series_id, :start, :finish);

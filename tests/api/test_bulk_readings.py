@@ -118,8 +118,8 @@ async def test_every_field_comes_back(tenant: Tenant, media_type: str) -> None:
     everything = {"is_add_lat_long": "true", "is_add_x_axis_data": "true", "is_add_metadata": "true"}
     assert [tuple(record.values()) for record in await stored(tenant, sensor, **everything)] == [
         ("2020-10-13T14:02:39.489000Z", "12.5", "40.5", "-73", None, None),
-        ("2020-10-13T14:02:40.000000Z", "1000", None, None, "7", None),
-        ("2020-10-13T14:02:41.000000Z", "-0.25", None, None, None, 5),
+        ("2020-10-13T14:02:40.000000Z", "1000", None, None, None, "7"),
+        ("2020-10-13T14:02:41.000000Z", "-0.25", None, None, 5, None),
     ]
 
 

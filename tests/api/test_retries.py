@@ -4,8 +4,10 @@ import asyncio
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
+from tests.api.coldchain import store
 from tests.api.wire import connected, read_answer, request, upload_path
 from tests.conftest import Tenant, ago, upload_body
 
@@ -31,7 +33,7 @@ def body_of(sensor: str, timestamp: str, value: float) -> bytes:
     return json.dumps(upload_body(sensor, timestamp, value)).encode()
 
 
-async def upload(tenant: Tenant, sensor: str, timestamp: str, value: float, **attributes: Any) -> str:
+async def upload(tenant: Tenant, sensor: str, timestamp: str, value: float | str, **attributes: Any) -> str:
     """Store a reading; answers its id."""
     response = await tenant.upload(sensor, timestamp, value, **attributes)
     assert response.status == 201, await response.text()
@@ -82,6 +84,18 @@ async def test_overwriting_replaces_the_whole_reading(tenant: Tenant) -> None:
     assert found["inputdata"] == [
         {"timestamp": "2020-01-01T00:00:00.000000Z", "value": "2", "x_axis_value": "3", **absent}
     ]
+
+
+async def test_zero_and_minus_zero_overwrite_each_other(tenant: Tenant) -> None:
+    sensor, stamp = await tenant.sensor(), "2020-01-01T00:00:00Z"
+    for in_bulk, value in product((True, False, True), ("0", "-0", "0")):
+        if in_bulk:
+            await store(tenant, [(sensor, stamp, float(value))])
+        else:
+            await upload(tenant, sensor, stamp, value)
+        [found] = await (await tenant.fetch("get_inputdata_by_inputs", input_ids=sensor)).json()
+        assert [record["value"] for record in found["inputdata"]] == [value]
+        await assert_statistics(tenant, sensor, [0])
 
 
 async def test_microseconds_are_readings_of_their_own_and_nanoseconds_are_not(tenant: Tenant) -> None:

@@ -71,7 +71,7 @@ def test_series_samples_and_what_is_skipped() -> None:
     (piece,) = decode(packed(request))
     name = r"up{instance=h,job=a\,b}"
     assert readings([piece]) == [(0, name, 1000, 1.0), (0, name, 4000, 0.0), (2, name, 6000, 2.0)]
-    assert math.copysign(1, piece.value[1]) == 1
+    assert math.copysign(1, piece.value[1]) == -1
     assert piece.names == [name]
     assert (piece.skipped, piece.rejected) == (7, 0)
 

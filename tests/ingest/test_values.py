@@ -1,7 +1,6 @@
 """Instants and numbers: what is taken, what is refused, and that texts read back."""
 
 import contextlib
-import math
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -74,13 +73,12 @@ def test_readings_are_from_1970_to_a_day_ahead(at: int) -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_read_back_to_the_same_double(value: float) -> None:
     text = format_number(value)
-    assert parse_number(text, "value") == value
+    assert repr(parse_number(text, "value")) == repr(value)
     assert not text.endswith(".0")
 
 
 def test_numbers_are_written_as_people_do() -> None:
-    assert [format_number(value) for value in (12.0, 12.5, 1e22, 0.1)] == ["12", "12.5", "1e+22", "0.1"]
-    assert math.copysign(1, parse_number("-0", "value")) == 1
+    assert [format_number(value) for value in (12.0, 12.5, 1e22, 0.1, -0.0)] == ["12", "12.5", "1e+22", "0.1", "-0"]
 
 
 @pytest.mark.parametrize(

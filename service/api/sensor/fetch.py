@@ -165,10 +165,10 @@ async def _statistics(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
 
 
 def _functions(statistics: Statistics, functions: Sequence[str]) -> str:
-    values = {"min": statistics.minimum, "max": statistics.maximum, "avg": statistics.mean}
     if statistics.count == 0:
         return ""
-    return "{" + ",".join(f'"{name}":"{format_number(values[name] or 0.0)}"' for name in functions) + "}"
+    values = {"min": statistics.minimum, "max": statistics.maximum, "avg": statistics.mean}
+    return "{" + ",".join(f'"{name}":{_number(values[name])}' for name in functions) + "}"
 
 
 def _record(row: "Record", fetch: Fetch) -> str:
@@ -178,10 +178,10 @@ def _record(row: "Record", fetch: Fetch) -> str:
     )
     if fetch.with_position:
         text += f',"latitude":{_number(row["latitude"])},"longitude":{_number(row["longitude"])}'
-    if fetch.with_x_axis:
-        text += f',"x_axis_value":{_number(row["x_axis_value"])}'
     if fetch.with_metadata:
         text += f',"metadata":{row["metadata"] or "null"}'
+    if fetch.with_x_axis:
+        text += f',"x_axis_value":{_number(row["x_axis_value"])}'
     return text + "}"
 
 

@@ -167,7 +167,7 @@ class LineProtocol:
             names=[],
             sensor=sensor[place],
             at=rows["at"].to_numpy()[taken],
-            value=value[taken] + 0.0,  # no -0
+            value=value[taken],
             index=line[taken],
         )
         return columns, np.flatnonzero(~plain)

@@ -205,7 +205,7 @@ def _numbers(values: Sequence[Number]) -> Floats:
             numbers = _plain_numbers(cast("Sequence[str]", values))
         except (TypeError, ValueError):  # numbers among the texts, or texts that are none
             numbers = np.array([_number_or_nan(value) for value in values], np.float64)
-    return numbers + 0.0  # −0 becomes 0
+    return numbers
 
 
 def _plain_numbers(texts: Sequence[str]) -> Floats:
@@ -213,7 +213,7 @@ def _plain_numbers(texts: Sequence[str]) -> Floats:
     other = "".join(texts).encode("utf-8", "replace").translate(None, _NUMBER_CHARACTERS)
     if other or max(map(len, texts)) > _LONGEST_NUMBER:
         raise ValueError
-    return pl.Series(texts, dtype=pl.String).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
+    return pl.Series(texts, dtype=pl.String).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy(writable=True)
 
 
 def _number_or_nan(value: Number) -> float:

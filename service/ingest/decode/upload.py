@@ -118,10 +118,10 @@ def stored_document(series_id: int, upload: Upload) -> bytes:
         attributes += f',"latitude":"{format_number(upload.latitude)}"'
     if upload.longitude is not None:
         attributes += f',"longitude":"{format_number(upload.longitude)}"'
-    if upload.x_axis_value is not None:
-        attributes += f',"x_axis_value":"{format_number(upload.x_axis_value)}"'
     if upload.metadata is not None:
         attributes += f',"metadata":{upload.metadata}'
+    if upload.x_axis_value is not None:
+        attributes += f',"x_axis_value":"{format_number(upload.x_axis_value)}"'
     return (
         f'{{"data":{{"type":"SensorData","id":"{reading_id(series_id, upload.at)}","attributes":{{{attributes}}},'
         f'"relationships":{{"sensor":{{"data":{{"type":"Sensor","id":{orjson.dumps(upload.sensor_id).decode()}'
