@@ -261,6 +261,19 @@ async def test_gaps_are_filled_as_asked(fill: str, values: list[float | None], p
         assert (item["min_value"] is None) == (not measured)
 
 
+async def test_a_type_that_the_unit_has_no_sensor_of_has_nothing_to_fill(tenant: Tenant) -> None:
+    await cold_room(tenant)
+    await tenant.sensor(id="gas", specification_type="CO2")
+    token = await new_token(tenant)
+    for fill in ("none", "null", "previous", "linear"):
+        for aggregation in ("hourly", "daily"):
+            asked = {**JANUARY, "specification_type": "CO2,HUMIDITY", "aggregation": aggregation, "fill": fill}
+            found = await items(tenant, "sensor-data", token, **asked)
+            assert {item["specification_type"] for item in found} == ({"HUMIDITY"} if fill != "none" else set())
+            asked["specification_type"] = "CO2"
+            assert await items(tenant, "sensor-data", token, **asked) == []
+
+
 async def test_pages_follow_each_other_while_data_arrives(tenant: Tenant, token: dict[str, str]) -> None:
     everything = await items(tenant, "sensor-data", token, **JANUARY)
     pages = []

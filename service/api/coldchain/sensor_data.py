@@ -100,12 +100,10 @@ async def _find(connection: "Connected", principal: Principal, asked: _Asked) ->
         one: [sensor["series_id"] for sensor in those]
         for one, those in groupby(sensors, key=lambda sensor: sensor["specification_type"])
     }
-    # A type that is asked for is filled also where the unit has no sensor of it.
-    types = sorted(by_type.keys() | set(asked.types))
+    types = list(by_type)
     grid: Grid = Hours() if asked.aggregation == "hourly" else Days(zone)
-    groups = [by_type.get(one, []) for one in types]
     points, total = await page_of_buckets(
-        connection, groups, window, grid, asked.fill, asked.page.size, asked.page.skip
+        connection, list(by_type.values()), window, grid, asked.fill, asked.page.size, asked.page.skip
     )
     return Items([bucket("specification_type", types[point.group], point) for point in points], total)
 
