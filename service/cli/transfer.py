@@ -33,7 +33,7 @@ from service.ingest.columns import BodyError, Columns
 from service.ingest.pipeline import Outcome, Pipeline
 from service.ingest.values import FieldError, clock, parse_instant
 from service.query import export as query
-from service.query.window import Window
+from service.query.window import FIRST_YEAR, LAST_YEAR, Window, askable
 from service.settings import Settings
 from service.supervisor import ServeError
 from service.watch import Watch
@@ -213,10 +213,15 @@ def _standard_output() -> IO[bytes]:
 
 
 def _instant(given: str | None, option: str) -> int | None:
+    if given is None:
+        return None
     try:
-        return None if given is None else parse_instant(given, option)
+        at = parse_instant(given, option)
     except FieldError as error:
         raise invalid(option, f"{option}: {error.message}") from None
+    if not askable(at):
+        raise invalid(option, f"{option} must be an instant from {FIRST_YEAR} to {LAST_YEAR}.")
+    return at
 
 
 def _progress(*columns: str | ProgressColumn, quiet: bool) -> Progress:

@@ -11,6 +11,8 @@ HOUR = 3_600_000_000
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
+FIRST_YEAR, LAST_YEAR = 1970, 9998
+"""What questions may name: a day after the last of them, in whatever time zone, is still one that there is."""
 EARLIEST = 0
 """The oldest reading there can be: 1970, in microseconds."""
 LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
@@ -40,6 +42,14 @@ def instant(microseconds: int) -> datetime:
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970 of an aware datetime."""
     return (moment - EPOCH) // MICROSECOND
+
+
+_END = microseconds(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))
+
+
+def askable(at: int) -> bool:
+    """Whether an instant lies in the years that questions may name, by UTC."""
+    return EARLIEST <= at < _END
 
 
 def floor(at: int, unit: int) -> int:

@@ -235,6 +235,8 @@ async def test_an_export_takes_the_sensors_and_the_window_asked_for(
         (2, ("--format", "parquet")),
         (2, ("--output", str(tmp_path / "a.txt"))),
         (1, ("--start", "yesterday")),
+        (1, ("--start", "1969-12-31T23:59:59Z")),
+        (1, ("--end", "9999-01-01")),
         (1, ("--start", "2021-01-02", "--end", "2021-01-01")),
         (1, ("--output", str(tmp_path / "nowhere" / "a.csv"))),
     ):

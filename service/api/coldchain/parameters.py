@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from service.api.sensor.parameters import instant
 from service.catalog import fields
 from service.catalog.fields import integer
 from service.errors import invalid
 from service.query.fill import Fill
+from service.query.window import FIRST_YEAR, LAST_YEAR, askable
 
 MAX_YEARS = 5
 
@@ -70,6 +72,16 @@ def fill(query: Mapping[str, str], *, raw: bool) -> Fill:
     return found
 
 
+def moment(name: str, given: str | None) -> int:
+    """An instant from 1970 to 9998, in microseconds since 1970 UTC. Raises TidemarkError where there is none."""
+    if not given:
+        raise invalid(name, f"{name} is required, as a date and time in ISO 8601.")
+    at = instant(name, given)
+    if not askable(at):
+        raise invalid(name, f"{name} must be an instant from {FIRST_YEAR} to {LAST_YEAR}.")
+    return at
+
+
 def day(name: str, given: str | None) -> date:
     """A date from 1970 to 9998, as YYYY-MM-DD. Raises TidemarkError where it is none, or not there."""
     if not given:
@@ -80,6 +92,6 @@ def day(name: str, given: str | None) -> date:
         found = None
     if found is None:
         raise invalid(name, f"{name} must be a date such as 2026-01-31.")
-    if not 1970 <= found.year <= 9998:
-        raise invalid(name, f"{name} must be a date from 1970 to 9998.")
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise invalid(name, f"{name} must be a date from {FIRST_YEAR} to {LAST_YEAR}.")
     return found

@@ -12,11 +12,10 @@ from service.access import Principal, Sensor
 from service.api import limits
 from service.api.coldchain import answering
 from service.api.coldchain.answering import Items
-from service.api.coldchain.parameters import choice, day, fill, names, timezone
+from service.api.coldchain.parameters import choice, day, fill, moment, names, timezone
 from service.api.coldchain.sensor_data import bucket, timezone_of
 from service.api.core import CORE, Core
 from service.api.platform.paging import Page, parse_page, whole_number
-from service.api.sensor.parameters import instant
 from service.errors import invalid
 from service.ingest.values import format_instant
 from service.query.buckets import Days, Grid, Hours, window_of_days
@@ -109,7 +108,7 @@ def _moment(name: str, given: str | None) -> int | date:
     """An instant in microseconds since 1970 UTC, or a whole day."""
     if not given:
         raise invalid(name, f"{name} is required: a date, or a date and time in ISO 8601.")
-    return day(name, given) if len(given) == len("YYYY-MM-DD") else instant(name, given)
+    return day(name, given) if len(given) == len("YYYY-MM-DD") else moment(name, given)
 
 
 def _window(asked: _Asked, zone: ZoneInfo) -> Window:

@@ -5,6 +5,7 @@ from functools import partial
 from aiohttp import web
 
 from service.api import authentication
+from service.api.coldchain.parameters import moment
 from service.api.core import CORE
 from service.api.ingestion.many_records import Format, format_of, take
 from service.catalog.first_sight import KnownSensors
@@ -15,7 +16,7 @@ from service.ingest.decode.csv_rows import CsvDecoder
 from service.ingest.decode.json_array import JsonArrayDecoder
 from service.ingest.decode.ndjson import NdjsonDecoder
 from service.ingest.pipeline import Pipeline
-from service.ingest.values import EPOCH_UNITS, FieldError, parse_instant
+from service.ingest.values import EPOCH_UNITS
 from service.query.window import Window, instant
 from service.storage.statements import statements
 
@@ -46,7 +47,7 @@ async def delete(request: web.Request) -> web.Response:
     sensor_id = request.query.get("sensor")
     if not sensor_id:
         raise invalid("sensor", "sensor is missing.")
-    window = Window.inclusive(_instant(request, "start"), _instant(request, "end"))
+    window = Window.inclusive(*(moment(name, request.query.get(name)) for name in ("start", "end")))
     if window.finish <= window.start:
         raise invalid("end", "end is before start.")
     sensors = await core.access.sensors(principal.company_id, (sensor_id,))
@@ -75,13 +76,3 @@ def _timestamp_unit(request: web.Request) -> str | None:
     if len(given) > 1 or not set(given) <= EPOCH_UNITS.keys():
         raise invalid("timestamp_unit", f"timestamp_unit is one of {', '.join(EPOCH_UNITS)}, given once.")
     return given[0] if given else None
-
-
-def _instant(request: web.Request, name: str) -> int:
-    text = request.query.get(name)
-    if not text:
-        raise invalid(name, f"{name} is missing.")
-    try:
-        return parse_instant(text, name)
-    except FieldError as error:
-        raise invalid(name, error.message) from None
