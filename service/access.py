@@ -28,6 +28,10 @@ REMEMBERED = 200_000
 """How many keys, sensors and sites each are remembered at most."""
 
 
+KEY_SCOPES = frozenset(("ingest", "sensor_data"))
+"""What an organization's key opens."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """An authenticated caller: an organization by its key, or one of its tokens."""
@@ -35,7 +39,8 @@ class Principal:
     company_id: int
     token_id: UUID | None = None
     scopes: frozenset[str] = frozenset()
-    cooling_unit_ids: frozenset[int] = frozenset()
+    cooling_unit_ids: frozenset[int] | None = None
+    """The cooling units that it is for; None for all of them and for what is of none, which no list stands for."""
     rate_limit: int | None = None
     readings_per_minute: int | None = None
     expires_at: datetime | None = None
@@ -45,12 +50,17 @@ class Principal:
         return scope in self.scopes or "admin" in self.scopes
 
     def sees(self, cooling_unit_id: int | None) -> bool:
-        """Whether the token is for this cooling unit too; an empty list is for all, and for what is of none."""
-        return not self.cooling_unit_ids or cooling_unit_id in self.cooling_unit_ids
+        """Whether it is for this cooling unit too, or for what is of none."""
+        return self.cooling_unit_ids is None or cooling_unit_id in self.cooling_unit_ids
+
+    @property
+    def seen(self) -> list[int] | None:
+        """The cooling units that it is for, as statements take them: null for all."""
+        return None if self.cooling_unit_ids is None else sorted(self.cooling_unit_ids)
 
     def require_all_units(self) -> None:
         """Raise TidemarkError where the token is for some cooling units alone."""
-        if self.cooling_unit_ids:
+        if self.cooling_unit_ids is not None:
             raise TidemarkError(
                 Kind.INSUFFICIENT_SCOPE,
                 "This token is for certain cooling units, and what is sent here is of none; use one for all of them.",
@@ -127,7 +137,7 @@ class Access:
             )
         if row is None:
             raise unauthorized("The organization id or its key is wrong.")
-        principal = Principal(row["company_id"], readings_per_minute=row["readings_per_minute"])
+        principal = Principal(row["company_id"], scopes=KEY_SCOPES, readings_per_minute=row["readings_per_minute"])
         return self._remember_principal(fingerprint, principal, generation)
 
     async def token(self, token: str) -> Principal:
@@ -146,7 +156,7 @@ class Access:
                     row["company_id"],
                     row["id"],
                     frozenset(row["scopes"]),
-                    frozenset(row["cooling_unit_ids"]),
+                    frozenset(row["cooling_unit_ids"]) or None,
                     row["rate_limit"],
                     row["readings_per_minute"],
                     row["expires_at"],

@@ -5,7 +5,7 @@ from base64 import b64decode
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from service.access import Access, Principal, unauthorized
+from service.access import KEY_SCOPES, Access, Principal, unauthorized
 from service.catalog.secrets import looks_like_api_key
 
 _KEY_PARAMETERS = frozenset(
@@ -67,9 +67,19 @@ async def bearer(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
     return await _of_token(access, headers, "bearer")
 
 
+async def caller(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
+    """Who asks for what a scope opens, allowed or not: a token's bearer, or an organization by its key where that opens
+    it too. Raises TidemarkError.
+    """
+    has_key = "ORGANIZATION-ID" in headers or "ORGANIZATION-API-KEY" in headers
+    if scope in KEY_SCOPES and has_key and "Authorization" not in headers:
+        return await organization(access, headers)
+    return await bearer(access, headers)
+
+
 async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
-    """The bearer of a token with this scope. Raises TidemarkError."""
-    principal = await bearer(access, headers)
+    """Who has this scope, by a token or, where it opens that too, by an organization's key. Raises TidemarkError."""
+    principal = await caller(access, headers, scope)
     principal.require(scope)
     return principal
 

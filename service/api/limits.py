@@ -1,4 +1,4 @@
-"""Requests a minute for each token: fixed windows, counted in the database for all server processes together."""
+"""Requests a minute for tokens with a limit: fixed windows, counted in the database for all processes together."""
 
 import math
 import re
@@ -27,15 +27,17 @@ class Allowance:
 
 
 _ALLOWANCE = web.RequestKey("allowance", Allowance)
-_LIMITED = re.compile(r"/api/v1/(?:(?:sensor-data|series|latest)/?$|analytics(?:/|$))|/api/v2/sites(?:/|$)")
+_LIMITED = re.compile(
+    r"/api/v1/(?:(?:sensor-data|series|series/batch|latest)/?$|analytics(?:/|$))|/api/v2/sites(?:/|$)"
+)
 
 
 async def limited(request: web.Request, scope: str) -> Principal:
-    """The bearer of a token with this scope, the request counted. Raises TidemarkError, 429 past the limit.
+    """Who has this scope, the request counted where the token has a limit. Raises TidemarkError, 429 past the limit.
 
-    Whoever is authenticated is counted and told the allowance, with whatever answer the request then gets.
+    Whoever is limited is counted and told the allowance, with whatever answer the request then gets.
     """
-    principal = await authentication.bearer(request.app[CORE].access, request.headers)
+    principal = await authentication.caller(request.app[CORE].access, request.headers, scope)
     await _count(request, principal)
     principal.require(scope)
     return principal
@@ -55,7 +57,8 @@ async def note(request: web.Request) -> None:
 
 
 async def _count(request: web.Request, principal: Principal) -> None:
-    assert principal.rate_limit is not None  # tokens have one
+    if principal.rate_limit is None:
+        return  # an organization by its key, or a token without a limit
     async with request.app[CORE].database.session() as connection:
         counted = await statements().count_request.row(connection, token_id=principal.token_id)
     if counted is None:

@@ -34,9 +34,7 @@ async def visible(
     Raises TidemarkError (400) for a unit or location that is unknown, another company's or outside the token's list,
     without telling which.
     """
-    rows = await statements().cooling_units.rows(
-        connection, company_id=principal.company_id, seen=sorted(principal.cooling_unit_ids)
-    )
+    rows = await statements().cooling_units.rows(connection, company_id=principal.company_id, seen=principal.seen)
     units = [CoolingUnit(**row) for row in rows]
     found = [
         unit
@@ -49,8 +47,10 @@ async def visible(
         raise _unknown("cooling_unit_id", cooling_unit_id)
     if location_id is not None and all(unit.location_id != location_id for unit in units):
         # A location without cooling units is nothing that a token for some units need know of.
-        known = await statements().read_location.row(connection, company_id=principal.company_id, id=location_id)
-        if known is None or principal.cooling_unit_ids:
+        known = principal.cooling_unit_ids is None and await statements().read_location.row(
+            connection, company_id=principal.company_id, id=location_id, seen=None
+        )
+        if not known:
             raise _unknown("location_id", location_id)
     return found
 

@@ -39,6 +39,9 @@ class Field:
     required: bool = False
     nullable: bool = True
     default: Any = None
+    """What it is where it is not given, or null."""
+    keeps_null: bool = False
+    """Whether null is a value of its own instead."""
     fixed: bool = False
     help: str = ""
     operators: bool = False
@@ -165,7 +168,7 @@ def checked(fields: Mapping[str, Field], document: Any) -> dict[str, Any]:
     given = _object(fields, document)
     record = {}
     for name, field in fields.items():
-        if name not in given or (given[name] is None and field.nullable):
+        if name not in given or (given[name] is None and field.nullable and not field.keeps_null):
             if field.required:
                 raise invalid(name, f"{name} is missing.")
             record[name] = field.default
@@ -186,7 +189,7 @@ def changed(fields: Mapping[str, Field], document: Any, current: Mapping[str, An
     """A record with the fields that a JSON object gives changed; raises TidemarkError naming the field at fault."""
     record = dict(current)
     for name, value in _object(fields, document).items():
-        if value is None and fields[name].nullable and not fields[name].required:
+        if value is None and fields[name].nullable and not (fields[name].required or fields[name].keeps_null):
             record[name] = fields[name].default
             continue
         record[name] = _value(name, fields[name], value)
@@ -206,5 +209,7 @@ def _object(fields: Mapping[str, Field], document: Any) -> Mapping[str, Any]:
 
 def _value(name: str, field: Field, value: Any) -> Any:
     if value is None:
+        if field.keeps_null:
+            return None
         raise invalid(name, f"{name} must not be null.")
     return field.rule(name, value)

@@ -3,7 +3,7 @@
 A resource is a table of an organization with an id of its own and some fields; its statements are named after it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,8 @@ class Resource:
     """The field that its name is where none is given."""
     reference: str | None = None
     """The field that refers to another resource."""
+    for_dashboards: bool = True
+    """Whether those who read sensor data may look at it: with a list of cooling units, at what is of them."""
 
     @property
     def path(self) -> str:
@@ -150,6 +152,7 @@ SITES = Resource(
     _new_site_id,
     key="siteId",
     named_after="domain",
+    for_dashboards=False,
 )
 RESOURCES = (SENSORS, ASSETS, COOLING_UNITS, LOCATIONS, SITES)
 
@@ -172,9 +175,17 @@ async def create(connection: "Connected", resource: Resource, company_id: int, d
     return dict(row)
 
 
-async def read(connection: "Connected", resource: Resource, company_id: int, resource_id: Any) -> dict[str, Any]:
-    """The one with this id. Raises TidemarkError."""
-    row = await resource.statement("read").row(connection, company_id=company_id, id=resource_id)
+async def read(
+    connection: "Connected",
+    resource: Resource,
+    company_id: int,
+    resource_id: Any,
+    seen: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    """The one with this id, where it is of the cooling units `seen` (None: of any or none). Raises TidemarkError."""
+    row = await resource.statement("read").row(
+        connection, company_id=company_id, id=resource_id, **_of_units(resource, seen)
+    )
     if row is None:
         raise resource.unknown(resource_id)
     return dict(row)
@@ -187,12 +198,14 @@ async def page(
     size: int,
     skip: int,
     name: str | None = None,
+    seen: Sequence[int] | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Some of them by id, only those of one name where it is given, and how many there are in all."""
+    """Some of them by id, and how many there are in all: of one name where it is given, of the cooling units `seen`."""
     if name is not None and has_control(name):
         return [], 0
-    rows = await resource.statement("list").rows(connection, company_id=company_id, size=size, skip=skip, name=name)
-    total = await resource.statement("count").value(connection, company_id=company_id, name=name)
+    which = {"company_id": company_id, "name": name, **_of_units(resource, seen)}
+    rows = await resource.statement("list").rows(connection, **which, size=size, skip=skip)
+    total = await resource.statement("count").value(connection, **which)
     return [dict(row) for row in rows], total
 
 
@@ -220,6 +233,10 @@ async def delete(connection: "Connected", resource: Resource, company_id: int, r
     if await resource.statement("delete").value(connection, company_id=company_id, id=resource_id) is None:
         raise resource.unknown(resource_id)
     await heard_by_all(connection)
+
+
+def _of_units(resource: Resource, seen: Sequence[int] | None) -> dict[str, Any]:
+    return {"seen": seen} if resource.for_dashboards else {}
 
 
 def _unknown_reference(resource: Resource, record: Mapping[str, Any]) -> TidemarkError:

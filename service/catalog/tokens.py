@@ -21,7 +21,7 @@ FIELDS = {
     "scopes": Field(choices(*SCOPES), required=True, nullable=False, help="what it may do; admin implies all others"),
     "expires_at": Field(moment, help="when it stops to work; never by default"),
     "cooling_unit_ids": Field(integers, default=[], help="the only cooling units it may see; all by default"),
-    "rate_limit": Field(integer, default=100, help="requests a minute"),
+    "rate_limit": Field(integer, default=100, keeps_null=True, help="requests a minute, null for any number"),
 }
 
 

@@ -12,6 +12,11 @@ from service.settings import Settings
 MANY = 1_000_000
 
 
+def _none_is_empty(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """`none` and empty text both stand for null."""
+    return "" if value is not None and value.lower() == "none" else value
+
+
 @click.group()
 def token() -> None:
     """API tokens: who may use which part of the APIs."""
@@ -30,7 +35,7 @@ def token() -> None:
 @click.option("--name", help="what it is for")
 @click.option("--expires-at", help="when it stops to work, such as 2030-01-31T12:00:00Z; never by default")
 @click.option("--cooling-unit-id", "cooling_unit_ids", multiple=True, type=int, help="may be repeated; all by default")
-@click.option("--rate-limit", type=int, help="requests a minute; 100 by default")
+@click.option("--rate-limit", callback=_none_is_empty, help="requests a minute, or none for any number; 100 by default")
 @as_json
 @click.pass_obj
 def create(settings: Settings, /, organization: str | None, json_output: bool, **given: Any) -> None:

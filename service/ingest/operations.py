@@ -191,7 +191,7 @@ class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
         super().__init__(writer.write, streams=streams)
         self._database = database
         self._company_id = principal.company_id
-        self._seen = tuple(sorted(principal.cooling_unit_ids)) or None
+        self._seen = None if principal.seen is None else tuple(principal.seen)
 
     async def _known(self, piece: Operations) -> tuple[OperationBlock, Outcome]:
         units = await self._known_units(piece)

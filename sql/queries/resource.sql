@@ -1,3 +1,6 @@
+-- What is read of sensors, assets, cooling units and locations is what a token may see: what is of the cooling units
+-- :seen, all for null.
+
 -- name: insert_sensor
 INSERT INTO sensor (company_id, id, name, measure_unit, asset_id, specification_type)
 VALUES (:company_id, :id, :name, :measure_unit, :asset_id, :specification_type)
@@ -6,7 +9,9 @@ RETURNING id, name, measure_unit, asset_id, specification_type;
 -- name: read_sensor
 SELECT id, name, measure_unit, asset_id, specification_type
 FROM sensor
-WHERE company_id = :company_id AND id = :id;
+WHERE
+    company_id = :company_id AND id = :id
+    AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen));
 
 -- name: lock_sensor
 SELECT FROM sensor WHERE company_id = :company_id AND id = :id FOR UPDATE;
@@ -14,12 +19,18 @@ SELECT FROM sensor WHERE company_id = :company_id AND id = :id FOR UPDATE;
 -- name: list_sensors
 SELECT id, name, measure_unit, asset_id, specification_type
 FROM sensor
-WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name)
+WHERE
+    company_id = :company_id AND (:name::text IS NULL OR name = :name)
+    AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen))
 ORDER BY id
 LIMIT :size OFFSET :skip;
 
 -- name: count_sensors
-SELECT count(*) FROM sensor WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name);
+SELECT count(*)
+FROM sensor
+WHERE
+    company_id = :company_id AND (:name::text IS NULL OR name = :name)
+    AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen));
 
 -- name: update_sensor
 UPDATE sensor
@@ -59,7 +70,11 @@ VALUES (:company_id, :id, :name, :location_id)
 RETURNING id, name, location_id;
 
 -- name: read_asset
-SELECT id, name, location_id FROM asset WHERE company_id = :company_id AND id = :id;
+SELECT id, name, location_id
+FROM asset
+WHERE
+    company_id = :company_id AND id = :id
+    AND (:seen::integer [] IS NULL OR id = ANY (:seen));
 
 -- name: lock_asset
 SELECT FROM asset WHERE company_id = :company_id AND id = :id FOR UPDATE;
@@ -67,12 +82,18 @@ SELECT FROM asset WHERE company_id = :company_id AND id = :id FOR UPDATE;
 -- name: list_assets
 SELECT id, name, location_id
 FROM asset
-WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name)
+WHERE
+    company_id = :company_id AND (:name::text IS NULL OR name = :name)
+    AND (:seen::integer [] IS NULL OR id = ANY (:seen))
 ORDER BY id
 LIMIT :size OFFSET :skip;
 
 -- name: count_assets
-SELECT count(*) FROM asset WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name);
+SELECT count(*)
+FROM asset
+WHERE
+    company_id = :company_id AND (:name::text IS NULL OR name = :name)
+    AND (:seen::integer [] IS NULL OR id = ANY (:seen));
 
 -- name: update_asset
 UPDATE asset
@@ -91,7 +112,9 @@ RETURNING id, name, location_id, capacity_crates, capacity_kg;
 -- name: read_cooling_unit
 SELECT id, name, location_id, capacity_crates, capacity_kg
 FROM asset
-WHERE company_id = :company_id AND id = :id AND is_cooling_unit;
+WHERE
+    company_id = :company_id AND id = :id AND is_cooling_unit
+    AND (:seen::integer [] IS NULL OR id = ANY (:seen));
 
 -- name: lock_cooling_unit
 SELECT FROM asset WHERE company_id = :company_id AND id = :id AND is_cooling_unit FOR UPDATE;
@@ -99,14 +122,18 @@ SELECT FROM asset WHERE company_id = :company_id AND id = :id AND is_cooling_uni
 -- name: list_cooling_units
 SELECT id, name, location_id, capacity_crates, capacity_kg
 FROM asset
-WHERE company_id = :company_id AND is_cooling_unit AND (:name::text IS NULL OR name = :name)
+WHERE
+    company_id = :company_id AND is_cooling_unit AND (:name::text IS NULL OR name = :name)
+    AND (:seen::integer [] IS NULL OR id = ANY (:seen))
 ORDER BY id
 LIMIT :size OFFSET :skip;
 
 -- name: count_cooling_units
 SELECT count(*)
 FROM asset
-WHERE company_id = :company_id AND is_cooling_unit AND (:name::text IS NULL OR name = :name);
+WHERE
+    company_id = :company_id AND is_cooling_unit AND (:name::text IS NULL OR name = :name)
+    AND (:seen::integer [] IS NULL OR id = ANY (:seen));
 
 -- name: update_cooling_unit
 UPDATE asset
@@ -130,7 +157,19 @@ RETURNING last_location_id;
 INSERT INTO location (company_id, id, name) VALUES (:company_id, :id, :name) RETURNING id, name;
 
 -- name: read_location
-SELECT id, name FROM location WHERE company_id = :company_id AND id = :id;
+SELECT id, name
+FROM location
+WHERE
+    company_id = :company_id AND id = :id
+    AND (
+        :seen::integer [] IS NULL OR EXISTS (
+            SELECT FROM asset
+            WHERE
+                asset.company_id = location.company_id
+                AND asset.location_id = location.id
+                AND asset.id = ANY (:seen)
+        )
+    );
 
 -- name: lock_location
 SELECT FROM location WHERE company_id = :company_id AND id = :id FOR UPDATE;
@@ -138,12 +177,34 @@ SELECT FROM location WHERE company_id = :company_id AND id = :id FOR UPDATE;
 -- name: list_locations
 SELECT id, name
 FROM location
-WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name)
+WHERE
+    company_id = :company_id AND (:name::text IS NULL OR name = :name)
+    AND (
+        :seen::integer [] IS NULL OR EXISTS (
+            SELECT FROM asset
+            WHERE
+                asset.company_id = location.company_id
+                AND asset.location_id = location.id
+                AND asset.id = ANY (:seen)
+        )
+    )
 ORDER BY id
 LIMIT :size OFFSET :skip;
 
 -- name: count_locations
-SELECT count(*) FROM location WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name);
+SELECT count(*)
+FROM location
+WHERE
+    company_id = :company_id AND (:name::text IS NULL OR name = :name)
+    AND (
+        :seen::integer [] IS NULL OR EXISTS (
+            SELECT FROM asset
+            WHERE
+                asset.company_id = location.company_id
+                AND asset.location_id = location.id
+                AND asset.id = ANY (:seen)
+        )
+    );
 
 -- name: update_location
 UPDATE location SET name = :name WHERE company_id = :company_id AND id = :id RETURNING id, name;

@@ -146,7 +146,7 @@ LIMIT :most OFFSET :skip;
 
 -- name: latest_of_sensors
 -- The last reading of some of a company's sensors, by id; null where a sensor has none. Of the sensors with the given
--- ids, of one asset, or all (null: any); of those that a token may see (an empty list: all).
+-- ids, of one asset, or all (null: any); of those that a token may see (null: all).
 SELECT sensor.id, sensor.name, sensor.asset_id, sensor.specification_type, sensor.measure_unit, r.ts, r.value
 FROM (
     SELECT * FROM sensor
@@ -154,7 +154,7 @@ FROM (
         company_id = :company_id
         AND (:ids::text [] IS NULL OR id = ANY (:ids))
         AND (:asset_id::integer IS NULL OR asset_id = :asset_id)
-        AND (:seen::integer [] = '{}' OR asset_id = ANY (:seen))
+        AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen))
     ORDER BY id
     LIMIT :most OFFSET :skip
 ) AS sensor
@@ -169,7 +169,7 @@ WHERE
     company_id = :company_id
     AND (:ids::text [] IS NULL OR id = ANY (:ids))
     AND (:asset_id::integer IS NULL OR asset_id = :asset_id)
-    AND (:seen::integer [] = '{}' OR asset_id = ANY (:seen));
+    AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen));
 
 -- name: typed_sensors
 -- The sensors of a cooling unit that say what they measure, by that and by id.
@@ -179,10 +179,10 @@ WHERE company_id = :company_id AND asset_id = :asset_id AND specification_type I
 ORDER BY specification_type COLLATE "C", id;
 
 -- name: known_types
--- Those of these types that some sensor has that a token may see (an empty list: all).
+-- Those of these types that some sensor has that a token may see (null: all).
 SELECT DISTINCT specification_type
 FROM sensor
 WHERE
     company_id = :company_id
     AND specification_type = ANY (:types::text [])
-    AND (:seen::integer [] = '{}' OR asset_id = ANY (:seen));
+    AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen));

@@ -117,7 +117,8 @@ async def test_only_tokens_are_counted_and_only_there(tenant: Tenant) -> None:
     for path, headers, method, status in (
         ("latest", {}, "GET", 401),
         ("latest", {"Authorization": "Bearer ctv_live_example_token"}, "GET", 401),
-        ("latest", tenant.keys, "GET", 401),
+        ("latest", tenant.keys, "GET", 200),
+        ("analytics/users", tenant.keys, "GET", 401),
         ("latest", {}, "POST", 405),
         ("latest", {}, "OPTIONS", 204),
         ("sensors", tenant.bearer, "GET", 200),

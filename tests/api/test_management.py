@@ -368,7 +368,8 @@ async def test_token_from_creation_to_revocation(tenant: Tenant) -> None:
 async def test_only_an_admin_token_opens_management(path: str, tenant: Tenant) -> None:
     fields = {"scopes": ["sensor_data", "users", "utilization", "revenue", "impact", "sites", "ingest"]}
     lesser = (await make(tenant, "api-tokens", fields))["token"]
-    response = await send(tenant, "GET", path, headers={"Authorization": f"Bearer {lesser}"})
+    method = "PATCH" if path == "organization" else "POST"
+    response = await send(tenant, method, path, headers={"Authorization": f"Bearer {lesser}"})
     await assert_refused(response, 403, "insufficient_scope")
     for headers in (
         {},
@@ -379,7 +380,7 @@ async def test_only_an_admin_token_opens_management(path: str, tenant: Tenant) -
         {"Authorization": f"Basic {tenant.admin_token}"},
         {"Authorization": f"Bearer {tenant.admin_token} {tenant.admin_token}"},
     ):
-        await assert_refused(await send(tenant, "GET", path, headers=headers), 401, "unauthorized")
+        await assert_refused(await send(tenant, method, path, headers=headers), 401, "unauthorized")
     twice = [("Authorization", f"Bearer {tenant.admin_token}")] * 2
     await assert_refused(await send(tenant, "GET", path, headers=twice), 401, "unauthorized")
     for name in ("token", "access_token", "api_key"):

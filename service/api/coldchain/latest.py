@@ -48,13 +48,15 @@ async def _find(core: Core, principal: Principal, ids: tuple[str, ...], asset_id
         "company_id": principal.company_id,
         "ids": list(ids) or None,
         "asset_id": asset_id,
-        "seen": sorted(principal.cooling_unit_ids),
+        "seen": principal.seen,
     }
     sql = statements()
     async with core.database.snapshot() as connection, connection.transaction():
         if asset_id is not None:
-            known = await sql.read_asset.row(connection, company_id=principal.company_id, id=asset_id)
-            if known is None or not principal.sees(asset_id):
+            known = await sql.read_asset.row(
+                connection, company_id=principal.company_id, id=asset_id, seen=principal.seen
+            )
+            if known is None:
                 raise invalid("asset_id", f"asset_id {asset_id} is not one of the assets here.")
         total = await sql.count_seen_sensors.value(connection, **which)
         rows = await sql.latest_of_sensors.rows(connection, **which, most=page.size, skip=page.skip)

@@ -132,7 +132,7 @@ async def _require_known(
     if not others:
         return
     rows = await statements().known_types.rows(
-        connection, company_id=principal.company_id, types=others, seen=sorted(principal.cooling_unit_ids)
+        connection, company_id=principal.company_id, types=others, seen=principal.seen
     )
     known = {row["specification_type"] for row in rows}
     for one in others:

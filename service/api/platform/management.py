@@ -1,4 +1,4 @@
-"""What exists before data, the organization and its tokens over HTTP, with an `admin` token."""
+"""What exists before data, the organization and its tokens, managed with an `admin` token; dashboards read some."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -40,19 +40,19 @@ def _resource_routes(resource: Resource) -> list[tuple[str, str, Handler]]:
         return _json(made, 201)
 
     async def page(request: web.Request) -> web.Response:
-        principal = await _admin(request)
+        principal, seen = await _reader(request, resource)
         asked = parse_page(request.query, "name")
         async with request.app[CORE].database.session() as connection:
             items, total = await resources.page(
-                connection, resource, principal.company_id, asked.size, asked.skip, request.query.get("name")
+                connection, resource, principal.company_id, asked.size, asked.skip, request.query.get("name"), seen
             )
         return _page(asked, items, total)
 
     async def read(request: web.Request) -> web.Response:
-        principal = await _admin(request)
+        principal, seen = await _reader(request, resource)
         resource_id = resource.id_of(request.match_info["id"])
         async with request.app[CORE].database.session() as connection:
-            return _json(await resources.read(connection, resource, principal.company_id, resource_id))
+            return _json(await resources.read(connection, resource, principal.company_id, resource_id, seen))
 
     async def update(request: web.Request) -> web.Response:
         principal = await _admin(request)
@@ -114,6 +114,13 @@ async def _revoke_token(request: web.Request) -> web.Response:
 
 async def _admin(request: web.Request) -> Principal:
     return await authentication.token(request.app[CORE].access, request.headers, "admin")
+
+
+async def _reader(request: web.Request, resource: Resource) -> tuple[Principal, list[int] | None]:
+    """Who may look at a resource, and at what is of which cooling units (None: all, which `admin` always sees)."""
+    scope = "sensor_data" if resource.for_dashboards else "admin"
+    principal = await authentication.token(request.app[CORE].access, request.headers, scope)
+    return principal, None if principal.may("admin") else principal.seen
 
 
 async def _document(request: web.Request) -> Any:

@@ -93,7 +93,9 @@ async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
     name = None
     if fetch.asset_id <= MAX_INTEGER:
         async with core.database.snapshot() as connection:
-            row = await statements().read_asset.row(connection, company_id=principal.company_id, id=fetch.asset_id)
+            row = await statements().read_asset.row(
+                connection, company_id=principal.company_id, id=fetch.asset_id, seen=None
+            )
         name = row["name"] if row is not None else None
     if name is None:
         raise not_found(f"There is no asset {fetch.asset_id}.", "asset_id")
