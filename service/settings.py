@@ -1,11 +1,15 @@
 """Settings, read from environment variables with the prefix `TIDEMARK_`."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
+
+_ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_PORTS = {"http": 80, "https": 443}
 
 ENGINES = ("auto", "timescale", "postgres")
 
@@ -29,6 +33,7 @@ class Settings:
     max_body: int = 32 * 1024 * 1024
     max_pending: int = 50_000
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
+    cors_origins: frozenset[str] = frozenset()
     geoip_db: Path | None = None
     log_level: str = "info"
 
@@ -80,9 +85,27 @@ class Settings:
             max_body=int(number("MAX_BODY", cls.max_body, 1024, 2**40)),
             max_pending=int(number("MAX_PENDING", cls.max_pending, 1, 10_000_000)),
             trusted_proxies=networks("TRUSTED_PROXIES"),
+            cors_origins=_origins(text("CORS_ORIGINS")),
             geoip_db=Path(geoip_db) if geoip_db else None,
             log_level=choice("LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
         )
+
+
+def _origins(given: str | None) -> frozenset[str]:
+    return frozenset(_origin(part.strip()) for part in (given or "").split(",") if part.strip())
+
+
+def _origin(given: str) -> str:
+    """An origin as browsers send it (RFC 6454): lower case, without the port that its scheme has anyhow."""
+    match = _ORIGIN.fullmatch(given)
+    if match is None or (match[3] and not 0 < int(match[3]) <= 65535):
+        raise SettingError(
+            "TIDEMARK_CORS_ORIGINS must be a comma list of origins such as https://dash.example.com, each named and "
+            f"without a path; {given!r} is none."
+        )
+    scheme, host, port = match[1].lower(), match[2].lower(), match[3]
+    is_usual = port is None or int(port) == _PORTS.get(scheme)
+    return f"{scheme}://{host}" if is_usual else f"{scheme}://{host}:{int(port)}"
 
 
 def _is_postgres_url(url: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import hdrs, web
 
-from service.api import authentication, body, health, limits
+from service.api import authentication, body, cors, health, limits
 from service.api.coldchain import analytics, latest, sensor_data, series
 from service.api.core import CORE, Core
 from service.api.errors import render
@@ -32,6 +32,7 @@ def application(core: Core) -> web.Application:
     app[CORE] = core
     app.on_response_prepare.append(limits.add_headers)
     app.on_response_prepare.append(collect.add_headers)
+    app.on_response_prepare.append(cors.add_headers)
     for method, path, handler in routes():
         _add(app, method, path, handler)
     return app
