@@ -25,7 +25,7 @@ from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
 from service.storage import rollup
-from service.storage.database import OUTAGES, Database
+from service.storage.database import OUTAGES, Database, obstacle_of
 from service.storage.migration import migrate
 from service.watch import Watch
 
@@ -76,6 +76,16 @@ async def serve(
                 log.info("stopping")
         finally:
             await _cancel(preparing, hearing, stopped)
+
+
+@contextlib.asynccontextmanager
+async def unready(settings: Settings, listening: socket.socket) -> AsyncIterator[Database]:
+    """Answer on a listening socket while there is no database to serve from yet: live, not ready, 503 for the rest.
+
+    Yields the database that is not ready, which nothing connects to.
+    """
+    async with _core(settings, "postgresql://") as core, _listening(core, listening):
+        yield core.database
 
 
 @contextlib.asynccontextmanager
@@ -158,6 +168,7 @@ async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> s
             if not waiting:
                 log.warning("waiting for the database", error=str(error) or type(error).__name__)
             waiting = True
+            core.database.obstacle = obstacle_of(error)
             await asyncio.sleep(RECONNECT_SECONDS)
         else:
             log.info("ready", engine=schema.engine, reason=schema.reason, schema=schema.version)

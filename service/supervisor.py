@@ -21,6 +21,7 @@ import uvloop
 from service import process
 from service.logs import configure_logs
 from service.settings import SettingError, Settings
+from service.starting import awaited_server
 from service.storage.embedded import embedded_server, kept_up
 from service.storage.engine import EngineError
 from service.storage.migration import SchemaTooNewError
@@ -41,14 +42,22 @@ class ServeError(Exception):
 
 
 @contextlib.contextmanager
-def database_url(settings: Settings) -> Iterator[str]:
-    """The URL of the settings' database, with the embedded server up where it is that. Raises ServeError."""
+def database_url(settings: Settings, *, create: bool = False) -> Iterator[str]:
+    """The URL of the settings' database, with the embedded server up where it is that.
+
+    Raises ServeError, also where there is no data directory and `create` does not allow to make one.
+    """
     if settings.database_url is not None:
         yield settings.database_url
         return
+    with _embedded_errors(), embedded_server(settings.data_dir, settings.postgres_bin, create=create) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def _embedded_errors() -> Iterator[None]:
     try:
-        with embedded_server(settings.data_dir, settings.postgres_bin) as server:
-            yield server.url
+        yield
     except EmbeddedServerError as error:
         raise ServeError(str(error)) from None
 
@@ -58,12 +67,13 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
 
     The first organization of an empty database is printed, as text for people or as a JSON document.
     """
-    with contextlib.ExitStack() as stack:
+    with _embedded_errors(), contextlib.ExitStack() as stack:
         # Taken before anything else: a second start on a taken port fails at once, and changes nothing.
         sockets = [stack.enter_context(one) for one in _listen(settings)]
-        with _interruptible():
-            url = stack.enter_context(database_url(settings))
-        if settings.database_url is None:
+        url = settings.database_url
+        if url is None:
+            with _interruptible():
+                url = stack.enter_context(awaited_server(settings, sockets[0]))
             stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin))
         if settings.workers == 1:
             _serve_here(settings, url, sockets[0], json_output)

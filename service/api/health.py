@@ -22,6 +22,8 @@ async def ready(request: web.Request) -> web.Response:
     core = request.app[CORE]
     if core.watch.failed:
         return _unavailable(f"A part of the service has failed: {', '.join(core.watch.failed)}. Restart it.")
+    if not core.database.ready.is_set():
+        return _unavailable(core.database.obstacle)
     # A task of its own: a server that hangs also keeps waiting who gives a connection back, even when cancelled.
     ping = asyncio.create_task(_ping(core.database))
     if not (await asyncio.wait((ping,), timeout=READY_SECONDS))[0]:

@@ -71,7 +71,7 @@ async def _demo(settings: Settings, base: str, stations: tuple[str, ...], units:
 
 async def _weather(settings: Settings, base: str, stations: tuple[str, ...], quiet: bool) -> dict[str, Any]:
     played = observations(stations)
-    async with connected(settings) as (connection, _):
+    async with connected(settings, create=True) as (connection, _):
         organization, api_key = await _organization(connection, {"name": ORGANIZATION})
         admin = await tokens.create(
             connection, organization["company_id"], {"name": "Demo, this run", "scopes": ["admin"]}
@@ -101,7 +101,7 @@ async def _weather(settings: Settings, base: str, stations: tuple[str, ...], qui
 
 
 async def _cold_storage(settings: Settings, base: str, units: int, quiet: bool) -> dict[str, Any]:
-    async with connected(settings) as (connection, _):
+    async with connected(settings, create=True) as (connection, _):
         organization, _ = await _organization(connection, {"name": STORAGE_ORGANIZATION, **cold_storage.ORGANIZATION})
         admin = await tokens.create(
             connection,

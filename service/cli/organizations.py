@@ -24,7 +24,7 @@ def create(settings: Settings, /, name: str, json_output: bool, **given: Any) ->
     """Make an organization; prints its key and an admin token, which are shown this once."""
 
     async def work() -> dict[str, Any]:
-        async with connected(settings) as (connection, _):
+        async with connected(settings, create=True) as (connection, _):
             made = await welcome.create_organization(connection, {"name": name, **document(given)})
             return made.secrets()
 

@@ -32,9 +32,12 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 @asynccontextmanager
-async def connected(settings: Settings) -> AsyncIterator[tuple["Connection[Any]", Schema]]:
-    """A connection to the database of the settings, its schema up to date. Raises ServeError."""
-    with database_url(settings) as url:
+async def connected(settings: Settings, *, create: bool = False) -> AsyncIterator[tuple["Connection[Any]", Schema]]:
+    """A connection to the database of the settings, its schema up to date. Raises ServeError.
+
+    Only a command that begins something may `create` a data directory where there is none.
+    """
+    with database_url(settings, create=create) as url:
         async with _connected(Database(url), settings) as found:
             yield found
 

@@ -59,6 +59,13 @@ QUERY_SESSION = SESSION | {
 }
 
 
+def obstacle_of(error: BaseException) -> str:
+    """An outage in a sentence without addresses and paths, which are not for everyone who may ask."""
+    if isinstance(error, asyncpg.DiskFullError):
+        return "There is no space left on the disk of the database."
+    return "The database cannot be reached just now."
+
+
 @contextmanager
 def outages_as_unavailable() -> Iterator[None]:
     """Turn a database that cannot be used just now into the error that asks the client to come back."""
@@ -78,6 +85,8 @@ class Database:
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.url = url
         self.ready = asyncio.Event()
+        self.obstacle = "The database is not ready yet."
+        """Why it is not ready, for those who look after the service."""
         self._queries = _pool(url, connections, QUERY_SESSION)
         self._streams = _pool(url, max(2, connections // 2), QUERY_SESSION)
         self._management = _pool(url, max(2, connections // 2), SESSION)

@@ -3,6 +3,7 @@
 Several processes may use it at once (the service, the command line, tests). Each holds a shared lock on `users.lock`,
 which the operating system drops even when the process is killed; starting and stopping happen under `start.lock`; the
 last user to leave stops the server. One that was left running is adopted, one that crashed recovers at the next start.
+Whoever can open a lock file can hold it, so nobody else can.
 """
 
 import fcntl
@@ -20,10 +21,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import structlog
 
+from service.storage.failures import PASSING, PassingError, ProgramError, failures_told_apart
 from service.storage.programs import EmbeddedServerError, Programs, find_programs, keep_choice
 
 log = structlog.get_logger(__name__)
@@ -35,6 +38,10 @@ SYSTEM_USER = "tidemark"
 """Whom the server runs as when Tidemark runs as root, which PostgreSQL refuses to."""
 START_SECONDS = 600
 """How long a start may take: recovery after a crash replays as much as `max_wal_size`, on a slow disk too."""
+LOCK_SECONDS = 60.0
+"""How long to wait for another process that starts or stops the server."""
+LEAVE_SECONDS = 3.0
+"""The same when leaving. Who holds the lock then is starting the server, and will stop it in its turn."""
 WATCH_SECONDS = 1.0
 STOP_SECONDS = 8
 ORPHAN_SECONDS = 10
@@ -78,37 +85,32 @@ class _Owner:
 
 
 @contextmanager
-def embedded_server(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[Server]:
-    """Use the server of a data directory, starting it (and making its cluster) where needed.
+def embedded_server(data_dir: Path, postgres_bin: Path | None = None, *, create: bool = True) -> Iterator[Server]:
+    """Use the server of a data directory, starting it where needed, and making its cluster where `create` allows it.
 
     A server that crashed under its users is started again by whoever comes next. Raises EmbeddedServerError with what
-    to do.
+    to do, PassingError where it is worth trying again.
     """
     data_dir = data_dir.absolute()
     if set(_NOT_IN_PATHS) & set(str(data_dir)):
         raise EmbeddedServerError(
             f"PostgreSQL cannot work in {data_dir}: set TIDEMARK_DATA_DIR to a path without {' '.join(_NOT_IN_PATHS)}."
         )
+    with failures_told_apart(data_dir):
+        if not create and not (data_dir / "postgres" / "PG_VERSION").exists():
+            raise EmbeddedServerError(
+                f"There are no data in {data_dir}. Run this in the folder where 'tidemark serve' was started, or set "
+                f"TIDEMARK_DATA_DIR to its data directory, or TIDEMARK_DATABASE_URL to a server of your own."
+            )
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        users = _open_lock(data_dir / "users.lock")
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        users = os.open(data_dir / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise EmbeddedServerError(
-            f"The data directory {data_dir} cannot be used: {error}. Run Tidemark as the user whom it belongs to, "
-            f"or set TIDEMARK_DATA_DIR to a folder of your own."
-        ) from None
-    try:
-        with _alone(data_dir) as lock:
+        with failures_told_apart(data_dir), _alone(data_dir, LOCK_SECONDS) as lock:
             fcntl.flock(users, fcntl.LOCK_SH)
             server = _start(data_dir, find_programs(data_dir, postgres_bin), lock)
         yield server
     finally:
-        try:
-            with _alone(data_dir):
-                if _is_last(users):
-                    _stop(data_dir, postgres_bin)
-        finally:
-            os.close(users)
+        _leave(data_dir, postgres_bin, users)
 
 
 @contextmanager
@@ -139,21 +141,65 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
         watcher.join()
 
 
-def _is_last(users: int) -> bool:
-    """Whether nobody else holds the lock of users; then it is held alone."""
+def _leave(data_dir: Path, postgres_bin: Path | None, users: int) -> None:
+    """Stop the server where nobody else uses it."""
     try:
-        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with failures_told_apart(data_dir), _alone(data_dir, LEAVE_SECONDS):
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.debug("embedded server stays up for its other users")
+            else:
+                _stop(data_dir, postgres_bin)
+    except PassingError as error:
+        log.warning("embedded server is left running; the next start takes it over", reason=str(error))
+    finally:
+        os.close(users)
+
+
+@contextmanager
+def _alone(data_dir: Path, seconds: float) -> Iterator[int]:
+    """Hold `start.lock`, waiting for it so long; yields its file descriptor. Raises PassingError."""
+    path = data_dir / "start.lock"
+    lock = _open_lock(path)
+    try:
+        deadline = time.monotonic() + seconds
+        while not _taken(lock):
+            if time.monotonic() > deadline:
+                raise PassingError(
+                    f"{path} has been held by {_holder(lock)} for {seconds:g} seconds. "
+                    f"Wait until it has started or stopped the embedded server; if it hangs, end it.",
+                    "Another process holds the lock of the data directory.",
+                )
+            time.sleep(0.02)
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _open_lock(path: Path) -> int:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(lock, 0o600)  # one that an earlier version made is open to all
+    return lock
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-@contextmanager
-def _alone(data_dir: Path) -> Iterator[int]:
-    """Hold `start.lock`; yields its file descriptor."""
-    with (data_dir / "start.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock.fileno()
+def _holder(lock: int) -> str:
+    """Who holds a lock, as far as the system tells (Linux's /proc/locks, see proc(5))."""
+    found = os.fstat(lock)
+    place = f" {os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino} "
+    try:
+        held = next(line for line in Path("/proc/locks").read_text().splitlines() if place in line and "->" not in line)
+    except (OSError, StopIteration):
+        return "another process"
+    return f"process {held.split()[4]}"
 
 
 def _start(data_dir: Path, programs: Programs, lock: int) -> Server:
@@ -161,6 +207,7 @@ def _start(data_dir: Path, programs: Programs, lock: int) -> Server:
     log_file = data_dir / "postgres.log"
     owner = _owner(cluster)
     if os.geteuid() == 0:
+        _let_group_pass(data_dir, owner)
         _make_reachable(owner, cluster, programs.folder)
     if not (cluster / "PG_VERSION").exists():
         _make_cluster(data_dir, cluster, programs, owner, lock)
@@ -383,15 +430,24 @@ def _socket_dir(data_dir: Path, owner: _Owner) -> Path:
     return folder
 
 
+def _let_group_pass(data_dir: Path, owner: _Owner) -> None:
+    """Let the server's user, and nobody else, pass through a data directory that is root's alone."""
+    found = data_dir.stat()
+    if found.st_uid == 0 and stat.S_IMODE(found.st_mode) == 0o700 and owner.uid != 0:
+        os.chown(data_dir, -1, owner.gid)
+        data_dir.chmod(0o710)
+
+
 def _make_reachable(owner: _Owner, *folders: Path) -> None:
-    """Let the server's user pass through the parents of these folders, by `o+x` alone where it is missing."""
+    """Let the server's user pass through the parents of these folders, by `o+x` alone (or `g+x`) where it may not."""
     opened = []
     for parent in {parent for folder in folders for parent in (*folder.parents, *folder.resolve().parents)}:
         found = parent.stat()
-        if found.st_uid == owner.uid or found.st_mode & stat.S_IXOTH:
+        passing = stat.S_IXGRP if found.st_gid == owner.gid else stat.S_IXOTH
+        if found.st_uid == owner.uid or found.st_mode & passing:
             continue
         try:
-            parent.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
+            parent.chmod(stat.S_IMODE(found.st_mode) | passing)
         except OSError as error:
             raise EmbeddedServerError(
                 f"PostgreSQL's user {_user_name(owner.uid)} must pass through {parent}, which could not be allowed: "
@@ -417,8 +473,7 @@ def _run(
     log_start = log_file.stat().st_size if log_file is not None and log_file.exists() else 0
     # PostgreSQL's own variables, such as PGOPTIONS, are meant for other servers.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    # Output goes to files: a server that pg_ctl starts would hold a pipe open for ever.
-    with tempfile.TemporaryFile() as output:
+    with _output_file() as output:
         try:
             done = subprocess.run(  # noqa: S603 - a PostgreSQL program
                 command,
@@ -432,6 +487,8 @@ def _run(
                 **owner.arguments,  # type: ignore[call-overload]
             )
         except OSError as error:
+            if error.errno in PASSING:
+                raise
             raise EmbeddedServerError(f"{failed}: {_user_name(owner.uid)} cannot run {command[0]}: {error}.") from None
         output.seek(0)
         told = output.read().decode(errors="replace")
@@ -439,8 +496,18 @@ def _run(
         tail = told.strip()
         if log_file is not None and log_file.exists():
             tail += "\n" + "\n".join(log_file.read_bytes()[log_start:].decode(errors="replace").splitlines()[-20:])
-        raise EmbeddedServerError(f"{failed}:\n{tail}")
+        raise ProgramError(f"{failed}:\n{tail}")
     return told
+
+
+def _output_file() -> IO[bytes]:
+    """A file for a program's output: a server that pg_ctl starts would hold a pipe open for ever.
+
+    It is in memory where the system can: the disk may be full, and the output say so.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("output"), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _quoted(path: str) -> str:

@@ -1,5 +1,6 @@
 """The embedded server: real ones, each in a data directory of the test's own."""
 
+import fcntl
 import os
 import signal
 import stat
@@ -14,7 +15,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from service.storage import embedded
 from service.storage.embedded import Server, embedded_server
+from service.storage.failures import PassingError
 from service.storage.programs import EmbeddedServerError, Programs, available_programs, find_programs
 
 AVAILABLE = available_programs()
@@ -242,6 +245,68 @@ def test_a_failed_start_tells_the_reason_and_where_the_log_is(tmp_path: Path) ->
     with pytest.raises(EmbeddedServerError, match="no_such_setting") as failed, embedded_server(tmp_path):
         pass
     assert str(server.log_file) in str(failed.value)
+
+
+def test_data_and_locks_are_for_their_owner_alone(tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    older.mkdir(mode=0o755)
+    (older / "start.lock").touch(0o644)
+    for data_dir in (older, tmp_path / "new"):
+        with embedded_server(data_dir):
+            for lock in ("start.lock", "users.lock"):
+                assert stat.S_IMODE((data_dir / lock).stat().st_mode) == 0o600
+    new = (tmp_path / "new").stat()
+    assert stat.S_IMODE(new.st_mode) == (0o710 if os.geteuid() == 0 else 0o700)
+    assert new.st_gid == (tmp_path / "new" / "postgres").stat().st_gid
+
+
+@as_root
+def test_another_local_user_cannot_hold_the_locks(tmp_path: Path) -> None:
+    with embedded_server(tmp_path / "data"):
+        os.seteuid(NOBODY)
+        try:
+            for lock in ("start.lock", "users.lock"):
+                with pytest.raises(PermissionError):
+                    os.open(tmp_path / "data" / lock, os.O_RDONLY)
+        finally:
+            os.seteuid(0)
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    """Hold a lock file as another process would that hangs."""
+    with lock.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+async def test_the_wait_for_a_lock_that_is_held_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(embedded, "LEAVE_SECONDS", 0.1)
+    with embedded_server(tmp_path):
+        with (
+            held(tmp_path / "start.lock"),
+            pytest.raises(PassingError, match=f"start.lock has been held by process {os.getpid()} for 0.1 seconds"),
+            embedded_server(tmp_path),
+        ):
+            pass
+        left = postmaster(tmp_path)
+        holding = held(tmp_path / "start.lock")
+        holding.__enter__()
+    assert postmaster(tmp_path) == left  # nobody may stop it without the lock, and nobody waits for ever
+    holding.__exit__(None, None, None)
+    with embedded_server(tmp_path) as server:
+        assert postmaster(tmp_path) == left
+        assert await value(server, "SELECT 1") == 1
+
+
+def test_a_server_without_data_is_not_made_for_who_only_looks(tmp_path: Path) -> None:
+    with (
+        pytest.raises(EmbeddedServerError, match=r"TIDEMARK_DATA_DIR.*TIDEMARK_DATABASE_URL"),
+        embedded_server(tmp_path / "data", create=False),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @as_root
