@@ -35,6 +35,7 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     cors_origins: frozenset[str] = frozenset()
     geoip_db: Path | None = None
+    organization: str | None = None
     log_level: str = "info"
 
     @classmethod
@@ -87,6 +88,7 @@ class Settings:
             trusted_proxies=networks("TRUSTED_PROXIES"),
             cors_origins=_origins(text("CORS_ORIGINS")),
             geoip_db=Path(geoip_db) if geoip_db else None,
+            organization=text("ORG"),
             log_level=choice("LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
         )
 

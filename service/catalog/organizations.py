@@ -15,12 +15,15 @@ from service.catalog.fields import (
     timezone,
     without_operators,
 )
-from service.errors import not_found
+from service.errors import invalid, not_found
 from service.storage.announcements import heard_by_all
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
     from service.storage.database import Connected
+
+SHOWN = 20
+"""How many organizations an error lists."""
 
 FIELDS = {
     "name": Field(text, required=True, nullable=False, help="what people call it"),
@@ -62,11 +65,33 @@ async def every(connection: "Connected") -> list[dict[str, Any]]:
     return [dict(row) for row in await statements().list_organizations.rows(connection)]
 
 
+async def only_one(connection: "Connected") -> dict[str, Any]:
+    """The only organization, demonstrations not counted. Raises TidemarkError, which lists those to choose from."""
+    own = await statements().list_own_organizations.rows(connection)
+    if len(own) == 1:
+        return dict(own[0])
+    if not own:
+        raise invalid("--org", "There is no organization; 'tidemark org create NAME' makes one.")
+    lines = [f"  {row['company_id']}  {row['organization_id']}  {row['name']}" for row in own[:SHOWN]]
+    if len(own) > SHOWN:
+        lines.append("  … 'tidemark org list' shows all")
+    heading = f"There are {len(own)} organizations; name one with --org or TIDEMARK_ORG:"
+    raise invalid("--org", "\n".join([heading, *lines]))
+
+
+async def mark_demonstration(connection: "Connected", company_id: int) -> None:
+    """Note that an organization is a demonstration, which commands do not mean unless it is named."""
+    await statements().mark_demonstration.run(connection, company_id=company_id)
+
+
 async def find(connection: "Connected", organization: str) -> dict[str, Any]:
     """The organization with this opaque id, or this company id in digits. Raises TidemarkError."""
     row = await statements().find_organization.row(connection, organization=organization)
     if row is None:
-        raise not_found(f"There is no organization {organization!r}; 'tidemark org list' shows them.")
+        raise not_found(
+            f"There is no organization {organization!r}. It is named by --org or TIDEMARK_ORG; "
+            f"'tidemark org list' shows all there are."
+        )
     return dict(row)
 
 

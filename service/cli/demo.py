@@ -136,7 +136,9 @@ async def _organization(connection: "Connected", fields: dict[str, Any]) -> tupl
     found = [one for one in await organizations.every(connection) if one["name"] == fields["name"]]
     if found:
         return found[0], await organizations.rotate_key(connection, found[0]["company_id"])
-    made = await welcome.create_organization(connection, fields)
+    async with connection.transaction():
+        made = await welcome.create_organization(connection, fields)
+        await organizations.mark_demonstration(connection, made.organization["company_id"])
     return made.organization, made.api_key
 
 

@@ -1,7 +1,7 @@
 """What every command needs: the database, and an answer for people or for programs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,7 +9,6 @@ import click
 import orjson
 
 from service.catalog import organizations
-from service.errors import invalid
 from service.settings import Settings
 from service.storage.database import OUTAGES, Database
 from service.storage.migration import Schema, migrate
@@ -19,11 +18,21 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 Result = TypeVar("Result")
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "json_output", is_flag=True, help="print one JSON document and nothing else")
-of_organization = click.option(
-    "--org", "organization", help="organization id or company id; may be left out where there is only one"
-)
+
+
+def _or_default(context: click.Context, _option: click.Parameter, given: str | None) -> str | None:
+    return given or context.ensure_object(Settings).organization
+
+
+def organization_option(help_text: str) -> Callable[[Command], Command]:
+    """The option `--org`, which TIDEMARK_ORG stands in for."""
+    return click.option("--org", "organization", callback=_or_default, help=f"{help_text} [TIDEMARK_ORG]")
+
+
+of_organization = organization_option("organization id or company id; not needed where there is only one")
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
@@ -72,10 +81,7 @@ async def company_of(connection: "Connection[Any]", organization: str | None) ->
     """The company id of the organization that a command names, or of the only one. Raises TidemarkError."""
     if organization is not None:
         return int((await organizations.find(connection, organization))["company_id"])
-    every = await organizations.every(connection)
-    if len(every) != 1:
-        raise invalid("--org", f"There are {len(every)} organizations; name one with --org.")
-    return int(every[0]["company_id"])
+    return int((await organizations.only_one(connection))["company_id"])
 
 
 def show(answer: Mapping[str, Any] | Sequence[Mapping[str, Any]], json_output: bool, text: str | None = None) -> None:

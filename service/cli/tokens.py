@@ -6,7 +6,7 @@ import click
 
 from service.catalog import tokens
 from service.cli.options import document
-from service.cli.session import as_json, company_of, connected, of_organization, run, show
+from service.cli.session import as_json, company_of, connected, of_organization, organization_option, run, show
 from service.settings import Settings
 
 MANY = 1_000_000
@@ -66,7 +66,7 @@ def every(settings: Settings, /, organization: str | None, json_output: bool) ->
 
 @token.command()
 @click.argument("token_id")
-@click.option("--org", "organization", help="only if it belongs to this organization")
+@organization_option("only if it belongs to this organization")
 @as_json
 @click.pass_obj
 def revoke(settings: Settings, /, token_id: str, organization: str | None, json_output: bool) -> None:

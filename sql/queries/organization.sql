@@ -19,6 +19,13 @@ SELECT company_id, organization_id, name, country, currency, timezone, sensor_li
 FROM organization
 ORDER BY company_id;
 
+-- name: list_own_organizations
+-- Those that are no demonstrations.
+SELECT company_id, organization_id, name FROM organization WHERE NOT demonstration ORDER BY company_id;
+
+-- name: mark_demonstration
+UPDATE organization SET demonstration = true WHERE company_id = :company_id;
+
 -- name: organization
 SELECT company_id, organization_id, name, country, currency, timezone, sensor_limit, readings_per_minute, created_at
 FROM organization

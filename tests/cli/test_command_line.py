@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import asyncpg
 import pytest
 from aiohttp import ClientSession
 
@@ -98,3 +99,14 @@ def test_the_demo_agrees_with_what_it_plays(tidemark: Run, service: Service) -> 
     # and of the weather minimum, maximum and mean of every month agree with the file.
     assert answer["readings"] > 70_000
     assert [month["month"] for month in answer["months"]] == [f"2013-{number:02d}" for number in range(1, 13)]
+    # Neither part is an organization that a command would mean without being told.
+    played = {answer["organization_id"], answer["cold_storage"]["organization_id"]}
+    assert asyncio.run(demonstrations(service)) == played
+
+
+async def demonstrations(service: Service) -> set[str]:
+    """The ids of the organizations that are marked as demonstrations."""
+    connection = await asyncpg.connect(service.database_url)
+    rows = await connection.fetch("SELECT organization_id FROM organization WHERE demonstration")
+    await connection.close()
+    return {row["organization_id"] for row in rows}

@@ -7,6 +7,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from service.catalog import organizations
+from service.cli.demo import ORGANIZATION, STORAGE_ORGANIZATION
 from service.storage import migration
 from service.storage.engine import EngineError
 from service.storage.migration import SchemaTooNewError, migrate, migrations
@@ -90,6 +92,24 @@ async def test_an_older_database_is_upgraded_with_its_data(
     monkeypatch.setattr(migration, "migrations", lambda chosen: real)
     with pytest.raises(SchemaTooNewError, match=f"schema version {newest}, this Tidemark knows versions up to"):
         await migrate(connection)
+    await connection.close()
+
+
+async def test_demonstrations_of_before_are_marked_as_such(
+    database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = migrations(engine)
+    before = next(place for place, step in enumerate(steps) if step.name == "demonstration")
+    monkeypatch.setattr(migration, "migrations", lambda chosen: steps[:before])
+    connection = await asyncpg.connect(database_url)
+    await migrate(connection)
+    for name in (ORGANIZATION, "My organization", STORAGE_ORGANIZATION):
+        await connection.execute(
+            "INSERT INTO organization (organization_id, name, api_key_hash) VALUES ($1, $1, sha256('x'))", name
+        )
+    monkeypatch.undo()
+    await migrate(connection)
+    assert (await organizations.only_one(connection))["name"] == "My organization"
     await connection.close()
 
 
