@@ -138,7 +138,7 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
         yield
     finally:
         leaving.set()
-        watcher.join()
+        watcher.join(LEAVE_SECONDS)  # a start that it is in the middle of may take long
 
 
 def _leave(data_dir: Path, postgres_bin: Path | None, users: int) -> None:

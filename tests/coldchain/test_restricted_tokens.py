@@ -19,6 +19,7 @@ from service.ingest.operations import OperationBlock, OperationWriter
 from service.storage.database import Database
 from service.storage.embedded import Server
 from service.storage.migration import migrate
+from service.watch import Watch
 
 AT = datetime(2024, 1, 10, tzinfo=UTC)
 IDS = st.sampled_from("abcd")
@@ -130,7 +131,7 @@ async def play(url: str, sent: list[tuple[Units, list[Operation]]]) -> None:
         await resources.create(connection, COOLING_UNITS, company, {"id": unit})
     database = Database(url)
     database.ready.set()
-    writer = OperationWriter(database, max_pending=100_000)
+    writer = OperationWriter(database, Watch(), max_pending=100_000)
     blocks = [OperationBlock(company, operations, seen=seen) for seen, operations in sent]
     await asyncio.gather(*(asyncio.shield(writer.write(block)) for block in blocks))
     await writer.close()
