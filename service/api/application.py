@@ -10,7 +10,7 @@ from service.api import authentication, body, cors, health, limits
 from service.api.coldchain import analytics, latest, sensor_data, series
 from service.api.core import CORE, Core
 from service.api.errors import render
-from service.api.ingestion import influx, operations, prometheus, readings
+from service.api.ingestion import influx, influx_databases, influx_status, operations, prometheus, readings
 from service.api.platform import management
 from service.api.sensor import fetch, upload
 from service.api.web import analytics as web_analytics
@@ -56,14 +56,21 @@ def routes() -> list[tuple[str, str, Handler]]:
         (hdrs.METH_POST, f"{PLATFORM_BASE}/write", prometheus.write),
         (hdrs.METH_POST, "/write", influx.write_v1),
         (hdrs.METH_POST, "/api/v2/write", influx.write_v2),
+        (hdrs.METH_POST, "/api/v3/write_lp", influx.write_v3),
+        (hdrs.METH_GET, influx_databases.BUCKETS, influx_databases.find_buckets),
+        (hdrs.METH_POST, influx_databases.BUCKETS, influx_databases.make_bucket),
+        (hdrs.METH_GET, f"{influx_databases.BUCKETS}/{{id}}", influx_databases.read_bucket),
+        (hdrs.METH_GET, influx_databases.ORGANIZATIONS, influx_databases.find_organizations),
+        (hdrs.METH_GET, f"{influx_databases.ORGANIZATIONS}/{{id}}", influx_databases.read_organization),
         *((hdrs.METH_GET, f"{WEB_BASE}/{path}", handler) for path, handler in web_analytics.routes()),
         (hdrs.METH_POST, collect.PATH, collect.collect),
         (hdrs.METH_OPTIONS, collect.PATH, collect.preflight),
         (hdrs.METH_GET, "/collect.js", collect.script),
-        (hdrs.METH_GET, "/ping", influx.ping),
-        (hdrs.METH_GET, "/health", influx.health),
-        (hdrs.METH_GET, "/query", influx.query),
-        (hdrs.METH_POST, "/query", influx.query),
+        (hdrs.METH_GET, "/ping", influx_status.ping),
+        (hdrs.METH_GET, "/health", influx_status.health),
+        (hdrs.METH_GET, "/ready", influx_status.ready),
+        (hdrs.METH_GET, "/query", influx_databases.query),
+        (hdrs.METH_POST, "/query", influx_databases.query),
         (hdrs.METH_GET, "/health/live", health.live),
         (hdrs.METH_GET, "/health/ready", health.ready),
     ]

@@ -8,6 +8,9 @@ from multidict import CIMultiDictProxy
 from service.access import KEY_SCOPES, Access, Principal, unauthorized
 from service.catalog.secrets import looks_like_api_key
 
+CREDENTIALS = ("Authorization", "ORGANIZATION-ID", "ORGANIZATION-API-KEY")
+"""The headers that say who a sender is."""
+
 _KEY_PARAMETERS = frozenset(
     (
         "organizationapikey",

@@ -70,8 +70,14 @@ class InfluxV1Errors:
         return {"error": error.message}
 
 
+class InfluxV3Errors(InfluxV1Errors):
+    """The same, of InfluxDB 3's write endpoint."""
+
+    challenge: str | None = 'Bearer realm="tidemark"'
+
+
 class InfluxV2Errors:
-    """`{"code", "message"}`, of InfluxDB 2's write endpoint."""
+    """`{"code", "message"}`, of InfluxDB 2's endpoints."""
 
     content_type = "application/json"
     challenge: str | None = 'Token realm="tidemark"'
@@ -99,7 +105,8 @@ class WebErrors:
 
 _SHAPES: tuple[tuple[str, ErrorShape], ...] = (
     ("/api/external/v1", SensorErrors()),
-    ("/api/v2/write", InfluxV2Errors()),
+    *((f"/api/v2/{path}", InfluxV2Errors()) for path in ("write", "buckets", "orgs")),
+    ("/api/v3/write_lp", InfluxV3Errors()),
     ("/api/v2", WebErrors()),
     ("/write", InfluxV1Errors()),
     ("/query", InfluxV1Errors()),

@@ -20,6 +20,8 @@ class Rejection:
     index: int
     field: str
     message: str
+    original: str = ""
+    """The beginning of the record as it was sent, where the format keeps it."""
 
 
 @dataclass(slots=True)

@@ -3,15 +3,18 @@
 import asyncio
 import io
 import math
+import re
 import time
 from collections.abc import Mapping
+from typing import Any
 
+import asyncpg
 import cramjam
 import pytest
 from aiohttp import ClientResponse
 
 from service.ingest.values import parse_instant
-from tests.conftest import Tenant
+from tests.conftest import MakeTenant, Service, Tenant
 from tests.prometheus import V2, Series, packed, write_request, write_request_2
 
 
@@ -100,6 +103,169 @@ async def test_one_sensor_for_a_series_however_many_see_it_first(tenant: Tenant)
     assert page["meta"]["pagination"]["total_count"] == 51
 
 
+def databases(*names: str, statement_id: int = 0) -> Any:
+    """InfluxDB 1's answer that shows these databases."""
+    series = [{"name": "databases", "columns": ["name"], "values": [[name] for name in names]}]
+    return {"results": [{"statement_id": statement_id, "series": series}]}
+
+
+async def influx_query(tenant: Tenant, statement: str, method: str = "POST") -> Any:
+    """Ask `/query` with the organization's key; answers the document."""
+    url, headers = f"{tenant.base}/query", tenant.keys
+    async with tenant.session.request(method, url, params={"q": statement}, headers=headers) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def test_databases_that_were_made_are_shown_to_their_organization(
+    tenant: Tenant, make_tenant: MakeTenant, service: Service
+) -> None:
+    made = {"results": [{"statement_id": 0}]}
+    statements = ("create database b", 'CREATE DATABASE "a; \\"b\\" \u3000" WITH DURATION 30d REPLICATION 1 NAME "x";')
+    for statement in (*statements, *statements, "CREATE DATABASE IF NOT EXISTS tidemark"):
+        assert await influx_query(tenant, statement) == made
+    ours = ("tidemark", 'a; "b" \u3000', "b")
+    assert await influx_query(tenant, "SHOW DATABASES", "GET") == databases(*ours)
+    in_a_get = await influx_query(tenant, "create database c; show databases", "GET")
+    assert "POST" in in_a_get["results"][0]["messages"][0]["text"]
+    assert in_a_get["results"][1] == databases(*ours, "c", statement_id=1)["results"][0]
+    assert await influx_query(await make_tenant(service), "SHOW DATABASES") == databases("tidemark")
+    url = f"{tenant.base}/query"
+    async with tenant.session.head(url, params={"q": "CREATE DATABASE d"}, headers=tenant.keys) as response:
+        assert response.status == 200
+    for number in range(120):
+        await influx_query(tenant, f"CREATE DATABASE n{number:03}")
+    assert await influx_query(tenant, "SHOW DATABASES") == databases(
+        "tidemark", *(f"n{one:03}" for one in range(20, 120))
+    )
+    wrong = {"Authorization": f"Bearer {tenant.api_key}"}
+    async with tenant.session.post(url, data={"q": "SHOW DATABASES"}, headers=wrong) as response:
+        assert response.status == 401
+        assert "ORGANIZATION-API-KEY" in (await response.json())["error"]
+    async with tenant.session.post(url, data={"q": 'CREATE DATABASE "a\0"'}, headers=tenant.keys) as response:
+        assert response.status == 400
+
+
+async def v2(tenant: Tenant, path: str, status: int = 200, method: str = "GET", **options: Any) -> Any:
+    """Ask InfluxDB 2's API as the organization; answers the document."""
+    url = f"{tenant.base}/api/v2/{path}"
+    async with tenant.session.request(method, url, headers=tenant.keys, **options) as response:
+        assert response.status == status, await response.text()
+        return await response.json()
+
+
+async def test_buckets_and_organizations_are_found_as_in_influxdb_2(
+    tenant: Tenant, make_tenant: MakeTenant, service: Service
+) -> None:
+    other = await make_tenant(service)
+    (organization,) = (await v2(tenant, "orgs"))["orgs"]
+    (foreign,) = (await v2(other, "orgs"))["orgs"]
+    assert organization["name"] == "Test"
+    for query in ("org=Test", f"orgID={organization['id']}", f"org={tenant.organization_id}"):
+        assert (await v2(tenant, f"orgs?{query}"))["orgs"] == [organization]
+    assert await v2(tenant, f"orgs/{organization['id']}") == organization
+    for path in (f"orgs?orgID={foreign['id']}", f"orgs/{foreign['id']}", "orgs?org=x", "buckets?org=x", "buckets/x"):
+        assert (await v2(tenant, path, 404))["code"] == "not found"
+
+    for number in range(25):
+        await influx_query(tenant, f"CREATE DATABASE b{number:02}")
+    whole = await v2(tenant, "buckets?limit=100")
+    names = ["tidemark", *(f"b{number:02}" for number in range(25))]
+    assert [one["name"] for one in whole["buckets"]] == names
+    assert {one["orgID"] for one in whole["buckets"]} == {organization["id"]}
+    first = await v2(tenant, "buckets")
+    rest = await v2(tenant, first["links"]["next"].removeprefix("/api/v2/"))
+    assert first["buckets"] + rest["buckets"] == whole["buckets"]
+    assert "next" not in rest["links"]
+    one = whole["buckets"][3]
+    assert (await v2(tenant, f"buckets?after={whole['buckets'][2]['id']}&limit=1"))["buckets"] == [one]
+    for query in (f"name={one['name']}", f"id={one['id']}", f"name={one['name']}&orgID={organization['id']}&org=Test"):
+        assert (await v2(tenant, f"buckets?{query}"))["buckets"] == [one]
+    assert await v2(tenant, f"buckets/{one['id']}") == one
+    assert (await v2(tenant, "buckets?name=x"))["buckets"] == []
+    assert (await v2(tenant, f"buckets?orgID={foreign['id']}"))["buckets"] == []
+    for query in ("id=x", f"name=x&orgID={organization['id']}"):
+        assert (await v2(tenant, f"buckets?{query}", 404))["code"] == "not found"
+    for query in ("limit=0", "limit=101", "offset=-1"):
+        assert (await v2(tenant, f"buckets?{query}", 400))["code"] == "invalid"
+
+    document = {"name": "مخزن\u200c", "orgID": organization["id"], "retentionRules": []}
+    made = await v2(tenant, "buckets", 201, "POST", json=document)
+    assert (await v2(tenant, "buckets", 201, "POST", json=document))["id"] == made["id"]
+    assert (await v2(tenant, f"buckets?name={made['name']}"))["buckets"][0]["id"] == made["id"]
+    for change, status in (
+        ({"orgID": foreign["id"]}, 404),
+        ({"name": None}, 400),
+        ({"name": "a\0"}, 400),
+        ({"retentionRules": [{"type": "expire", "everySeconds": 3600}]}, 400),
+    ):
+        await v2(tenant, "buckets", status, "POST", json={**document, **change})
+    for path in ("buckets", "orgs"):
+        async with tenant.session.get(f"{tenant.base}/api/v2/{path}") as response:
+            assert (response.status, set(await response.json())) == (401, {"code", "message"})
+
+
+async def test_lines_as_influxdb_3_takes_them(tenant: Tenant) -> None:
+    body = b"m v=1 1700000000\nm v=2 1700000001000\n\nm v=3 1700000002000000\nm v=4 1700000003000000000\nm v=5"
+    url, right = "/api/v3/write_lp", [f"2023-11-14T22:13:2{second}.000000Z" for second in range(4)]
+    assert (await post(tenant, url, body, db="any", no_sync="false", accept_partial="true")).status == 204
+    stored = await readings(tenant, "m.v")
+    assert stored[:4] == list(zip(right, "1234", strict=True))
+    assert parse_instant(stored[4][0]) == pytest.approx(time.time() * 1e6, abs=60e6)
+    for precision in ("second", "s"):
+        assert (await post(tenant, url, b"n v=1 1700000000", precision=precision)).status == 204
+    assert await readings(tenant, "n.v") == [(right[0], "1")]
+    for name, value in (("no_sync", "true"), ("no_sync", "1"), ("accept_partial", "no"), ("precision", "n")):
+        response = await post(tenant, f"{url}?{name}={value}", b"o v=1")
+        assert (response.status, set(await response.json())) == (400, {"error"})
+        assert name in (await response.json())["error"]
+    assert (await post(tenant, url, b"o v=1", {"ORGANIZATION-API-KEY": "wrong"})).status == 401
+
+
+async def test_bad_lines_are_told_as_influxdb_3_does_and_refuse_the_others_where_that_is_wanted(tenant: Tenant) -> None:
+    body = b'# none\np v=1 1700000000\np v="text" 1700000000\nq v=1 1700000000\nnonsense'
+    response = await post(tenant, "/api/v3/write_lp", body, accept_partial="false")
+    answer = await response.json()
+    assert (response.status, answer["error"]) == (400, "parsing failed for write_lp endpoint")
+    assert (answer["data"]["line_number"], answer["data"]["original_line"]) == (2, 'p v="text" 1700000000')
+    page = await (await tenant.manage("GET", "sensors")).json()
+    assert page["data"] == [], "nothing is stored, and no sensor made"
+    response = await post(tenant, "/api/v3/write_lp", body)
+    answer = await response.json()
+    assert (response.status, answer["error"]) == (400, "partial write of line protocol occurred")
+    assert [(one["line_number"], one["original_line"]) for one in answer["data"]] == [
+        (2, 'p v="text" 1700000000'),
+        (4, "nonsense"),
+    ]
+    assert all(one["error_message"] for one in answer["data"])
+    assert await readings(tenant, "p.v") == await readings(tenant, "q.v") == [("2023-11-14T22:13:20.000000Z", "1")]
+    good = b"p v=2 1700000001\nr v=1 1700000000"
+    assert (await post(tenant, "/api/v3/write_lp", good, accept_partial="false")).status == 204
+    connection = await asyncpg.connect(tenant.database_url)
+    await connection.execute("UPDATE organization SET sensor_limit = 3 WHERE company_id = $1", tenant.company_id)
+    await connection.close()
+    response = await post(tenant, "/api/v3/write_lp", b"p v=3 1700000002\ns v=1", accept_partial="false")
+    assert (response.status, "limit" in (await response.json())["data"]["error_message"]) == (400, True)
+    assert len(await readings(tenant, "p.v")) == 2
+
+
+async def test_timestamps_of_1970_without_precision_are_told_in_the_log_once(tenant: Tenant, service: Service) -> None:
+    def hints() -> list[str]:
+        lines = service.output.read_text().splitlines()
+        return [line for line in lines if "1970" in line and f'"company_id":{tenant.company_id},' in line + ","]
+
+    for path in ("/write", "/api/v2/write"):
+        assert (await post(tenant, path, b"m v=1 1700000000000000000\nm v=1")).status == 204
+        assert (await post(tenant, path, b"m v=1 1700000000", precision="s")).status == 204
+        assert (await post(tenant, path, b"m v=1 1", precision="ns")).status == 204
+    assert (await post(tenant, "/api/v3/write_lp", b"m v=1 1700000000")).status == 204
+    assert hints() == []
+    for stamp in (1_700_000_000, 1_700_000_000_000, 1_700_000_000_000_000):
+        assert (await post(tenant, "/write", f"m v=1 1700000000000000000\nm v=1 {stamp}".encode())).status == 204
+    (hint,) = hints()
+    assert "precision=s, ms or us" in hint
+
+
 async def test_what_clients_ask_before_they_write(tenant: Tenant) -> None:
     for method in ("GET", "HEAD"):
         async with tenant.session.request(method, f"{tenant.base}/ping") as response:
@@ -107,9 +273,17 @@ async def test_what_clients_ask_before_they_write(tenant: Tenant) -> None:
             assert response.headers["X-Influxdb-Version"]
     async with tenant.session.get(f"{tenant.base}/health") as response:
         assert (await response.json())["status"] == "pass"
+    async with tenant.session.get(f"{tenant.base}/ready") as response:
+        answer = await response.json()
+        assert (response.status, answer["status"], set(answer)) == (200, "ready", {"status", "started", "up"})
+    assert parse_instant(answer["started"]) <= time.time_ns() // 1000
+    assert re.fullmatch(r"\d+h\d+m\d+s", answer["up"])
     async with tenant.session.post(f"{tenant.base}/query", data={"q": 'CREATE DATABASE "telegraf"'}) as response:
         assert await response.json() == {"results": [{"statement_id": 0}]}
-    for statement in ("SELECT 1", "show databases; drop database x", "show databasesfoo", ""):
+    show = {"q": "SHOW DATABASES"}
+    async with tenant.session.get(f"{tenant.base}/query", params=show) as response:
+        assert await response.json() == databases("tidemark"), "what nobody has made in an organization is in none"
+    for statement in ("SELECT 1", "show databases; drop database x", "show databasesfoo", "", "show databases;" * 11):
         async with tenant.session.get(f"{tenant.base}/query", params={"q": statement}) as response:
             assert response.status == 400
     for form, media_type in ((b"q=%ff", "application/x-www-form-urlencoded"), (b"x", "multipart/form-data")):

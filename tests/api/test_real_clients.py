@@ -113,6 +113,32 @@ async def test_influxdbs_client_writes_batches(tenant: Tenant) -> None:
         assert [float(value) * 8 for _, value in found[f"m.v{{of={one}}}"]] == list(range(one, count, 3))
 
 
+async def test_influxdbs_client_finds_what_it_looks_for_first(tenant: Tenant) -> None:
+    token = await ingest_token(tenant)
+
+    def look() -> None:
+        with InfluxDBClient(tenant.base, token, org="Test") as client:
+            ready = client.ready()
+            assert ready.status == "ready"
+            assert ready.started < datetime.now(UTC)
+            (organization,) = client.organizations_api().find_organizations(org="Test")
+            assert client.organizations_api().find_organization(organization.id).name == "Test"
+            buckets = client.buckets_api()
+            assert buckets.find_bucket_by_name("greenhouse") is None
+            made = buckets.create_bucket(bucket_name="greenhouse", org="Test")
+            found = buckets.find_bucket_by_name("greenhouse")
+            assert (found.id, found.org_id) == (made.id, organization.id)
+            assert buckets.find_bucket_by_id(found.id).name == "greenhouse"
+            for number in range(30):
+                buckets.create_bucket(bucket_name=f"b{number:02}", org="Test")
+            names = [bucket.name for bucket in buckets.find_buckets_iter(limit=7)]
+            assert names == ["tidemark", *(f"b{number:02}" for number in range(30)), "greenhouse"]
+            with pytest.raises(ApiException, match="organization not found"):
+                client.organizations_api().find_organizations(org="another")
+
+    await asyncio.to_thread(look)
+
+
 async def test_influxdbs_client_understands_refusals(tenant: Tenant) -> None:
     token = await ingest_token(tenant)
 

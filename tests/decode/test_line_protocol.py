@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.ingest.columns import BodyError, Columns
 from service.ingest.decode.line_protocol import (
+    AUTO,
     MAX_LINE,
     LineProtocol,
     PrecisionError,
@@ -160,10 +162,27 @@ def test_precision(name: str, at: int) -> None:
     assert [reading[0] for reading in result.readings] == [0]
 
 
-@pytest.mark.parametrize(("name", "version"), [("minutes", 1), ("", 1), ("m", 2), ("n", 2)])
-def test_unknown_precision(name: str, version: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "version"), [("minutes", 1), ("", 1), ("m", 2), ("n", 2), ("auto", 2), ("second", 1), ("n", 3), ("", 3)]
+)
+def test_unknown_precision(name: str, version: Literal[1, 2, 3]) -> None:
     with pytest.raises(PrecisionError, match="use one of"):
-        precision(name, version=1 if version == 1 else 2)
+        precision(name, version)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "at"),
+    [
+        (0, 0), (1_500_000_000, 1_500_000_000_000_000), (1_500_000_000_123, 1_500_000_000_123_000),
+        (1_500_000_000_123_456, 1_500_000_000_123_456), (1_500_000_000_123_456_789, 1_500_000_000_123_456),
+        (5 * 10**12, 5 * 10**12), (5 * 10**15, 5 * 10**12), (5 * 10**15 - 1, None), (5 * 10**12 - 1, None),
+        (5 * 10**9 - 1, None), (5 * 10**9, 5 * 10**12), (-1, None), (2**63, None),
+    ],
+)  # fmt: skip
+def test_precision_by_the_size_of_each_timestamp(stamp: int, at: int | None) -> None:
+    assert precision("auto", 3) == AUTO
+    result = decode(f"m a=1 1500000000\nm a=2 {stamp}".encode(), unit=AUTO)
+    assert [reading[2] for reading in result.readings] == [1_500_000_000_000_000] + ([] if at is None else [at])
 
 
 @pytest.mark.parametrize("line", [b"m a=" + b"1" * MAX_LINE, b'm a="' + b"x\n" * MAX_LINE])
@@ -193,7 +212,10 @@ _values = st.one_of(
     st.integers(-(2**65), 2**65).map(lambda number: f"{number}i"),
 )
 _stamps = st.one_of(
-    st.sampled_from(["", " ", " 1", " +1", " -1", " x", "  17", " 1 1"]), st.integers(0, 2**61).map(" {}".format)
+    st.sampled_from(["", " ", " 1", " +1", " -1", " x", "  17", " 1 1"]),
+    st.integers(0, 2**61).map(" {}".format),
+    st.builds(" {}".format, st.builds(int.__mul__, st.integers(0, 2**20), st.sampled_from([10**3, 10**6, 10**9]))),
+    st.sampled_from([f" {border + step}" for border in (5 * 10**9, 5 * 10**12, 5 * 10**15) for step in (-1, 0)]),
 )
 _pairs = st.builds("{}={}".format, _names, _values)
 _lines = st.builds(
@@ -214,14 +236,14 @@ _bodies = st.lists(st.one_of(_lines, _mangled, st.sampled_from(["", "# x", ' # "
 )
 
 
-@given(st.one_of(_lines, _mangled))
-def test_the_columns_agree_with_the_single_line(line: str) -> None:
+@given(st.one_of(_lines, _mangled), st.sampled_from([1, AUTO]))
+def test_the_columns_agree_with_the_single_line(line: str, unit: int) -> None:
     text = line.strip(" \t\r")
     if "\n" in text or "\ud800" in text or not text or text.startswith("#"):
         return  # more than one record, or none
-    result = decode(line.encode())
+    result = decode(line.encode(), unit=unit)
     try:
-        expected = read_line(text, 1, NOW)
+        expected = read_line(text, unit, NOW)
     except FieldError as error:
         refused = (0, error.field, error.message)
         assert result == Decoded([], [refused], 1)

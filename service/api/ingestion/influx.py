@@ -1,11 +1,13 @@
-"""What InfluxDB's clients and Telegraf speak: line protocol on both write endpoints, and what they ask before."""
+"""What InfluxDB's clients and Telegraf write: line protocol on the endpoints of its three versions."""
 
-import re
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from functools import partial
-from typing import Literal
-from urllib.parse import parse_qs
+from typing import Any, Literal
 
-from aiohttp import hdrs, web
+import structlog
+from aiohttp import web
 
 from service.access import Principal
 from service.api import authentication, body
@@ -13,15 +15,18 @@ from service.api.core import CORE, Core
 from service.catalog.first_sight import NamedSeries
 from service.errors import TidemarkError, invalid
 from service.ingest import quota
-from service.ingest.columns import BodyError
+from service.ingest.columns import BodyError, Columns
 from service.ingest.decode.line_protocol import LineProtocol, PrecisionError, precision
 from service.ingest.pipeline import Outcome, Pipeline, decoded
 from service.ingest.values import clock
 
-VERSION = "1.8.0"
-"""The version of InfluxDB whose write API this is, for clients that ask."""
-_HARMLESS = re.compile(r"\s*(show\s+databases|create\s+database\s[^;]+?)\s*;?\s*", re.IGNORECASE)
-_MAX_QUERY = 64 * 1024
+log = structlog.get_logger(__name__)
+
+HINT_SECONDS = 60
+"""How often an organization's timestamps of 1970 are told of."""
+_MOST_HINTS = 10_000
+_END_OF_1970 = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+_BOOLEANS = {"true": True, "false": False}
 
 
 async def write_v1(request: web.Request) -> web.Response:
@@ -34,46 +39,74 @@ async def write_v2(request: web.Request) -> web.Response:
     return await _write(request, 2)
 
 
-async def ping(_request: web.Request) -> web.Response:
-    """`/ping`: 204 and the version, without credentials."""
-    return web.Response(status=204, headers={"X-Influxdb-Version": VERSION, "X-Influxdb-Build": "OSS"})
-
-
-async def health(request: web.Request) -> web.Response:
-    """`/health`: InfluxDB 2's health document; 503 while nothing can be stored."""
-    ready = request.app[CORE].database.ready.is_set()
-    document: dict[str, object] = {
-        "name": "tidemark",
-        "message": "ready for writes" if ready else "the database is not ready yet",
-        "status": "pass" if ready else "fail",
-        "checks": [],
-        "version": VERSION,
-    }
-    return web.json_response(document, status=200 if ready else 503)
-
-
-async def query(request: web.Request) -> web.Response:
-    """`/query`: the statements with which clients make sure of their database before they write; nothing else."""
-    statement = request.query.get("q")
-    if statement is None and request.method == hdrs.METH_POST:
-        form = await body.whole(request, most=_MAX_QUERY)
-        statement = parse_qs(form.decode(errors="replace")).get("q", [""])[0]
-    if _HARMLESS.fullmatch(statement or ""):
-        return web.json_response({"results": [{"statement_id": 0}]})
-    raise invalid("q", "Tidemark takes InfluxDB's writes, not its queries; ask /api/v1/series or the sensor API.")
+async def write_v3(request: web.Request) -> web.Response:
+    """`POST /api/v3/write_lp`: line protocol as InfluxDB 3 takes it; all lines or none with `accept_partial=false`."""
+    principal = await _sender(request)
+    unit = _unit(request, 3, "auto")
+    if _flag(request, "no_sync", default=False):
+        raise invalid("no_sync", "What is acknowledged here is durable; leave no_sync out.")
+    partly = _flag(request, "accept_partial", default=True)
+    outcome = await _take(request, principal, LineProtocol(unit, clock), whole=not partly)
+    if not outcome.rejected:
+        return web.Response(status=204)
+    lines = [
+        {
+            "original_line": one.original,
+            "line_number": one.index + 1,
+            "error_message": f"{one.field}: {one.message}",
+        }
+        for one in outcome.rejections
+    ]
+    document: dict[str, Any] = (
+        {"error": "partial write of line protocol occurred", "data": lines}
+        if partly
+        else {"error": "parsing failed for write_lp endpoint", "data": lines[0]}
+    )
+    return web.json_response(document, status=400)
 
 
 async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
-    core = request.app[CORE]
-    principal = await authentication.ingestion(core.access, request.headers)
+    principal = await _sender(request)
+    outcome = await _take(request, principal, LineProtocol(_unit(request, version, "ns"), clock))
+    if outcome.rejected:
+        first = outcome.rejections[0]
+        raise invalid("body", _partial(outcome, f"line {first.index}: {first.field}: {first.message}"))
+    return web.Response(status=204)
+
+
+async def _sender(request: web.Request) -> Principal:
+    principal = await authentication.ingestion(request.app[CORE].access, request.headers)
     principal.require_all_units()
+    return principal
+
+
+def _unit(request: web.Request, version: Literal[1, 2, 3], default: str) -> int:
     try:
-        unit = precision(request.query.get("precision", "ns"), version)
+        return precision(request.query.get("precision", default), version)
     except PrecisionError as error:
         raise invalid("precision", str(error)) from None
-    pipeline = _pipeline(core, principal)
+
+
+def _flag(request: web.Request, name: str, *, default: bool) -> bool:
+    given = request.query.get(name)
+    if given is not None and given not in _BOOLEANS:
+        raise invalid(name, f"{name} is true or false.")
+    return default if given is None else _BOOLEANS[given]
+
+
+async def _take(request: web.Request, principal: Principal, decoder: LineProtocol, *, whole: bool = False) -> Outcome:
+    """Store the lines of a body: those that can be, as they come; or, `whole`, all or none.
+
+    Raises TidemarkError where the body is not taken to its end.
+    """
+    core = request.app[CORE]
+    pipeline = _pipeline(core, principal, _Whole if whole else Pipeline)
     try:
-        await pipeline.run(decoded(LineProtocol(unit, clock), body.pieces(request)))
+        if whole:
+            async with body.held(request) as pieces:
+                await pipeline.run(decoded(decoder, pieces))
+        else:
+            await pipeline.run(_watched(request, principal, decoded(decoder, body.pieces(request))))
     except BodyError as error:
         taken = pipeline.outcome.accepted + pipeline.outcome.rejected
         raise invalid("body", _partial(pipeline.outcome, str(error)) if taken else str(error)) from None
@@ -81,20 +114,70 @@ async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
         if pipeline.outcome.accepted:
             error.message = _partial(pipeline.outcome, error.message)
         raise
-    if pipeline.outcome.rejected:
-        first = pipeline.outcome.rejections[0]
-        raise invalid("body", _partial(pipeline.outcome, f"line {first.index}: {first.field}: {first.message}"))
-    return web.Response(status=204)
+    return pipeline.outcome
 
 
-def _pipeline(core: Core, principal: Principal) -> Pipeline:
-    return Pipeline(
+class _Whole(Pipeline):
+    """Lines that are stored together or not at all; for a line that is wrong nothing is made either, no sensor."""
+
+    async def run(self, pieces: AsyncIterator[Columns]) -> Outcome:
+        """See Pipeline.run."""
+        held = [piece async for piece in pieces]
+        for piece in held:
+            self.outcome.note(piece.rejections, piece.rejected)
+        return self.outcome if self.outcome.rejected else await super().run(_each(held))
+
+    async def _allow_all(self, records: int) -> None:
+        for _, result in self._waiting:
+            self.outcome.note(result.rejections, result.rejected)
+        if self.outcome.rejected:
+            self._waiting = []
+        else:
+            await super()._allow_all(records)
+
+
+async def _each(pieces: list[Columns]) -> AsyncIterator[Columns]:
+    for piece in pieces:
+        yield piece
+
+
+def _pipeline(core: Core, principal: Principal, kind: type[Pipeline]) -> Pipeline:
+    return kind(
         NamedSeries(core.access, core.database, principal.company_id),
         core.bulk_writer,
         partial(quota.spend, core.database, principal),
-        streams=True,
+        streams=kind is Pipeline,
     )
 
 
 def _partial(outcome: Outcome, reason: str) -> str:
     return f"partial write: {reason} dropped={outcome.rejected}"
+
+
+async def _watched(
+    request: web.Request, principal: Principal, pieces: AsyncIterator[Columns]
+) -> AsyncIterator[Columns]:
+    """The pieces; where their timestamps are of 1970 because nobody has said what they count, the log says so."""
+    async for piece in pieces:
+        if len(piece) and "precision" not in request.query and piece.at.min() < _END_OF_1970:
+            _hint(request.path, principal.company_id)
+        yield piece
+
+
+_hinted: dict[int, float] = {}
+"""When each organization was told of last."""
+
+
+def _hint(path: str, company_id: int) -> None:
+    now = time.monotonic()
+    if now - _hinted.get(company_id, -HINT_SECONDS) < HINT_SECONDS:
+        return
+    if len(_hinted) >= _MOST_HINTS:
+        _hinted.clear()
+    _hinted[company_id] = now
+    log.warning(
+        "timestamps of 1970 in line protocol: without precision they are nanoseconds; where the sender counts seconds, "
+        "milliseconds or microseconds, have it say precision=s, ms or us",
+        path=path,
+        company_id=company_id,
+    )

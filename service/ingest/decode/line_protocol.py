@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -23,8 +23,15 @@ MAX_LINE = 1024 * 1024
 PIECE = 512 * 1024
 """Bytes of a body that are decoded at a time: some 10,000 lines of a usual length."""
 
+AUTO = 0
+"""In place of a unit: each timestamp's own size tells it, by the borders of InfluxDB 3."""
+
+_AUTO_UNITS = ((5 * 10**9, 1_000_000_000), (5 * 10**12, 1_000_000), (5 * 10**15, 1_000))
+"""Below which number a timestamp has which unit; from the last on they are nanoseconds."""
 _V2_UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _V1_UNITS = _V2_UNITS | {"n": 1, "u": 1_000, "µ": 1_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
+_V3_NAMES = {"nanosecond": 1, "microsecond": 1_000, "millisecond": 1_000_000, "second": 1_000_000_000}
+_UNITS = {1: _V1_UNITS, 2: _V2_UNITS, 3: {"auto": AUTO} | _V3_NAMES | _V2_UNITS}
 _BOOLEANS = {
     **dict.fromkeys(("t", "T", "true", "True", "TRUE"), 1.0),
     **dict.fromkeys(("f", "F", "false", "False", "FALSE"), 0.0),
@@ -34,6 +41,7 @@ _BLANKS = " \t\r"  # at the ends of a line; \r is there when lines end with CRLF
 _MAX_LINES = 20_000  # that are decoded at a time, however short
 _MAX_FAST_NUMBER = 100  # characters; longer ones have their own rule
 _SHOWN = 50  # characters of what is wrong
+_KEPT = 200  # characters of a line that is refused
 _REMEMBERED = 10_000  # series names that are kept ready
 
 # A string may contain newlines, and begins only at a quote that follows the = of a field, hence behind a space.
@@ -52,8 +60,6 @@ _ESCAPED = re.compile(r"\\([\\,= ])")
 _ESCAPED_IN_MEASUREMENT = re.compile(r"\\([\\, ])")
 _INTEGER = re.compile(r"([+-]?)0*([0-9]{1,20})")
 
-_Raw = TypeVar("_Raw", int, pl.Expr)
-
 
 class PrecisionError(ValueError):
     """A precision that the write endpoint does not know."""
@@ -69,19 +75,19 @@ class Line:
     refused: list[FieldError] = field(default_factory=list)
 
 
-def precision(name: str, version: Literal[1, 2] = 2) -> int:
-    """Nanoseconds in the unit of timestamps that `name` stands for in InfluxDB's write API 1 or 2.
+def precision(name: str, version: Literal[1, 2, 3] = 2) -> int:
+    """Nanoseconds in the unit of timestamps that `name` stands for in InfluxDB's write API of this version, or `AUTO`.
 
     Raises PrecisionError.
     """
-    units = _V1_UNITS if version == 1 else _V2_UNITS
+    units = _UNITS[version]
     if name not in units:
         raise PrecisionError(f"The precision {name[:20]!r} is unknown; use one of {', '.join(sorted(units))}.")
     return units[name]
 
 
 class LineProtocol:
-    """A Decoder (see service.ingest.pipeline). `unit` is a precision in nanoseconds, `clock` in µs since 1970 UTC.
+    """A Decoder (see service.ingest.pipeline). `unit` is as `precision` has it, `clock` in µs since 1970 UTC.
 
     A record is a line that is neither blank nor a comment; lines without a timestamp are of now. Each refused field
     of a line counts as a rejection, and so does a line that cannot be read at all.
@@ -193,7 +199,8 @@ class LineProtocol:
                     index.append(place)
             rejected += len(refused)
             rejections += [
-                Rejection(self._lines + place, one.field, one.message) for one in refused[: LISTED - len(rejections)]
+                Rejection(self._lines + place, one.field, one.message, (text or "")[:_KEPT])
+                for one in refused[: LISTED - len(rejections)]
             ]
         return Columns(
             names=[],
@@ -209,8 +216,8 @@ class LineProtocol:
 def read_line(text: str | None, unit: int, now: int) -> Line:
     """One record without blanks at its ends, by all of the rules; None stands for a line that is not UTF-8.
 
-    `unit` is a precision in nanoseconds, `clock` in µs since 1970 UTC. Raises FieldError where nothing of the line can
-    be used; a field that is no reading (a string, too large, …) only goes to `refused`.
+    `unit` is as `precision` has it, `now` in µs since 1970 UTC. Raises FieldError where nothing of the line can be
+    used; a field that is no reading (a string, too large, …) only goes to `refused`.
     """
     if text is None:
         raise FieldError("line", "The line is not UTF-8.")
@@ -308,19 +315,27 @@ def _instant(stamp: str, unit: int, now: int) -> int:
         raise FieldError(
             "timestamp", f"{stamp[:_SHOWN]!r} is not a timestamp: an integer in the precision of the request."
         )
-    return check_instant(_microseconds(raw, unit), now)
+    if unit == AUTO:
+        unit = next((unit for border, unit in _AUTO_UNITS if abs(raw) < border), 1)
+    return check_instant(raw // 1000 if unit == 1 else raw * (unit // 1000), now)
 
 
-def _microseconds(raw: _Raw, unit: int) -> _Raw:
-    return raw // 1000 if unit == 1 else raw * (unit // 1000)
+def _instants(raw: pl.Expr, unit: int, latest: int) -> pl.Expr:
+    """Microseconds of timestamps of readings, null for those of none; `latest` in microseconds."""
+    if unit == AUTO:
+        found = raw // 1000
+        for border, finer in reversed(_AUTO_UNITS):
+            found = pl.when(raw < border).then(raw * (finer // 1000)).otherwise(found)
+        return pl.when((raw >= 0) & (found <= latest)).then(found)
+    timely = raw.is_between(0, ((latest + 1) * 1000 - 1) // unit)  # of larger ones the product may overflow
+    return pl.when(timely).then(raw // 1000 if unit == 1 else raw * (unit // 1000))
 
 
 def _split_lines(records: pl.DataFrame, unit: int, now: int) -> pl.DataFrame:
     """A row for each field of each line: `line`, `at`, `series`, `number` as written, and whether it looks `plain`."""
     head, fields, stamp, more = (pl.col(f"field_{place}") for place in range(4))
-    raw = stamp.cast(pl.Int64, strict=False)
-    latest = ((now + MAX_AHEAD + 1) * 1000 - 1) // unit
-    timely = raw.is_between(0, latest) & (stamp.str.len_bytes() <= _MAX_FAST_NUMBER)
+    at = _instants(stamp.cast(pl.Int64, strict=False), unit, now + MAX_AHEAD)
+    timely = at.is_not_null() & (stamp.str.len_bytes() <= _MAX_FAST_NUMBER)
     plain = (stamp.is_null() | timely) & more.is_null() & fields.is_not_null() & (head != "")
     key, number = pl.col("field_0"), pl.col("field_1")
     return (
@@ -329,7 +344,7 @@ def _split_lines(records: pl.DataFrame, unit: int, now: int) -> pl.DataFrame:
         .select(
             pl.int_range(pl.len()).alias("line"),
             head.fill_null("").alias("head"),
-            pl.when(stamp.is_null()).then(now).otherwise(_microseconds(raw, unit)).fill_null(0).alias("at"),
+            pl.when(stamp.is_null()).then(now).otherwise(at).fill_null(0).alias("at"),
             plain.fill_null(value=False).alias("plain"),
             fields.fill_null("").str.split(",").alias("field"),
         )
