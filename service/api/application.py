@@ -10,7 +10,7 @@ from service.api import authentication, body, cors, health, limits
 from service.api.coldchain import analytics, latest, sensor_data, series
 from service.api.core import CORE, Core
 from service.api.errors import render
-from service.api.ingestion import influx, influx_databases, influx_status, operations, prometheus, readings
+from service.api.ingestion import collectd, influx, influx_databases, influx_status, operations, prometheus, readings
 from service.api.platform import management
 from service.api.sensor import fetch, upload
 from service.api.web import analytics as web_analytics
@@ -54,6 +54,7 @@ def routes() -> list[tuple[str, str, Handler]]:
         (hdrs.METH_DELETE, f"{PLATFORM_BASE}/readings", readings.delete),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/operations", operations.store),
         (hdrs.METH_POST, f"{PLATFORM_BASE}/write", prometheus.write),
+        (hdrs.METH_POST, f"{PLATFORM_BASE}/collectd", collectd.store),
         (hdrs.METH_POST, "/write", influx.write_v1),
         (hdrs.METH_POST, "/api/v2/write", influx.write_v2),
         (hdrs.METH_POST, "/api/v3/write_lp", influx.write_v3),

@@ -59,6 +59,12 @@ class PlatformErrors:
         return {"error": {"code": error.kind.code, "message": error.message, "details": details}}
 
 
+class IngestionErrors(PlatformErrors):
+    """The same where senders authenticate with Basic too, and some do so only when they are asked to."""
+
+    challenge: str | None = 'Bearer realm="tidemark", Basic realm="tidemark"'
+
+
 class InfluxV1Errors:
     """`{"error": message}`, of InfluxDB 1's write endpoint."""
 
@@ -105,6 +111,7 @@ class WebErrors:
 
 _SHAPES: tuple[tuple[str, ErrorShape], ...] = (
     ("/api/external/v1", SensorErrors()),
+    *((f"/api/v1/{path}", IngestionErrors()) for path in ("readings", "operations", "write", "collectd")),
     *((f"/api/v2/{path}", InfluxV2Errors()) for path in ("write", "buckets", "orgs")),
     ("/api/v3/write_lp", InfluxV3Errors()),
     ("/api/v2", WebErrors()),

@@ -343,7 +343,7 @@ async def test_a_token_for_some_cooling_units_stores_readings_of_their_sensors_a
     async with tenant.session.post(f"{tenant.base}/api/v1/readings", json=records, headers=headers) as response:
         answer = await response.json()
     assert (response.status, answer["accepted"], [one["index"] for one in answer["errors"]]) == (207, 1, [0, 2])
-    for path in ("write", "api/v2/write", "api/v1/write"):
+    for path in ("write", "api/v2/write", "api/v3/write_lp", "api/v1/write", "api/v1/collectd"):
         async with tenant.session.post(f"{tenant.base}/{path}", data=b"m v=1", headers=headers) as response:
             assert response.status == 403
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import math
 import re
 import time
@@ -370,3 +371,17 @@ async def test_the_message_of_remote_write_is_negotiated(tenant: Tenant, content
     if status == 415:
         assert written(response) == (None, None, None)
         assert "io.prometheus.write.v2.Request" in (await response.json())["error"]["message"]
+
+
+async def test_collectds_value_lists(tenant: Tenant) -> None:
+    good = {"host": "h", "plugin": "p", "type": "t", "dsnames": ["a", "b"], "values": [1, None], "time": 1700000000.25}
+    for lists, status in (([good], 200), ([good, {**good, "time": -1}], 207), ([{"name": "kairos"}], 422)):
+        body = json.dumps(lists).encode()
+        response = await post(tenant, "/api/v1/collectd", body, {"Content-Type": "application/json"})
+        assert response.status == status
+        assert (await response.json())["accepted"] == (0 if status == 422 else 1)
+    assert await readings(tenant, "p.a{host=h,type=t}") == [("2023-11-14T22:13:20.250000Z", "1")]
+    response = await post(tenant, "/api/v1/collectd", b"PUTVAL", {"Content-Type": "text/plain"})
+    assert response.status == 415
+    async with tenant.session.post(f"{tenant.base}/api/v1/collectd") as response:
+        assert (response.status, "Basic" in response.headers["WWW-Authenticate"]) == (401, True)

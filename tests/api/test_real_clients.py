@@ -270,3 +270,90 @@ async def test_curl_streams_a_large_file(tenant: Tenant, tmp_path: Path, how: li
     assert await asyncio.to_thread(send) == {"accepted": count, "rejected": 0, "errors": []}
     (found,) = (await every_reading(tenant)).values()
     assert [float(value) for _, value in found] == list(range(count))
+
+
+COLLECTD = """
+Interval 0.5
+BaseDir "{folder}"
+PIDFile "{folder}/pid"
+Hostname "greenhouse"
+FQDNLookup false
+TypesDB "/usr/share/collectd/types.db"
+LoadPlugin logfile
+LoadPlugin load
+LoadPlugin memory
+LoadPlugin interface
+LoadPlugin csv
+LoadPlugin write_http
+<Plugin logfile>
+  LogLevel info
+  File "{folder}/log"
+</Plugin>
+<Plugin csv>
+  DataDir "{folder}/csv"
+</Plugin>
+<Plugin write_http>
+  <Node "tidemark">
+    URL "{base}/api/v1/collectd"
+    {credentials}
+    Format "JSON"
+    StoreRates true
+    LogHttpError true
+  </Node>
+</Plugin>
+"""
+
+
+@contextmanager
+def collectd(folder: Path, base: str, credentials: str) -> Iterator[None]:
+    """A collectd that reads twice a second, and sends what it still has when it ends."""
+    binary = program("collectd")
+    configuration = folder / "collectd.conf"
+    configuration.write_text(COLLECTD.format(folder=folder, base=base, credentials=credentials))
+    process = subprocess.Popen([binary, "-f", "-C", str(configuration)])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def lines_of_load(folder: Path) -> int:
+    """How far collectd's csv plugin has come."""
+    return sum(file.read_text().count("\n") for file in folder.glob("csv/greenhouse/load/*"))
+
+
+def kept_by_collectd(folder: Path) -> dict[str, dict[str, float]]:
+    """What collectd's own csv plugin has written of plugins without instances: of each series, by instant."""
+    found: dict[str, dict[str, float]] = {}
+    for file in folder.glob("csv/greenhouse/*/*"):
+        kind, _, instance = file.name[: -len("-2026-01-01")].partition("-")
+        labels = {"host": "greenhouse", "type": kind, **({"type_instance": instance} if instance else {})}
+        header, *rows = file.read_text().splitlines()
+        for row in rows:
+            epoch, *values = row.split(",")
+            at = format_instant(round(float(epoch) * 1000) * 1000)
+            for source, value in zip(header.split(",")[1:], values, strict=True):
+                found.setdefault(series_name(file.parent.name, source, labels.items()), {})[at] = float(value)
+    return found
+
+
+@pytest.mark.parametrize("how", ["basic", "bearer", "organization"])
+async def test_collectd_sends_what_it_keeps_itself(tenant: Tenant, tmp_path: Path, how: str) -> None:
+    token = await ingest_token(tenant)
+    credentials = {
+        "basic": f'User "any"\nPassword "{token}"',
+        "bearer": f'Header "Authorization: Bearer {token}"',
+        "organization": "\n".join(f'Header "{name}: {value}"' for name, value in tenant.keys.items()),
+    }[how]
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    with collectd(tmp_path, tenant.base, credentials):
+        while lines_of_load(tmp_path) < 4:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            await asyncio.sleep(0.1)
+    assert "HTTP Error" not in (tmp_path / "log").read_text()
+    stored = {name: {at: float(value) for at, value in found} for name, found in (await every_reading(tenant)).items()}
+    kept = {name: found for name, found in kept_by_collectd(tmp_path).items() if name.startswith(("load.", "memory."))}
+    assert len(kept) > 3
+    for name, found in kept.items():
+        assert stored[name] == {at: pytest.approx(value) for at, value in found.items()}

@@ -9,6 +9,7 @@ import msgspec
 
 from service.ingest.columns import Rejection
 from service.ingest.decode.records import Records, needs_unit
+from service.ingest.values import FieldError
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _NUMERIC = re.compile(r"Expected `str`, got `(?:int|float)` - at `\$\.timestamp`")
@@ -59,7 +60,8 @@ def read_objects(
             objects.append(decode(text))
             index.append(number)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            rejections.append(_rejection(number, error))
+            found = field_error(error)
+            rejections.append(Rejection(number, found.field, found.message))
     return as_records(objects, index), rejections
 
 
@@ -96,11 +98,12 @@ def explain(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def _rejection(index: int, error: Exception) -> Rejection:
+def field_error(error: Exception) -> FieldError:
+    """What to tell of a record that could not be decoded."""
     if not isinstance(error, msgspec.ValidationError):
-        return Rejection(index, "", f"This is not a JSON document: {explain(error)}.")
+        return FieldError("", f"This is not a JSON document: {explain(error)}.")
     if _NUMERIC.match(str(error)):
-        return Rejection(index, "timestamp", needs_unit("A number").message)
+        return needs_unit("A number")
     message, _, path = str(error).partition(" - at `$.")
     missing = _MISSING.match(message)
-    return Rejection(index, missing[1] if missing else path.rstrip("`"), f"{message}.")
+    return FieldError(missing[1] if missing else path.rstrip("`"), f"{message}.")

@@ -11,10 +11,10 @@ from math import isfinite
 from typing import Any, Protocol, TypeAlias
 
 import cramjam
-import numpy as np
 from google.protobuf.message import DecodeError
 
-from service.ingest.columns import LISTED, BodyError, BodyTooLongError, Columns, Rejection
+from service.ingest.columns import BodyError, BodyTooLongError, Columns
+from service.ingest.decode.piece import Piece
 from service.ingest.decode.protobuf import OF, MalformedError, fields_of, message_classes
 from service.ingest.decode.records import Clock
 from service.ingest.decode.series import MAX_NAME, series_name, too_long
@@ -107,7 +107,7 @@ class _RemoteWrite(ABC):
         now = self._clock()
         # Whatever is wrong with its parts is found before the first reading is given away.
         parts = _parts(request, self._message)
-        piece = _Piece(now)
+        piece = Piece()
         piece.skipped = self._begin(parts)
         for index, content in enumerate(content for number, content in parts if number == self._time_series):
             try:
@@ -115,12 +115,36 @@ class _RemoteWrite(ABC):
             except DecodeError:
                 piece.reject(index, FieldError("series", f"This is not a time series of {self._message}."))
             else:
-                piece.add(index, series, self._name)
-            if len(piece.at) >= PIECE:
+                self._add(piece, index, series, now)
+            if len(piece) >= PIECE:
                 yield piece.columns()
-                piece = _Piece(now)
-        if piece.at or piece.rejected or piece.skipped:
+                piece = Piece()
+        if not piece.is_empty:
             yield piece.columns()
+
+    def _add(self, piece: Piece, index: int, series: Any, now: int) -> None:
+        """Take the samples of a time series; its name is read where it has any."""
+        sent: Sequence[_Sample] = series.samples
+        samples = [sample for sample in sent if isfinite(sample.value)]
+        piece.skipped += len(sent) - len(samples) + len(series.exemplars) + len(series.histograms)
+        if not samples:
+            return
+        try:
+            name = self._name(series)
+        except FieldError as error:
+            piece.reject(index, error, len(samples))
+            return
+        at: list[int] = []
+        value: list[float] = []
+        for sample in samples:
+            try:
+                moment, number = check_instant(sample.timestamp * 1000, now), parse_value(sample.value)
+            except FieldError as error:
+                piece.reject(index, error)
+                continue
+            at.append(moment)
+            value.append(number)
+        piece.take(name, index, at, value)
 
     def _name(self, series: Any) -> str:
         labels = self._labels(series)
@@ -192,64 +216,6 @@ class RemoteWrite2(_RemoteWrite):
             return [(name.decode(), value.decode()) for name, value in pairs]
         except UnicodeDecodeError:
             raise FieldError("series", "A label is not UTF-8.") from None
-
-
-class _Piece:
-    """Columns in the making."""
-
-    def __init__(self, now: int) -> None:
-        self._now = now
-        self._sensors: dict[str, int] = {}
-        self._sensor: list[int] = []
-        self._value: list[float] = []
-        self._index: list[int] = []
-        self._rejections: list[Rejection] = []
-        self.at: list[int] = []
-        self.rejected = 0
-        self.skipped = 0
-
-    def add(self, index: int, series: Any, name_of: Callable[[Any], str]) -> None:
-        """Take the samples of the series at this position; its name is asked where it has any."""
-        sent: Sequence[_Sample] = series.samples
-        samples = [sample for sample in sent if isfinite(sample.value)]
-        self.skipped += len(sent) - len(samples) + len(series.exemplars) + len(series.histograms)
-        if not samples:
-            return
-        try:
-            name = name_of(series)
-        except FieldError as error:
-            self.reject(index, error, len(samples))
-            return
-        for sample in samples:
-            try:
-                at = check_instant(sample.timestamp * 1000, self._now)
-                value = parse_value(sample.value)
-            except FieldError as error:
-                self.reject(index, error)
-                continue
-            self._sensor.append(self._sensors.setdefault(name, len(self._sensors)))
-            self.at.append(at)
-            self._value.append(value)
-            self._index.append(index)
-
-    def reject(self, index: int, error: FieldError, count: int = 1) -> None:
-        """Refuse so many samples of the series at this position."""
-        self.rejected += count
-        if len(self._rejections) < LISTED:
-            self._rejections.append(Rejection(index, error.field, error.message))
-
-    def columns(self) -> Columns:
-        """What was taken so far."""
-        return Columns(
-            names=list(self._sensors),
-            sensor=np.array(self._sensor, dtype=np.int32),
-            at=np.array(self.at, dtype=np.int64),
-            value=np.array(self._value, dtype=np.float64),
-            index=np.array(self._index, dtype=np.int64),
-            rejections=self._rejections,
-            rejected=self.rejected,
-            skipped=self.skipped,
-        )
 
 
 def _read_name(labels: _Labels, pairs_of: Callable[[_Labels], _Pairs]) -> str:

@@ -1,4 +1,4 @@
-"""The names of series that come from tagged formats: line protocol and remote write."""
+"""The names of series that come from tagged formats: line protocol, remote write and collectd."""
 
 from collections.abc import Iterable
 
@@ -24,6 +24,8 @@ def series_name(measurement: str | None, field: str, labels: Iterable[tuple[str,
     if measurement == "" or field == "":
         raise FieldError("series", "A series needs a name that is not empty.")
     pairs = sorted(labels)
+    if sum(len(key) + len(value) for key, value in pairs) + len(measurement or "") + len(field) > MAX_NAME:
+        raise too_long()  # before anything is made of it
     keys = {key for key, _ in pairs}
     if "" in keys:
         raise FieldError("series", "The key of a tag or label cannot be empty.")
