@@ -65,15 +65,12 @@ async def first_organization(connection: "Connected", host: str, port: int, *, j
 def greeting(welcome: Welcome, sensor_id: str, host: str, port: int) -> str:
     """What a newcomer reads at the first start."""
     reachable = "127.0.0.1" if host == "0.0.0.0" else "[::1]" if host == "::" else f"[{host}]" if ":" in host else host  # noqa: S104
-    base = f"http://{reachable}:{port}/api/external/v1"
+    base = f"http://{reachable}:{port}"
     keys = (
         f"-H 'ORGANIZATION-ID: {welcome.organization['organization_id']}' -H 'ORGANIZATION-API-KEY: {welcome.api_key}'"
     )
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    body = (
-        f'{{"data":{{"type":"SensorData","id":"null","attributes":{{"value":"21.5","timestamp":"{now}"}},'
-        f'"relationships":{{"sensor":{{"data":{{"type":"Sensor","id":"{sensor_id}"}}}}}}}}}}'
-    )
+    body = f'[{{"sensor":"{sensor_id}","timestamp":"{now}","value":21.5}}]'
     return f"""
 Your first organization, and a sensor in it. Keep the secrets: they are shown this once.
 
@@ -85,9 +82,9 @@ Your first organization, and a sensor in it. Keep the secrets: they are shown th
 
 Store a reading:
 
-curl {keys} -H 'Content-Type: application/vnd.api+json' {base}/inputs/{sensor_id}/inputdata/ -d '{body}'
+curl {keys} -H 'Content-Type: application/json' {base}/api/v1/readings -d '{body}'
 
 Read it back:
 
-curl {keys} '{base}/get_latest_inputdata_by_inputs/?input_ids={sensor_id}'
+curl {keys} '{base}/api/external/v1/get_latest_inputdata_by_inputs/?input_ids={sensor_id}'
 """

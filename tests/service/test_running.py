@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -28,6 +29,8 @@ from tests.conftest import (
     upload_body,
     wait_until_ready,
 )
+
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 async def upload_until_refused(tenant: Tenant, sensor: str, acknowledged: set[int], start: int, step: int) -> None:
@@ -279,17 +282,42 @@ async def test_a_first_start_prints_curl_lines_that_work(
     service = start_service(None, **settings, TIDEMARK_POSTGRES_BIN=str(PROGRAMS[engine].folder))
     printed = service.output.read_text()
     store, read = re.findall(r"^curl .*$", printed, re.MULTILINE)
-    answers = []
-    for line in (store, read):
-        done = await asyncio.create_subprocess_shell(f"{line} -s", stdout=subprocess.PIPE)
-        answers.append(json.loads((await done.communicate())[0]))
-    assert answers[1][0]["inputdata"] == [{"timestamp": answers[0]["data"]["attributes"]["timestamp"], "value": "21.5"}]
+    assert await pasted(f"{store} -s") == {"accepted": 1, "rejected": 0, "errors": []}
+    (stored,) = (await pasted(f"{read} -s"))[0]["inputdata"]
+    assert stored["value"] == "21.5"
+    assert f'"timestamp":"{stored["timestamp"][:23]}Z"' in store
+    await follow_the_readme(service, printed)
     assert service.stop() == 0
     began = time.monotonic()
     again = start_service(None, **settings)
     assert time.monotonic() - began < 10
     assert "organization key" not in again.output.read_text()
     assert again.stop(signal.SIGINT) == 0
+
+
+async def pasted(commands: str) -> Any:
+    """What commands print that are pasted into a shell."""
+    done = await asyncio.create_subprocess_exec("bash", "-ec", commands, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    output, errors = await done.communicate()
+    assert done.returncode == 0, errors
+    return json.loads(output) if output else None
+
+
+async def follow_the_readme(service: Service, greeting: str) -> None:
+    """Run the commands of the README's first reading with what the first start printed."""
+    section = README.read_text().split("## The first reading\n")[1].split("\n## ")[0]
+    variables, *commands = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    for label in re.findall(r'# "(.*)"', variables):
+        (value,) = re.findall(rf"^  {label} +(\S+)$", greeting, re.MULTILINE)
+        variables = re.sub(rf'=…( *# "{label}")', rf"={value}\1", variables)
+    variables = variables.replace("http://127.0.0.1:8080", service.base)
+    curl = [f"{variables}\n{command.rstrip()} -s --fail" for command in commands if command.startswith("curl")]
+    store, read, statistics, line, document = [await pasted(command) for command in curl]
+    assert store == {"accepted": 1, "rejected": 0, "errors": []}
+    assert read[0]["inputdata"][0]["value"] == "21.5"
+    assert statistics[0]["inputdata"] == [{"min": "21.5", "max": "21.5", "avg": "21.5"}]
+    assert line is None
+    assert document["data"]["attributes"]["value"] == "21.5"
 
 
 def test_a_taken_port_is_an_error_at_once(service: Service, start_service: StartService) -> None:
