@@ -8,19 +8,22 @@ from typing import Any
 import asyncpg
 import click
 
-from service.cli import demo, organizations, resources, tokens, transfer
+from service.cli import database, demo, organizations, resources, tokens, transfer
 from service.cli.session import as_json, connected, run, show
 from service.errors import TidemarkError
 from service.logs import configure_logs
 from service.settings import ENGINES, SettingError, Settings
 from service.storage.engine import EngineError
 from service.storage.migration import SchemaTooNewError
+from service.storage.programs import EmbeddedServerError
 from service.storage.statements import statements
 from service.supervisor import ServeError
 from service.supervisor import serve as serve_until_stopped
+from service.version import TIDEMARK_VERSION
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(TIDEMARK_VERSION, prog_name="tidemark", message="%(prog)s %(version)s")
 @click.pass_context
 def tidemark(context: click.Context) -> None:
     """Durable, exact and fast time-series ingestion and queries over HTTP.
@@ -104,6 +107,7 @@ for group in resources.groups():
     tidemark.add_command(group)
 tidemark.add_command(transfer.import_readings)
 tidemark.add_command(transfer.export_readings)
+tidemark.add_command(database.database)
 tidemark.add_command(demo.demo)
 
 
@@ -114,6 +118,9 @@ def main() -> None:
     except click.exceptions.Abort:
         _show_error("Stopped before the end.")
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as error:  # its message is the help
+        click.echo(error.format_message(), err=True)
+        sys.exit(error.exit_code)
     except click.ClickException as error:
         _show_error(error.format_message())
         if not isinstance(error, click.UsageError) or error.ctx is None:
@@ -123,7 +130,7 @@ def main() -> None:
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         _show_error(f"The database refused: {error}.")
         sys.exit(1)
-    except (TidemarkError, SettingError, ServeError, EngineError, SchemaTooNewError) as error:
+    except (TidemarkError, SettingError, ServeError, EmbeddedServerError, EngineError, SchemaTooNewError) as error:
         _show_error(str(error))
         sys.exit(1)
 

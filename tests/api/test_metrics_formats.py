@@ -7,6 +7,7 @@ import math
 import re
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import asyncpg
@@ -271,9 +272,12 @@ async def test_what_clients_ask_before_they_write(tenant: Tenant) -> None:
     for method in ("GET", "HEAD"):
         async with tenant.session.request(method, f"{tenant.base}/ping") as response:
             assert response.status == 204
-            assert response.headers["X-Influxdb-Version"]
+            assert response.headers["X-Influxdb-Version"].startswith("1.8.")
+            assert response.headers["X-Tidemark-Version"] == version("tidemark")
     async with tenant.session.get(f"{tenant.base}/health") as response:
-        assert (await response.json())["status"] == "pass"
+        health = await response.json()
+        assert (health["status"], health["version"]) == ("pass", "1.8.0")
+        assert health["tidemark_version"] == response.headers["X-Tidemark-Version"] == version("tidemark")
     async with tenant.session.get(f"{tenant.base}/ready") as response:
         answer = await response.json()
         assert (response.status, answer["status"], set(answer)) == (200, "ready", {"status", "started", "up"})

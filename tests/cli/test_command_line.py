@@ -1,6 +1,9 @@
 """The command line: one JSON document for programs, clear messages for people, also while the service runs."""
 
 import asyncio
+import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import asyncpg
@@ -77,6 +80,24 @@ def test_status_and_migrate_tell_what_is(tidemark: Run, engine: str) -> None:
     status = tidemark("status")
     assert (status["engine"], status["server"]) == (engine, "external")
     assert tidemark("migrate")["applied"] == 0
+
+
+def test_alone_it_prints_the_help_once_and_with_version_the_version() -> None:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "service", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    for group in ((), ("org",)):
+        alone = run(*group)
+        assert (alone.returncode, alone.stdout) == (2, "")
+        assert alone.stderr.startswith("Usage: ")
+        assert alone.stderr.count("Usage:") == 1
+        assert "Commands:" in alone.stderr
+    assert run("--version").stdout == f"tidemark {version('tidemark')}\n"
+
+
+def test_a_server_of_ones_own_is_not_tidemarks_to_run(tidemark: Run) -> None:
+    assert "TIDEMARK_DATABASE_URL" in tidemark("database", code=1)["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,17 @@ import pytest
 
 @pytest.mark.parametrize(
     "command",
-    ["status", "migrate", "org list", "org rotate-key", "sensor create", "sensor list", "token list", "export"],
+    [
+        "status",
+        "migrate",
+        "org list",
+        "org rotate-key",
+        "sensor create",
+        "sensor list",
+        "token list",
+        "export",
+        "database",
+    ],
 )
 def test_a_folder_without_data_gets_none(command: str, tmp_path: Path) -> None:
     done = subprocess.run(

@@ -6,16 +6,19 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from service.api.core import CORE
+from service.version import TIDEMARK_VERSION
 
 VERSION = "1.8.0"
 """The version of InfluxDB whose write API this is, for clients that ask."""
+_OWN_VERSION = {"X-Tidemark-Version": TIDEMARK_VERSION}
 
 _STARTED = time.time()
 
 
 async def ping(_request: web.Request) -> web.Response:
-    """`/ping`: 204 and the version."""
-    return web.Response(status=204, headers={"X-Influxdb-Version": VERSION, "X-Influxdb-Build": "OSS"})
+    """`/ping`: 204 and the versions."""
+    headers = {"X-Influxdb-Version": VERSION, "X-Influxdb-Build": "OSS", **_OWN_VERSION}
+    return web.Response(status=204, headers=headers)
 
 
 async def health(request: web.Request) -> web.Response:
@@ -27,8 +30,9 @@ async def health(request: web.Request) -> web.Response:
         "status": "pass" if is_ready else "fail",
         "checks": [],
         "version": VERSION,
+        "tidemark_version": TIDEMARK_VERSION,
     }
-    return web.json_response(document, status=200 if is_ready else 503)
+    return web.json_response(document, status=200 if is_ready else 503, headers=_OWN_VERSION)
 
 
 async def ready(request: web.Request) -> web.Response:
