@@ -10,6 +10,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## set everything up and serve on http://127.0.0.1:8080
+	@echo "In another terminal, $(BIN)/tidemark --help lists the commands." >&2
 	@exec $(BIN)/tidemark serve
 
 test: .venv/dev.stamp ## the whole suite, on every storage engine this machine has

@@ -40,6 +40,8 @@ class Resource:
     plural: str
     fields: Mapping[str, Field]
     new_id: Callable[["Connected", int], Awaitable[Any]]
+    deletion: str
+    """What deleting one does to what belongs to it, for people."""
     key: str = "id"
     """The field that identifies it."""
     named_after: str = "id"
@@ -109,6 +111,7 @@ SENSORS = Resource(
         "specification_type": Field(text, help="what it measures, such as TEMPERATURE"),
     },
     _new_sensor_id,
+    "Its readings are deleted with it.",
     reference="asset_id",
 )
 _ASSET = {
@@ -116,7 +119,14 @@ _ASSET = {
     "name": Field(text, help="what people call it; its number where it is not given"),
     "location_id": Field(integer, help="the location where it stands"),
 }
-ASSETS = Resource("asset", "assets", _ASSET, _new_asset_id, reference="location_id")
+ASSETS = Resource(
+    "asset",
+    "assets",
+    _ASSET,
+    _new_asset_id,
+    "Its sensors and their readings stay, without an asset; the operations of a cooling unit are deleted with it.",
+    reference="location_id",
+)
 COOLING_UNITS = Resource(
     "cooling_unit",
     "cooling_units",
@@ -126,6 +136,7 @@ COOLING_UNITS = Resource(
         "capacity_kg": Field(positive, help="how many kilograms it holds"),
     },
     _new_asset_id,
+    "Its operations are deleted with it; its sensors and their readings stay, without an asset.",
     reference="location_id",
 )
 LOCATIONS = Resource(
@@ -136,6 +147,7 @@ LOCATIONS = Resource(
         "name": Field(text, help="what people call it; its number where it is not given"),
     },
     _new_location_id,
+    "Its assets stay, without a location.",
 )
 SITES = Resource(
     "site",
@@ -150,6 +162,7 @@ SITES = Resource(
         "isActive": Field(boolean, default=True, help="false: it collects nothing"),
     },
     _new_site_id,
+    "Everything collected from it is deleted with it.",
     key="siteId",
     named_after="domain",
     for_dashboards=False,

@@ -88,7 +88,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command(help=f"Delete one of the {plural}, and the data that are its own.")
+    @group.command(help=f"Delete one of the {plural}. {resource.deletion}")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @as_json

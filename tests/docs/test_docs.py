@@ -1,6 +1,7 @@
 """The documentation keeps up with the code: settings, commands, routes, make targets and links."""
 
 import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import click
 import pytest
 
 from service.api.application import routes
+from service.catalog.resources import RESOURCES, Resource
 from service.cli.main import serve, tidemark
 from service.settings import Settings
 
@@ -86,6 +88,13 @@ def test_a_command_is_described_with_its_options_and_no_others(name: str) -> Non
     assert described | COMMON_OPTIONS == options | COMMON_OPTIONS
 
 
+@pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.name)
+def test_what_deleting_does_is_told_in_the_same_words(resource: Resource) -> None:
+    name = f"tidemark {resource.name.replace('_', '-')} delete"
+    assert resource.deletion in " ".join(sections()[name].split())
+    assert resource.deletion in (COMMANDS[name].help or "")
+
+
 @pytest.mark.parametrize("route", sorted({f"{method} {path}" for method, path, _handler in routes()}))
 def test_every_route_is_described(route: str) -> None:
     whole = re.compile(rf"{re.escape(route)}/?(?![\w/{{-])")
@@ -97,6 +106,11 @@ def test_every_make_target_with_a_help_text_is_described() -> None:
     pages = text("README.md") + text("docs/commands.md")
     assert targets
     assert [target for target in targets if not re.search(rf"make {target}\b", pages)] == []
+
+
+def test_running_says_how_to_call_the_commands() -> None:
+    steps = subprocess.run(["make", "--dry-run", "run"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^echo .*\.venv/bin/tidemark --help", steps, re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
