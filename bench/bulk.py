@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bench import rivals
 from bench.bodies import (
@@ -33,7 +34,7 @@ from bench.bodies import (
     rows_from,
 )
 from bench.processor import machine_seconds, own_memory, process_seconds, resident_memory
-from bench.report import QUIET, Goal, Report, table
+from bench.report import QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS, Credentials, sensor_id
 from bench.senders import Sender, Sent
 from bench.service import SQL, BenchError, Service, running_service
@@ -328,7 +329,7 @@ def _report(results: list[EngineResult], others: dict[rivals.Rival, list[float]]
     runs = [run for result in results for own in result.runs.values() for run in own]
     sender_busy = max(run.sent.sender_seconds / run.sent.seconds for run in runs)
     report.notes = [
-        f"Medians of {plan.rounds} rounds of {plan.requests * READINGS:,} readings; in brackets lowest and highest.",
+        f"Medians of {rounds(plan.rounds)} of {plan.requests * READINGS:,} readings; in brackets lowest and highest.",
         f"{READINGS:,} readings a request, {CONNECTIONS} keep-alive connections, one worker.",
         "Part of COPY: of raw COPY of as many rows right before.",
         f"The sender kept {sender_busy:.2f} processors busy at most.",
@@ -404,7 +405,7 @@ def _memory(before: int, peak: int) -> str:
 
 
 def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) -> Figure:
-    figure = Figure(figsize=(5.4 * len(results), 4.5), layout="constrained")
+    figure = Figure(figsize=(5.4 * len(results), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.2))  # of the last tick
     many = figure.subplots(1, len(results), sharex=True, squeeze=False)[0]
     for axes, result in zip(many, results, strict=True):
         bars = [
@@ -426,6 +427,7 @@ def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) 
         axes.bar_label(drawn, labels, padding=4, fontsize=9)  # behind the range: bars can be short beside others
         axes.margins(x=0.2)
         axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
+        axes.xaxis.set_major_formatter(TICKS)
         axes.set_xlabel("thousand readings a second (part of COPY)")
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{READINGS:,} readings a request, {CONNECTIONS} connections, one worker", fontsize=10)

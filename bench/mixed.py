@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from bench.bodies import CSV, READINGS, rows_from
 from bench.load import CONNECTIONS, run_load
 from bench.processor import machine_seconds, process_seconds
-from bench.report import QUIET, Goal, Report, table
+from bench.report import QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS, Credentials, sensor_id, upload
 from bench.senders import PERCENTILES, Sender, Sent
 from bench.service import SQL, BenchError, Service, running_service, settle
@@ -202,7 +202,7 @@ def _report(results: list[EngineResult], plan: Plan) -> Report:
         ratio = result.ratio("dashboards", "p95")
         report.goals.append(Goal(result.engine, "dashboards' p95 over their p95 alone", ratio, False, P95_GOAL))
     report.notes = [
-        f"Medians of {plan.rounds} rounds of {plan.seconds:g} s, alone and together by turns.",
+        f"Medians of {rounds(plan.rounds)} of {plan.seconds:g} s, alone and together by turns.",
         "Latencies count from when the request was due. Sender: processors that it kept busy.",
         f"Writes: single-reading POSTs at half of the most possible, on {CONNECTIONS} connections.",
         f"Dashboards: {DASHBOARDS}, each asks for a sensor's statistics {POLLS_A_SECOND} times a second, of the last",
@@ -253,8 +253,9 @@ def _plot(results: list[EngineResult]) -> Figure:
         for shift, colour, when in ((-0.2, "#b0b7c3", "alone"), (0.2, "#1f77b4", "together")):
             values = [middle(getattr(result, when)[side], "p95") for result in results]
             drawn = axes.bar([place + shift for place in range(len(results))], values, 0.38, color=colour, label=when)
-            axes.bar_label(drawn, [f"{value:.1f}" for value in values])
+            axes.bar_label(drawn, [f"{value:,.1f}" for value in values], padding=2)
         axes.set_xticks(range(len(results)), [f"{one.engine}\nPostgreSQL {one.postgres}" for one in results])
+        axes.yaxis.set_major_formatter(TICKS)
         axes.set_title(f"{side}: p95, ms (less is better)", fontsize=11)
         axes.set_ylim(0, axes.get_ylim()[1] * 1.2)
         axes.spines[["top", "right"]].set_visible(False)

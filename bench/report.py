@@ -18,6 +18,10 @@ RESULTS = Path(__file__).parent / "results"
 WIDTH = 110
 QUIET = 0.2
 """Processors that other work may take without a warning."""
+TICKS = "{x:,.10g}"
+"""How axes write numbers: with commas between thousands, and no more decimals than needed."""
+ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+"""The background of labels, so that no line runs through them."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         made.add_row(*row)
     return made
+
+
+def rounds(number: int) -> str:
+    """So many rounds, in words."""
+    return "1 round" if number == 1 else f"{number:,} rounds"
 
 
 def publish(report: Report, about: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from bench.copying import copy_rate
 from bench.load import CONNECTIONS, Load, generator_name, in_flight_at_end, run_load
 from bench.processor import machine_seconds, own_memory, process_seconds, resident_memory
 from bench.reference import Reference, running_reference
-from bench.report import QUIET, Goal, Report, table
+from bench.report import ON_WHITE, QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS
 from bench.service import SQL, BenchError, Service, running_service
 from service.storage.programs import Programs
@@ -181,7 +181,7 @@ def _report(results: list[EngineResult], plan: Plan) -> Report:
             Goal(result.engine, "p99", _of(result, "p99"), False, P99_GOAL, " ms"),
         ]
     report.notes = [
-        f"Medians of {plan.rounds} rounds of {plan.seconds:g} s; in brackets the lowest and the highest round.",
+        f"Medians of {rounds(plan.rounds)} of {plan.seconds:g} s; in brackets the lowest and the highest round.",
         f"Warm-up of {plan.warm_up:g} s; {CONNECTIONS} keep-alive connections; one worker; load by {generator_name()}.",
         "Latencies are corrected for coordinated omission. Every acknowledged reading was found in the database.",
     ]
@@ -264,20 +264,23 @@ def _plot(results: list[EngineResult]) -> Figure:
     bars = {
         "bare aiohttp handler, stores nothing": (
             "#b0b7c3",
+            "black",
             [[one.load.rate for one in result.bare] for result in results],
         ),
         "Tidemark, every reading durable": (
             "#1f77b4",
+            "white",
             [[one.load.rate for one in result.tidemark] for result in results],
         ),
     }
-    for shift, (label, (colour, runs)) in zip((-0.2, 0.2), bars.items(), strict=True):
+    for shift, (label, (colour, text_colour, runs)) in zip((-0.2, 0.2), bars.items(), strict=True):
         middle = [median(one) for one in runs]
         spread = np.abs([[min(one) for one in runs], [max(one) for one in runs]] - np.array(middle))
         drawn = rates.bar(
             [place + shift for place in places], middle, 0.38, yerr=spread, capsize=4, color=colour, label=label
         )
-        rates.bar_label(drawn, [f"{one:,.0f}" for one in middle], label_type="center")
+        labels = [f"{one:,.0f}" for one in middle]
+        rates.bar_label(drawn, labels, label_type="center", color=text_colour)
     rates.set_title("Single-reading POSTs a second (more is better)", fontsize=11)
     rates.set_ylim(0, rates.get_ylim()[1] * 1.25)
     rates.legend(loc="upper left", fontsize=9)
@@ -288,13 +291,14 @@ def _plot(results: list[EngineResult]) -> Figure:
     ):
         values = [_of(result, name) for result in results]
         drawn = latencies.bar([place + shift for place in places], values, 0.25, color=colour, label=label)
-        latencies.bar_label(drawn, [f"{one:.1f}" for one in values])
+        latencies.bar_label(drawn, [f"{one:,.1f}" for one in values], padding=3, bbox=ON_WHITE)
     latencies.axhline(P99_GOAL, color="#d62728", linestyle="--", linewidth=1, label=f"goal for p99: {P99_GOAL:g} ms")
     latencies.set_title("Tidemark's time to a durable answer, ms (less is better)", fontsize=11)
     latencies.set_ylim(0, max(P99_GOAL, latencies.get_ylim()[1]) * 1.4)
     latencies.legend(loc="upper left", fontsize=9)
     for axes in (rates, latencies):
         axes.set_xticks(list(places), names)
+        axes.yaxis.set_major_formatter(TICKS)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{CONNECTIONS} keep-alive connections, one worker", fontsize=10)
     return figure

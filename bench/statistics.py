@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from bench.copying import copy_payload, copy_readings
-from bench.report import Goal, Report, table
+from bench.report import ON_WHITE, TICKS, Goal, Report, table
 from bench.service import SQL, BenchError, scratch_server
 from service.query.statistics import Statistics, StatisticsQuery
 from service.query.tiers import Tiers, plan
@@ -309,11 +309,13 @@ def _plot(results: list[EngineResult]) -> Figure:
         ):
             axes.plot(names, times, marker="o", color=colour, label=label, linewidth=2)
             for name, time, other in zip(names, times, others, strict=True):
-                text = f"{time:.0f}" if time >= 10 else f"{time:.2f}"
-                above = (0, 7 if time > other else -16)
-                axes.annotate(text, (name, time), above, textcoords="offset points", ha="center", color=colour)
+                text = f"{time:,.0f}" if time >= 10 else f"{time:.2f}"
+                # Lines rise to the right: above and to the left of a point, or below and to the right, there is none.
+                aside, side = ((-3, 7), "right") if time > other else ((3, -16), "left")
+                look = {"ha": side, "color": colour, "bbox": ON_WHITE}
+                axes.annotate(text, (name, time), aside, textcoords="offset points", **look)
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_major_formatter(TICKS)
         axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
         axes.set_xlabel("length of the window")
         axes.margins(x=0.12, y=0.2)
@@ -322,5 +324,5 @@ def _plot(results: list[EngineResult]) -> Figure:
     many[0].set_ylabel("database time, ms (log scale, less is better)")
     many[0].legend(loc="upper left", fontsize=9)
     readings = results[0].readings
-    figure.suptitle(f"Exact min, max and mean of one sensor among {SENSORS}, {readings:,} readings", fontsize=10)
+    figure.suptitle(f"Exact min, max and mean of one of {SENSORS} sensors ({readings:,} readings in all)", fontsize=10)
     return figure
