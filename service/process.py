@@ -35,8 +35,8 @@ KEEPALIVE_SECONDS = 75
 BACKLOG = 1024
 HELD_BODIES = 2
 """How many bodies of the largest size have room in memory at once."""
-BULK_SHARE = 10
-"""Bulk readings may wait in so many times the number of single ones: they take a tenth of the memory."""
+BULK_SHARE = 5
+"""Bulk readings may wait in so many times the number of single ones: they take a fraction of the memory."""
 MAX_LINE = 64 * 1024
 """Bytes of a request line: some thousand sensor ids in a query."""
 RECONNECT_SECONDS = 1.0

@@ -31,7 +31,7 @@ class Settings:
     workers: int = 1
     cache_seconds: float = 1.0
     max_body: int = 32 * 1024 * 1024
-    max_pending: int = 50_000
+    max_pending: int = 100_000
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     cors_origins: frozenset[str] = frozenset()
     geoip_db: Path | None = None
