@@ -364,6 +364,7 @@ async def test_remote_write_says_how_much_of_a_request_it_has_stored(tenant: Ten
         ("application/x-protobuf; proto=prometheus.WriteRequest", 204),
         ('Application/X-Protobuf;proto="prometheus.WriteRequest";x=y', 204),
         ("application/x-protobuf;proto=io.prometheus.write.v3.Request", 415),
+        ("application/octet-stream", 204),
         ("application/json", 415),
         ("text/plain;proto=io.prometheus.write.v2.Request", 415),
     ],

@@ -16,6 +16,8 @@ from service.ingest.pipeline import Outcome, Pipeline, decoded
 from service.ingest.values import clock
 
 _MEDIA_TYPE = "application/x-protobuf"
+_UNTYPED = "application/octet-stream"
+"""What HTTP libraries send of bytes that nobody gave a type."""
 _DECODERS: dict[str, type[RemoteWrite | RemoteWrite2]] = {
     "prometheus.WriteRequest": RemoteWrite,
     "io.prometheus.write.v2.Request": RemoteWrite2,
@@ -55,7 +57,7 @@ def _decoder(request: web.Request) -> type[RemoteWrite | RemoteWrite2]:
     media_type, *parameters = request.headers.get(hdrs.CONTENT_TYPE, _MEDIA_TYPE).split(";")
     pairs = {name.strip().lower(): value.strip(' "') for name, _, value in (one.partition("=") for one in parameters)}
     message = pairs.get("proto", "prometheus.WriteRequest")
-    if media_type.strip().lower() != _MEDIA_TYPE or message not in _DECODERS:
+    if media_type.strip().lower() not in (_MEDIA_TYPE, _UNTYPED) or message not in _DECODERS:
         raise TidemarkError(
             Kind.UNSUPPORTED_MEDIA_TYPE,
             f"Send {_MEDIA_TYPE} with the message {' or '.join(_DECODERS)} as proto.",
