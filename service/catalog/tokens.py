@@ -19,7 +19,7 @@ SCOPES = ("sensor_data", "users", "utilization", "revenue", "impact", "sites", "
 FIELDS = {
     "name": Field(text, default="API token", help="what it is for"),
     "scopes": Field(choices(*SCOPES), required=True, nullable=False, help="what it may do; admin implies all others"),
-    "expires_at": Field(moment, help="when it stops to work; never by default"),
+    "expires_at": Field(moment, help="when it expires; never by default"),
     "cooling_unit_ids": Field(integers, default=[], help="the only cooling units it may see; all by default"),
     "rate_limit": Field(integer, default=100, keeps_null=True, help="requests a minute, null for any number"),
 }

@@ -95,7 +95,7 @@ def update(
 def rotate_key(
     settings: Settings, /, organization_argument: str | None, organization: str | None, json_output: bool
 ) -> None:
-    """Replace an organization's key; the old one stops to work at once."""
+    """Replace an organization's key; the old one stops working at once."""
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, _):

@@ -33,7 +33,7 @@ def token() -> None:
     help="may be repeated",
 )
 @click.option("--name", help="what it is for")
-@click.option("--expires-at", help="when it stops to work, such as 2030-01-31T12:00:00Z; never by default")
+@click.option("--expires-at", help="when it expires, such as 2030-01-31T12:00:00Z; never by default")
 @click.option("--cooling-unit-id", "cooling_unit_ids", multiple=True, type=int, help="may be repeated; all by default")
 @click.option("--rate-limit", callback=_none_is_empty, help="requests a minute, or none for any number; 100 by default")
 @as_json

@@ -104,13 +104,17 @@ def embedded_server(data_dir: Path, postgres_bin: Path | None = None, *, create:
             )
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         users = _open_lock(data_dir / "users.lock")
+    using = False
     try:
         with failures_told_apart(data_dir), _alone(data_dir, LOCK_SECONDS) as lock:
             fcntl.flock(users, fcntl.LOCK_SH)
+            using = True
             server = _start(data_dir, find_programs(data_dir, postgres_bin), lock)
         yield server
     finally:
-        _leave(data_dir, postgres_bin, users)
+        if using:
+            _leave(data_dir, postgres_bin, users)
+        os.close(users)
 
 
 @contextmanager
@@ -153,8 +157,6 @@ def _leave(data_dir: Path, postgres_bin: Path | None, users: int) -> None:
                 _stop(data_dir, postgres_bin)
     except PassingError as error:
         log.warning("embedded server is left running; the next start takes it over", reason=str(error))
-    finally:
-        os.close(users)
 
 
 @contextmanager
