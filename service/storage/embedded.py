@@ -129,7 +129,7 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
             try:
                 if _served_at(cluster) is None:
                     log.error("embedded server has ended; starting it again")
-                    with embedded_server(data_dir, postgres_bin):
+                    with embedded_server(data_dir, postgres_bin, create=False):
                         pass
             except EmbeddedServerError as error:
                 log.error("embedded server does not start", reason=str(error))  # noqa: TRY400 - it is said whole
