@@ -16,11 +16,12 @@ from service.api.core import Core
 from service.api.express import ExpressLane
 from service.api.room import Room
 from service.catalog import welcome
+from service.ingest.addresses import Addresses
 from service.ingest.bulk import BulkWriter
 from service.ingest.countries import Countries
 from service.ingest.operations import OperationWriter
 from service.ingest.visitors import Visitors
-from service.ingest.web_writer import WebWriter
+from service.ingest.web_writer import CollectorLimits, WebWriter
 from service.ingest.writer import Writer
 from service.query.statistics import StatisticsQuery
 from service.settings import Settings
@@ -102,8 +103,9 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
         OperationWriter(database, watch, max_pending=settings.max_pending),
         StatisticsQuery(database),
         AnswerCache(settings.cache_seconds),
-        WebWriter(database, watch, max_pending=settings.max_pending),
+        WebWriter(database, watch, max_pending=settings.max_pending, limits=_collector_limits(settings)),
         Visitors(database),
+        Addresses(database),
         countries,
         Room(settings.max_body * HELD_BODIES),
         watch,
@@ -120,6 +122,10 @@ async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
         core.visitors.close()
         await database.close()
         countries.close()
+
+
+def _collector_limits(settings: Settings) -> CollectorLimits:
+    return CollectorLimits(settings.collect_per_minute, settings.collect_per_address, settings.collect_names)
 
 
 @contextlib.asynccontextmanager

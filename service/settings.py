@@ -12,6 +12,8 @@ _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f
 _PORTS = {"http": 80, "https": 443}
 
 ENGINES = ("auto", "timescale", "postgres")
+MAX_COLLECTED = 1_000_000_000
+"""The highest that a limit of the collector can be set to."""
 
 
 class SettingError(ValueError):
@@ -32,6 +34,9 @@ class Settings:
     cache_seconds: float = 1.0
     max_body: int = 32 * 1024 * 1024
     max_pending: int = 100_000
+    collect_per_minute: int = 60_000
+    collect_per_address: int = 600
+    collect_names: int = 5_000
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     cors_origins: frozenset[str] = frozenset()
     geoip_db: Path | None = None
@@ -85,6 +90,9 @@ class Settings:
             cache_seconds=number("CACHE_SECONDS", cls.cache_seconds, 0, 86400),
             max_body=int(number("MAX_BODY", cls.max_body, 1024, 2**40)),
             max_pending=int(number("MAX_PENDING", cls.max_pending, 1, 10_000_000)),
+            collect_per_minute=int(number("COLLECT_PER_MINUTE", cls.collect_per_minute, 1, MAX_COLLECTED)),
+            collect_per_address=int(number("COLLECT_PER_ADDRESS", cls.collect_per_address, 1, MAX_COLLECTED)),
+            collect_names=int(number("COLLECT_NAMES", cls.collect_names, 1, MAX_COLLECTED)),
             trusted_proxies=networks("TRUSTED_PROXIES"),
             cors_origins=_origins(text("CORS_ORIGINS")),
             geoip_db=Path(geoip_db) if geoip_db else None,

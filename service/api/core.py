@@ -7,6 +7,7 @@ from aiohttp import web
 from service.access import Access
 from service.api.answer import AnswerCache
 from service.api.room import Room
+from service.ingest.addresses import Addresses
 from service.ingest.bulk import BulkWriter
 from service.ingest.countries import Countries
 from service.ingest.operations import OperationWriter
@@ -33,6 +34,7 @@ class Core:
     cache: AnswerCache
     web_writer: WebWriter
     visitors: Visitors
+    addresses: Addresses
     countries: Countries
     room: Room
     watch: Watch

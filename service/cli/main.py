@@ -12,7 +12,7 @@ from service.cli import database, demo, organizations, resources, tokens, transf
 from service.cli.session import as_json, connected, run, show
 from service.errors import TidemarkError
 from service.logs import configure_logs
-from service.settings import ENGINES, SettingError, Settings
+from service.settings import ENGINES, MAX_COLLECTED, SettingError, Settings
 from service.storage.engine import EngineError
 from service.storage.migration import SchemaTooNewError
 from service.storage.programs import EmbeddedServerError
@@ -51,6 +51,21 @@ def tidemark(context: click.Context) -> None:
 @click.option("--cache-seconds", type=click.FloatRange(0, 86400), help="age of cached answers [TIDEMARK_CACHE_SECONDS]")
 @click.option("--max-body", type=click.IntRange(1024, 2**40), help="largest body in bytes [TIDEMARK_MAX_BODY]")
 @click.option("--max-pending", type=click.IntRange(1, 10_000_000), help="readings that may wait [TIDEMARK_MAX_PENDING]")
+@click.option(
+    "--collect-per-minute",
+    type=click.IntRange(1, MAX_COLLECTED),
+    help="records a minute of a web site [TIDEMARK_COLLECT_PER_MINUTE]",
+)
+@click.option(
+    "--collect-per-address",
+    type=click.IntRange(1, MAX_COLLECTED),
+    help="records a minute from an address [TIDEMARK_COLLECT_PER_ADDRESS]",
+)
+@click.option(
+    "--collect-names",
+    type=click.IntRange(1, MAX_COLLECTED),
+    help="distinct names of a web site's day [TIDEMARK_COLLECT_NAMES]",
+)
 @click.option(
     "--geoip-db", type=click.Path(path_type=Path), help="country database, MaxMind format [TIDEMARK_GEOIP_DB]"
 )

@@ -13,10 +13,15 @@ from service.ingest.values import has_control
 
 KINDS = ("pageview", "event", "leave")
 MAX_BODY = 64 * 1024
+MAX_SENT = 1024
+"""Characters of a url, a referrer or a name; longer ones are refused."""
 MAX_PATHNAME = 500
 """Characters of a pathname; what goes beyond is cut off."""
-MAX_NAME = 200
-MAX_URL = 16 * 1024
+MAX_NAME_BYTES = 2048
+"""Bytes of a name in UTF-8 that are kept: roll-ups have it in a key, and a key has room for 2,700."""
+
+OTHER = "(other)"
+"""What names count as when their day has as many as it may; no pathname and no host is written like it."""
 
 _HOST = re.compile(r"[a-z0-9_.:\[\]-]{1,253}")
 # What browsers leave as it is in a path; anything else is percent-encoded, as they do.
@@ -48,18 +53,19 @@ def decode_sent(body: bytes) -> Sent:
     kind = document.get("type")
     if kind not in KINDS:
         raise invalid("type", f"type must be one of {', '.join(KINDS)}.")
-    name = _text(document, "name", MAX_NAME) if kind == "event" else None
+    name = _text(document, "name", MAX_SENT) if kind == "event" else None
     if name is not None and has_control(name):
         raise invalid("name", "name must not contain control characters.")
-    url = _text(document, "url", MAX_URL)
+    url = _text(document, "url", MAX_SENT)
     host = host_of(url)
     if host is None:
         raise invalid("url", "url must be the http or https address of the page.")
     referrer = document.get("referrer")
     if referrer is not None and not isinstance(referrer, str):
         raise invalid("referrer", "referrer must be text.")
+    _check_length("referrer", referrer or "", MAX_SENT)
     pathname = as_pathname(urlsplit(url).path)
-    return Sent(site_id, kind, name, host, pathname, host_of(referrer[:MAX_URL]) if referrer else None)
+    return Sent(site_id, kind, name and _kept(name), host, pathname, host_of(referrer) if referrer else None)
 
 
 def host_of(url: str) -> str | None:
@@ -97,10 +103,19 @@ def external_referrer(sent: Sent, domain: str) -> str | None:
     return sent.referrer.removeprefix("www.") or None
 
 
+def _kept(name: str) -> str:
+    """A name without what goes beyond the bytes that are kept."""
+    return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+
+
 def _text(document: dict[str, Any], name: str, most: int) -> str:
     value = document.get(name)
     if not isinstance(value, str) or not value.strip():
         raise invalid(name, f"{name} must be text that is not empty.")
+    _check_length(name, value, most)
+    return value
+
+
+def _check_length(name: str, value: str, most: int) -> None:
     if len(value) > most:
         raise invalid(name, f"{name} is at most {most} characters long.")
-    return value

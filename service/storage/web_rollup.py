@@ -1,4 +1,5 @@
-"""Web analytics' part of the maintenance job: rolls up site days that are over, and destroys the keys of visitors.
+"""Web analytics' part of the maintenance job: rolls up site days that are over, destroys the keys of visitors, forgets
+what the collector has counted for its limits.
 
 The protocol is that of readings, with a line for each site: docs/decisions.md, "Exact web analytics".
 """
@@ -80,6 +81,7 @@ class WebUpkeep:
         if time.monotonic() - self._moved_at >= LINES_SECONDS:
             self._moved_at = time.monotonic()
             await statements().destroy_visitor_keys.run(connection)
+            await statements().forget_collected.run(connection)
             if await move_lines(connection, now) == SITES_AT_ONCE:
                 self._moved_at = -math.inf  # there may be more
         return await settle_marks(connection) > 0

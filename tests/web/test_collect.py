@@ -128,8 +128,10 @@ async def test_what_is_not_on_the_site_is_forbidden(tenant: Tenant, fields: dict
         ({"type": ["pageview"]}, 400, "type"),
         ({"type": "event"}, 400, "name"),
         ({"type": "event", "name": "a\u0000b"}, 400, "name"),
-        ({"type": "event", "name": "x" * 201}, 400, "name"),
+        ({"type": "event", "name": "x" * 1025}, 400, "name"),
         ({"url": "/pricing"}, 400, "url"),
+        ({"url": "https://shop.test/" + "x" * 1007}, 400, "url"),
+        ({"referrer": "https://news.test/" + "x" * 1007}, 400, "referrer"),
         ({"url": "http://[shop.test/"}, 400, "url"),
         ({"referrer": 5}, 400, "referrer"),
         ({"headers": {"Content-Type": "text/html"}}, 415, "text/plain"),
@@ -147,7 +149,7 @@ async def test_odd_paths_and_referrers_are_taken(tenant: Tenant) -> None:
         {"url": "http://SHOP.test.:8080", "referrer": "about:blank"},
         {"url": "https://a.b.shop.test/caf\u00e9", "referrer": "http://[broken"},
         {"url": "https://shop.test/caf%C3%A9", "referrer": "https://shop.test.evil.test"},
-        {"url": "https://shop.test/\u0000" + "x" * 2000, "referrer": None},
+        {"url": "https://shop.test/\u0000" + "x" * 1000, "referrer": None},
     )
     for fields in sendings:
         assert (await send(tenant, site, **fields)).status == 204
@@ -160,6 +162,18 @@ async def test_odd_paths_and_referrers_are_taken(tenant: Tenant) -> None:
     ]
     for pathname in ("/caf%C3%A9", "/café"):
         assert (await read(tenant, f"sites/{site}/pageviews", pathname=pathname))["total"] == 2
+
+
+async def test_texts_of_the_largest_size_are_taken(tenant: Tenant) -> None:
+    site = await make_site(tenant)
+    longest = "https://shop.test/".ljust(1024, "x")
+    assert (await send(tenant, site, url=longest, referrer=longest.replace("shop", "news"))).status == 204
+    for name, kept in (("x" * 1024, 1024), ("\N{POTATO}" * 1024, 512)):
+        assert (await send(tenant, site, type="event", name=name)).status == 204
+        assert {"name": name[:kept], "count": 1} in (await read(tenant, f"sites/{site}/events"))["events"]
+    found = await stats(tenant, site)
+    assert found["topReferrers"] == [{"referrer": "news.test", "count": 1}]
+    assert [page["pathname"] for page in found["topPages"]] == [f"/{'x' * 499}"]
 
 
 async def test_known_bots_are_answered_and_not_counted(tenant: Tenant) -> None:
@@ -231,6 +245,8 @@ async def test_deleting_a_site_deletes_what_it_collected(tenant: Tenant) -> None
         "web_recent_facet",
         "web_line",
         "web_late_mark",
+        "web_name",
+        "web_name_count",
         "visitor_key",
     ):
         assert not await connection.fetchval(f"SELECT count(*) FROM {table} WHERE site_number = $1", number)

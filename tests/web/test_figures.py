@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from service.catalog import resources, welcome
 from service.catalog.resources import SITES
 from service.ingest.visitors import site_day
-from service.ingest.web_writer import WebRecord, WebWriter
+from service.ingest.web_record import OTHER
+from service.ingest.web_writer import CollectorLimits, WebRecord, WebWriter
 from service.query import web as figures
 from service.query.web import Days
 from service.query.window import instant
@@ -36,6 +37,8 @@ SPAN = timedelta(days=8)
 NOW = BEGIN + SPAN
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Marquesas")
 PATHS = tuple(f"/{name}" for name in ("", "pricing", *(f"page-{number}" for number in range(11))))
+NAMES = ("signup", "Download", "é", "a b", "".join(map(chr, random.Random(1).choices(range(0x1F300, 0x1F600), k=512))))
+"""Names of events; the last one is as long as any that is kept."""
 BREAK = 30 * 60 * 1_000_000
 CHECKS = 40
 STORED = """
@@ -49,20 +52,34 @@ STEPS = (0, 1, 1_000_000, 90_000_000, BREAK - 1, BREAK, BREAK + 1, 5 * BREAK)
 
 @dataclass
 class World:
-    """A site in a database, what was written to it, and the records that it should know."""
+    """A site in a database, and the records that it should know."""
 
     database: Database
     connection: "asyncpg.Connection[Any]"
     writer: WebWriter
     site_number: int
     zone: ZoneInfo
+    names: int
+    """The distinct names of each kind that a day may have."""
     records: list[WebRecord] = field(default_factory=list)
 
     async def write(self, records: Iterable[WebRecord]) -> None:
         """Store records as the collector does, and wait for their commit."""
         written = list(records)
-        self.records += written
-        await asyncio.gather(*(asyncio.shield(self.writer.write(record)) for record in written))
+        await asyncio.gather(*(self.writer.store(record) for record in written))
+        rows = await self.connection.fetch(STORED, self.site_number, date.min, date.max)
+        stored = {record.id: record for record in (WebRecord(*row) for row in rows)}
+        self.records += [with_others(record, stored[record.id]) for record in written]
+        self.check_names()
+
+    def check_names(self) -> None:
+        """Names count as others where their day has as many as it may, and only there."""
+        of_day: dict[tuple[str, date], set[str | None]] = {}
+        for record in self.records:
+            for facet in FACETS:
+                of_day.setdefault((facet, record.day), {None}).add(getattr(record, facet))
+        for names in of_day.values():
+            assert len(names - {None, OTHER}) == self.names if OTHER in names else len(names) - 1 <= self.names
 
     async def check(self, now: datetime = NOW) -> None:
         """Compare the figures of each range, of some pages, and of the last five minutes."""
@@ -78,6 +95,16 @@ class World:
                     assert answer == plain_pageviews(self.records, days, pathname)
         async with self.database.snapshot() as connection:
             assert await figures.realtime(connection, self.site_number, now) == plain_realtime(self.records, now)
+
+
+FACETS = ("pathname", "event", "referrer", "browser")
+
+
+def with_others(written: WebRecord, stored: WebRecord) -> WebRecord:
+    """A record with the names under which it counts."""
+    others: dict[str, Any] = {facet: OTHER for facet in FACETS if getattr(stored, facet) == OTHER}
+    assert stored == written._replace(**others)
+    return stored
 
 
 # The plain recomputation: the definitions, word by word.
@@ -190,7 +217,7 @@ def random_visits(rng: random.Random, zone: ZoneInfo, count: int) -> list[WebRec
                     UUID(int=random.Random(f"{day} {who}").getrandbits(128)),
                     kind,
                     rng.choice(PATHS),
-                    rng.choice(("signup", "Download", "é", "a b")) if kind == "event" else None,
+                    rng.choice(NAMES) if kind == "event" else None,
                     rng.choice((None, "example.com", "a.test", "news.test")) if viewed else None,
                     ("Chrome", "Firefox", "Other")[who % 3] if viewed else None,
                     (None, "DE", "NG")[who % 3] if viewed else None,
@@ -201,8 +228,9 @@ def random_visits(rng: random.Random, zone: ZoneInfo, count: int) -> list[WebRec
 
 
 @asynccontextmanager
-async def made_world(url: str, zone: str) -> AsyncIterator[World]:
+async def made_world(url: str, zone: str, limits: CollectorLimits | None = None) -> AsyncIterator[World]:
     """A new site in a time zone."""
+    limits = limits or CollectorLimits()
     connection: asyncpg.Connection[Any] = await asyncpg.connect(url, server_settings=SESSION)
     new = await welcome.create_organization(connection, {"name": "Web"})
     site = await resources.create(
@@ -212,9 +240,9 @@ async def made_world(url: str, zone: str) -> AsyncIterator[World]:
     database = Database(url)
     await database.open()
     database.ready.set()
-    writer = WebWriter(database, Watch(), max_pending=100_000)
+    writer = WebWriter(database, Watch(), max_pending=100_000, limits=limits)
     try:
-        yield World(database, connection, writer, number, ZoneInfo(zone))
+        yield World(database, connection, writer, number, ZoneInfo(zone), limits.names)
     finally:
         await writer.close()
         await database.close()
@@ -224,7 +252,7 @@ async def made_world(url: str, zone: str) -> AsyncIterator[World]:
 async def play(url: str, seed: int, zone: str) -> None:
     """Write visits in random order and in random batches, with roll-ups between them; check all figures on the way."""
     rng = random.Random(seed)
-    async with made_world(url, zone) as world:
+    async with made_world(url, zone, CollectorLimits(names=rng.choice((2, 4, 5000)))) as world:
         records = [one._replace(site_number=world.site_number) for one in random_visits(rng, world.zone, 150)]
         if rng.random() < 0.5:
             records.sort(key=lambda one: one.at)  # as they arrive, days are over one after the other
@@ -290,9 +318,7 @@ async def test_figures_are_exact_under_writers_and_the_job(migrated_url: str) ->
             writer = WebWriter(world.database, Watch(), max_pending=100_000)
             while not done.is_set():
                 visits = random_visits(rng, world.zone, rng.choice((1, 30)))
-                await asyncio.gather(
-                    *(asyncio.shield(writer.write(one._replace(site_number=world.site_number))) for one in visits)
-                )
+                await asyncio.gather(*(writer.store(one._replace(site_number=world.site_number)) for one in visits))
             await writer.close()
 
         async def maintains() -> None:
@@ -330,7 +356,7 @@ async def test_a_line_waits_for_writers_that_go_by_the_old_one(migrated_url: str
         writer: asyncpg.Connection[Any] = await asyncpg.connect(migrated_url, server_settings=SESSION)
         at = int(BEGIN.timestamp()) * 1_000_000
         record = WebRecord(world.site_number, at, 1, BEGIN.date(), UUID(int=1), "pageview", "/")
-        columns = [[value] for value in record]
+        columns = [*([value] for value in record), 1, 1, 1]
         transaction = writer.transaction()
         await transaction.start()
         await writer.fetchval(statements().write_web_records.text, *columns)  # not marked: the line is before it

@@ -13,7 +13,7 @@ from service.api.answer import Answer, cached
 from service.api.core import CORE, Core
 from service.api.limits import limited
 from service.errors import forbidden, invalid
-from service.ingest.web_record import as_pathname
+from service.ingest.web_record import OTHER, as_pathname
 from service.query import web as figures
 from service.query.web import Days
 from service.storage.statements import statements
@@ -104,7 +104,7 @@ def _parameters(request: web.Request, *allowed: str) -> dict[str, str]:
         found[name] = value
     if found.get("range", DEFAULT_RANGE) not in RANGES:
         raise invalid("range", f"range must be one of {', '.join(RANGES)}.")
-    if not found.get("pathname", "/").startswith("/"):
+    if not found.get("pathname", "/").startswith("/") and found["pathname"] != OTHER:
         raise invalid("pathname", "pathname must begin with a slash, as /pricing does.")
     return found
 

@@ -3,7 +3,12 @@
   var d = document, w = window, s = d.currentScript || d.querySelector("script[data-site]");
   if (!s) return;
   var to = new URL("api/v2/collect", s.src).href, site = s.getAttribute("data-site");
-  var referrer = d.referrer, path, page, left;
+  var referrer = short(d.referrer), path, page, left;
+
+  // All that is kept of it, and as long as it may be.
+  function short(url) {
+    return url.split(/[?#]/)[0].slice(0, 1024);
+  }
 
   function send(type, name) {
     var body = JSON.stringify({ site: site, type: type, name: name, url: page, referrer: referrer });
@@ -11,7 +16,7 @@
       fetch(to, { method: "POST", body: body, keepalive: true, mode: "no-cors", credentials: "omit" }).catch(function () {});
   }
   function look() {
-    page = location.href.split("#")[0];
+    page = short(location.href);
     path = location.pathname;
   }
   function view() {

@@ -1,6 +1,5 @@
 """The collector: what pages send, public and from any origin, and the script that makes them do so."""
 
-import asyncio
 import hashlib
 import random
 import time
@@ -16,7 +15,7 @@ from service.errors import Kind, TidemarkError, forbidden
 from service.ingest.user_agents import browser, is_bot
 from service.ingest.visitors import site_day, visitor_of
 from service.ingest.web_record import MAX_BODY, Sent, check_place, decode_sent, external_referrer
-from service.ingest.web_writer import WebRecord
+from service.ingest.web_writer import MINUTE, WebRecord
 
 PATH = "/api/v2/collect"
 SCRIPT = Path(__file__).with_name("collect.js").read_bytes()
@@ -28,7 +27,7 @@ _CONTENT_TYPES = ("text/plain", "application/json")
 
 
 async def collect(request: web.Request) -> web.Response:
-    """204 once what the page sent is committed; for known bots, 204 alone."""
+    """204 once what the page sent is committed; for known bots, 204 alone. Past a limit of the minute 429."""
     core = request.app[CORE]
     if request.content_type not in _CONTENT_TYPES and hdrs.CONTENT_TYPE in request.headers:
         raise TidemarkError(
@@ -42,9 +41,7 @@ async def collect(request: web.Request) -> web.Response:
         raise _no_site()
     check_place(sent, request.headers.get(hdrs.ORIGIN), site.domain)
     if not is_bot(request.headers.get(hdrs.USER_AGENT, "")):
-        record = await _record(core, request, site, sent)
-        # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
-        await asyncio.shield(core.web_writer.write(record))
+        await core.web_writer.store(await _record(core, request, site, sent))
     return web.Response(status=204)
 
 
@@ -103,6 +100,7 @@ async def _record(core: Core, request: web.Request, site: Site, sent: Sent) -> W
         external_referrer(sent, site.domain) if viewed else None,
         browser(user_agent) if viewed else None,
         core.countries.country(address) if viewed else None,
+        await core.addresses.counted_as(address, at // MINUTE),
     )
 
 
