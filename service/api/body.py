@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
+import orjson
 from aiohttp import hdrs, web
 
 from service.api.core import CORE
@@ -70,6 +72,17 @@ async def held(
         yield arriving()
     finally:
         core.room.give_back(size)
+
+
+async def document(request: web.Request) -> Any:
+    """The JSON of a body. Raises TidemarkError."""
+    media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise TidemarkError(Kind.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.", field=hdrs.CONTENT_TYPE)
+    try:
+        return orjson.loads(await whole(request))
+    except orjson.JSONDecodeError as error:
+        raise invalid("body", f"The body is not JSON: {error}.") from None
 
 
 async def whole(request: web.Request, *, most: int | None = None) -> bytes:

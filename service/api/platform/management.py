@@ -12,7 +12,6 @@ from service.api.core import CORE
 from service.api.platform.paging import Page, envelope, parse_page
 from service.catalog import organizations, resources, tokens
 from service.catalog.resources import RESOURCES, Resource
-from service.errors import Kind, TidemarkError, invalid
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -34,7 +33,7 @@ def routes() -> list[tuple[str, str, Handler]]:
 def _resource_routes(resource: Resource) -> list[tuple[str, str, Handler]]:
     async def create(request: web.Request) -> web.Response:
         principal = await _admin(request)
-        document = await _document(request)
+        document = await body.document(request)
         async with request.app[CORE].database.session() as connection:
             made = await resources.create(connection, resource, principal.company_id, document)
         return _json(made, 201)
@@ -57,7 +56,7 @@ def _resource_routes(resource: Resource) -> list[tuple[str, str, Handler]]:
     async def update(request: web.Request) -> web.Response:
         principal = await _admin(request)
         resource_id = resource.id_of(request.match_info["id"])
-        document = await _document(request)
+        document = await body.document(request)
         async with request.app[CORE].database.session() as connection:
             return _json(await resources.update(connection, resource, principal.company_id, resource_id, document))
 
@@ -85,14 +84,14 @@ async def _read_organization(request: web.Request) -> web.Response:
 
 async def _update_organization(request: web.Request) -> web.Response:
     principal = await _admin(request)
-    document = await _document(request)
+    document = await body.document(request)
     async with request.app[CORE].database.session() as connection:
         return _json(await organizations.update_own(connection, principal.company_id, document))
 
 
 async def _create_token(request: web.Request) -> web.Response:
     principal = await _admin(request)
-    document = await _document(request)
+    document = await body.document(request)
     async with request.app[CORE].database.session() as connection:
         return _json(await tokens.create(connection, principal.company_id, document), 201)
 
@@ -121,16 +120,6 @@ async def _reader(request: web.Request, resource: Resource) -> tuple[Principal, 
     scope = "sensor_data" if resource.for_dashboards else "admin"
     principal = await authentication.token(request.app[CORE].access, request.headers, scope)
     return principal, None if principal.may("admin") else principal.seen
-
-
-async def _document(request: web.Request) -> Any:
-    media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise TidemarkError(Kind.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.", field=hdrs.CONTENT_TYPE)
-    try:
-        return orjson.loads(await body.whole(request))
-    except orjson.JSONDecodeError as error:
-        raise invalid("body", f"The body is not JSON: {error}.") from None
 
 
 def _json(document: Any, status: int = 200) -> web.Response:
