@@ -1,6 +1,5 @@
 """The eight fetch endpoints: raw readings and statistics, by inputs or by asset, of a window or the latest."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -8,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from service.access import Principal, Sensor
 from service.api import authentication
 from service.api.answer import Answer, cached
 from service.api.core import CORE, Core
 from service.api.sensor.parameters import Fetch, parse_fetch
+from service.api.streaming import stream
 from service.catalog.fields import MAX_INTEGER
 from service.errors import not_found
 from service.ingest.values import clock, format_number
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
 CONTENT_TYPE = "application/json"
-STALLED_SECONDS = 20.0
-"""How long a client may leave a piece of a streamed answer unread before its connection is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,9 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
         try:
             return await cached(request, core.cache, key, make)
         except _TooMuchAtOnceError as too_much:
-            return await _stream(request, core, too_much.asked)
+            return await stream(
+                request, {hdrs.CONTENT_TYPE: f"{CONTENT_TYPE}; charset=utf-8"}, _raw(core, too_much.asked)
+            )
 
     return handle
 
@@ -107,28 +107,6 @@ async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
                 raise not_found(f"The asset {fetch.asset_id} has no input {input_id[:100]!r}.", "input_ids")
         sensors = [sensor for sensor in sensors if sensor.id in set(fetch.input_ids)]
     return _Asked(fetch, sensors, (fetch.asset_id, name))
-
-
-async def _stream(request: web.Request, core: Core, asked: _Asked) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": f"{CONTENT_TYPE}; charset=utf-8"})
-    # Closed at once when the client goes away: the pieces hold a connection to the database.
-    async with aclosing(_raw(core, asked)) as pieces:
-        first = await anext(pieces)  # what can fail at once still gets an error of its own
-        await response.prepare(request)
-        if request.method != "HEAD":
-            await _send(response, first)
-            async for piece in pieces:
-                await _send(response, piece)
-    await response.write_eof()
-    return response
-
-
-async def _send(response: web.StreamResponse, piece: bytes) -> None:
-    try:
-        async with asyncio.timeout(STALLED_SECONDS):
-            await response.write(piece)
-    except TimeoutError:
-        raise ConnectionAbortedError("The client does not read its answer.") from None
 
 
 async def _raw(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
