@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 
 from aiocache import SimpleMemoryCache
-from aiohttp import web
+from aiohttp import hdrs, web
 
+VARY = "ORGANIZATION-ID, ORGANIZATION-API-KEY, Authorization, Accept"
+"""What answers to a caller depend on beside the URL."""
 MAX_ANSWERS = 10_000
 MAX_ANSWER_BYTES = 256 * 1024
 
@@ -81,10 +83,11 @@ async def cached(
         **answer.headers,
         "ETag": f'"{etag}"',
         "Cache-Control": f"private, max-age={max(0, round(cache.seconds - age))}",
-        "Vary": "ORGANIZATION-ID, ORGANIZATION-API-KEY, Authorization, Accept",
+        "Vary": VARY,
     }
     if at_hand:
         headers["Age"] = str(int(age))
-    if any(tag.value in (etag, "*") for tag in request.if_none_match or ()):
+    is_read = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
+    if is_read and any(tag.value in (etag, "*") for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     return web.Response(body=answer.body, content_type=answer.content_type, charset="utf-8", headers=headers)

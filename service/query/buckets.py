@@ -1,8 +1,9 @@
-"""The buckets that a window is cut into: UTC hours, or the days of a time zone.
+"""The buckets that a window is cut into: minutes and hours of UTC, or the days of a time zone.
 
 Bounds are microseconds since 1970 UTC, in order; bucket number i holds bounds[i] ≤ instant < bounds[i + 1].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
@@ -16,25 +17,31 @@ ONE_DAY = timedelta(days=1)
 class Grid(Protocol):
     """One way to cut time into buckets."""
 
-    def bounds(self, window: Window) -> list[int]:
+    def bounds(self, window: Window) -> Sequence[int]:
         """The bounds of all buckets that hold a part of the window, whole; empty for an empty window."""
 
     def around(self, at: int) -> Window:
         """The bucket that holds an instant."""
 
 
-class Hours:
-    """UTC hours."""
+@dataclass(frozen=True, slots=True)
+class Even:
+    """Buckets of one length, in microseconds, that begin at its multiples since 1970 UTC."""
 
-    def bounds(self, window: Window) -> list[int]:
-        """The bounds of all hours that hold a part of the window, whole; empty for an empty window."""
+    unit: int
+
+    def bounds(self, window: Window) -> Sequence[int]:
+        """The bounds of all buckets that hold a part of the window, whole; empty for an empty window."""
         if window.finish <= window.start:
-            return []
-        return list(range(floor(window.start, HOUR), ceil(window.finish, HOUR) + 1, HOUR))
+            return ()
+        return range(floor(window.start, self.unit), ceil(window.finish, self.unit) + 1, self.unit)
 
     def around(self, at: int) -> Window:
-        """The hour that holds an instant."""
-        return Window(floor(at, HOUR), floor(at, HOUR) + HOUR)
+        """The bucket that holds an instant."""
+        return Window(floor(at, self.unit), floor(at, self.unit) + self.unit)
+
+
+HOURS = Even(HOUR)
 
 
 @dataclass(frozen=True, slots=True)

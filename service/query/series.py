@@ -1,28 +1,37 @@
-"""Series over a window, a page at a time: raw readings, or buckets of hours or days with gaps filled.
+"""Series over a window: raw readings, or buckets with gaps filled; a page of them, or all, in pieces.
 
 Everything that one answer needs is read in one snapshot, so the connection has to be in a repeatable read transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from service.query.buckets import Days, Grid, Hours
+from service.query.buckets import HOURS, Days, Grid
 from service.query.fill import Fill, Point, fill_gaps
+from service.query.readings import streamed
 from service.query.statistics import mean_of
 from service.query.tiers import cover
 from service.query.window import EARLIEST, Window, instant, microseconds
 from service.storage.statements import statements
 
 if TYPE_CHECKING:
+    from asyncpg import Record
+
     from service.storage.database import Connected
 
 Groups = Sequence[Sequence[int]]
 """Series ids, group by group; the readings of a group are pooled."""
 
-_UTC_DAYS, _UTC_HOURS = Days(ZoneInfo("UTC")), Hours()
+SLICE_READINGS = 20_000
+"""Readings that are put in order at a time, where an hour has no more."""
+SLICE_BUCKETS = 10_000
+"""Buckets that are worked out at a time."""
+
+_UTC_DAYS = Days(ZoneInfo("UTC"))
+_ALL = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,7 @@ async def page_of_readings(
     window = _overlap(window, Window(first.at, _UTC_DAYS.around(last.at).finish))
     if skip > skipped:
         one_day = _overlap(window, _UTC_DAYS.around(first.at))
-        hours, _ = await _all_buckets(connection, series_ids, one_day, _UTC_HOURS)
+        hours, _ = await _all_buckets(connection, series_ids, one_day, HOURS)
         hour, before = _holding(hours, skip - skipped)
         window, skipped = _overlap(window, Window(hour.at, window.finish)), skipped + before
     rows = await statements().readings_in_order.rows(
@@ -67,7 +76,20 @@ async def page_of_readings(
         most=most,
         skip=skip - skipped,
     )
-    return [Reading(microseconds(row["ts"]), row["series_id"], row["value"]) for row in rows], total
+    return _readings(rows), total
+
+
+async def every_reading(
+    connection: "Connected", series_ids: Sequence[int], window: Window
+) -> AsyncGenerator[list[Reading], None]:
+    """All readings of a window in pieces, by time and then in the order of the series, in constant memory."""
+    async for part in _slices(connection, series_ids, window):
+        bounds = {"start": instant(part.start), "finish": instant(part.finish)}
+        pieces = streamed(
+            connection, statements().readings_in_order, series_ids=series_ids, **bounds, most=_ALL, skip=0
+        )
+        async for rows in pieces:
+            yield _readings(rows)
 
 
 async def count_buckets(connection: "Connected", groups: Groups, window: Window, grid: Grid) -> int:
@@ -91,9 +113,43 @@ async def page_of_buckets(
     if skip >= total:
         return [], total
     first, last = skip // len(groups), (min(skip + most, total) - 1) // len(groups)
-    shown = bounds[first : last + 2]
+    filled = await _stretch(connection, groups, window, grid, fill, bounds[first : last + 2])
+    skip -= first * len(groups)
+    return filled[skip : skip + most], total
+
+
+async def every_bucket(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill
+) -> AsyncGenerator[list[Point], None]:
+    """What `page_of_buckets` has on all its pages, in pieces and in constant memory."""
+    bounds = grid.bounds(window)
+    size = max(1, SLICE_BUCKETS // max(1, len(groups)))
+    for first in range(0, len(bounds) - 1, size):
+        yield await _stretch(connection, groups, window, grid, fill, bounds[first : first + size + 1])
+
+
+async def has_at_most(connection: "Connected", groups: Groups, window: Window, grid: Grid, most: int) -> bool:
+    """Whether no more than so many buckets of a window hold readings, those of each group counted for themselves.
+
+    Reads about twice as far as there are so many, and no further.
+    """
+    bounds = grid.bounds(window)
+    found, first, size = 0, 0, most // max(1, len(groups)) + 1
+    while first < len(bounds) - 1 and found <= most:
+        shown = bounds[first : first + size + 1]
+        _, count = await _buckets(connection, groups, _overlap(window, Window(shown[0], shown[-1])), shown, 0, 0)
+        found, first, size = found + count, first + size, size * 2
+    return found <= most
+
+
+async def _stretch(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, shown: Sequence[int]
+) -> list[Point]:
+    """All items of the buckets between some bounds of a window that follow each other."""
     part = _overlap(window, Window(shown[0], shown[-1]))
     known, _ = await _buckets(connection, groups, part, shown, (len(shown) - 1) * len(groups), 0)
+    if fill is Fill.NONE:
+        return known
     before: Mapping[int, Point] = {}
     after: Mapping[int, Point] = {}
     if fill is Fill.PREVIOUS:
@@ -104,9 +160,7 @@ async def page_of_buckets(
         earlier, later = Window(window.start, part.start), Window(part.finish, window.finish)
         before = await _nearest(connection, groups, earlier, grid, _missing(groups, known, shown[0]))
         after = await _nearest(connection, groups, later, grid, _missing(groups, known, shown[-2]), first=True)
-    filled = fill_gaps(known, shown[:-1], len(groups), fill, before, after)
-    skip -= first * len(groups)
-    return filled[skip : skip + most], total
+    return fill_gaps(known, shown[:-1], len(groups), fill, before, after)
 
 
 async def _buckets(
@@ -159,6 +213,31 @@ async def _all_buckets(
     return await _buckets(connection, [series_ids], window, bounds, len(bounds), 0)
 
 
+async def _slices(connection: "Connected", series_ids: Sequence[int], window: Window) -> AsyncGenerator[Window, None]:
+    """The parts of a window that hold readings, in order: days, or hours of a day that has many."""
+    days, _ = await _all_buckets(connection, series_ids, window, _UTC_DAYS)
+    for some in _portions(days):
+        part = _overlap(window, Window(some[0].at, _UTC_DAYS.around(some[-1].at).finish))
+        if some[0].count <= SLICE_READINGS:
+            yield part
+            continue
+        hours, _ = await _all_buckets(connection, series_ids, part, HOURS)
+        for few in _portions(hours):
+            yield _overlap(window, Window(few[0].at, HOURS.around(few[-1].at).finish))
+
+
+def _portions(points: Sequence[Point]) -> Iterator[Sequence[Point]]:
+    """Points in order, as many at a time as have few enough samples together; one that has more by itself."""
+    first = held = 0
+    for place, point in enumerate(points):
+        if place > first and held + point.count > SLICE_READINGS:
+            yield points[first:place]
+            first, held = place, 0
+        held += point.count
+    if points:
+        yield points[first:]
+
+
 async def _nearest(
     connection: "Connected",
     groups: Groups,
@@ -207,6 +286,10 @@ async def _nearest(
         mean = mean_of(sum(row["value_sum"] for row in pooled), count, low, high)
         found[number] = Point(buckets[number].start, number, count, mean, low, high)
     return found
+
+
+def _readings(rows: "Sequence[Record]") -> list[Reading]:
+    return [Reading(microseconds(row["ts"]), row["series_id"], row["value"]) for row in rows]
 
 
 def _missing(groups: Groups, known: Sequence[Point], at: int) -> list[int]:

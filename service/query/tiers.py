@@ -54,8 +54,12 @@ class Cover:
 def cover(window: Window, bounds: Sequence[int], read_line: int, late_hours: Iterable[int]) -> Cover:
     """Plan a window whose buckets have these bounds; `late_hours` are the starts of hours that roll-ups lag behind.
 
-    An hour that is late, or that a bound cuts in two, is read raw; days serve where no bound cuts one.
+    An hour that is late, or that a bound cuts in two, is read raw; days serve where no bound cuts one. Buckets shorter
+    than an hour are read raw throughout.
     """
+    if len(bounds) > 1 and bounds[1] - bounds[0] < HOUR:
+        finish = max(window.start, window.finish)
+        return Cover(Tiers(window.start, *[finish] * 5), [(window.start, finish)], [], [])
     tiers = plan(window, read_line)
     inner = bounds[1:-1]
     if any(bound % DAY for bound in inner):

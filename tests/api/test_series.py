@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -83,6 +84,9 @@ async def test_days_are_those_of_the_time_zone(tenant: Tenant, token: dict[str, 
         (96, "none", "hourly", 96),
         (95, "none", "daily", 4),
         (4, "none", "daily", 4),
+        (8640, "null", "minute", 8640),
+        (8639, "linear", "5_minutes", 1728),
+        (1727, "null", "15_minutes", 576),
         (384, "null", "hourly", 144),
         (143, "previous", "daily", 6),
     ],
@@ -99,6 +103,32 @@ async def test_auto_keeps_within_max_points(
         assert_about(await refused.json(), "max_points")
 
 
+async def test_a_day_of_busy_sensors_is_shown_by_minutes(tenant: Tenant, token: dict[str, str]) -> None:
+    values = {second: float(second % 37) for second in range(0, 86400, 20)}
+    await store(tenant, [("t2-7", f"2026-02-01T{timedelta(seconds=at)!s:0>8}Z", values[at]) for at in values])
+    day = {"start": "2026-02-01", "end": "2026-02-01"}
+    for aggregation, minutes in (("auto", 1), ("minute", 1), ("5_minutes", 5), ("15_minutes", 15)):
+        asked = {"sensors": "t2-7", "aggregation": aggregation, "page_size": 1000, **day}
+        found: list[dict[str, Any]] = []
+        page = 0
+        while len(found) == page * 1000:
+            page += 1
+            answer = await (await get(tenant, "series", token, **asked, page=page)).json()
+            found += answer["data"]
+        assert answer["meta"]["aggregation"] == ("minute" if aggregation == "auto" else aggregation)
+        assert answer["meta"]["pagination"]["total_count"] == len(found) == 1440 // minutes
+        for number, item in enumerate(found):
+            pool = [values[s] for s in range(number * minutes * 60, (number + 1) * minutes * 60, 20)]
+            at = f"2026-02-01T{number * minutes // 60:02}:{number * minutes % 60:02}:00.000000Z"
+            assert item["value"] == pytest.approx(sum(pool) / len(pool), abs=1e-9)
+            assert {name: item[name] for name in ("timestamp", "sample_count", "min_value", "max_value")} == {
+                "timestamp": at,
+                "sample_count": len(pool),
+                "min_value": min(pool),
+                "max_value": max(pool),
+            }
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -113,8 +143,11 @@ async def test_auto_keeps_within_max_points(
         ({"start": "soon"}, "start"),
         ({"end": "2026-13-01"}, "end"),
         ({"start": "1970-01-01", "aggregation": "hourly"}, "end"),
+        ({"start": "2025-11-01", "aggregation": "minute"}, "end"),
+        ({"start": "2025-07-01", "aggregation": "5_minutes"}, "end"),
+        ({"start": "2024-07-01", "aggregation": "15_minutes"}, "end"),
         ({"end": "9998-12-31"}, "end"),
-        ({"aggregation": "minutely"}, "aggregation"),
+        ({"aggregation": "10_minutes"}, "aggregation"),
         ({"max_points": 100}, "max_points"),
         ({"aggregation": "auto", "max_points": 0}, "max_points"),
         ({"aggregation": "auto", "max_points": "many"}, "max_points"),
@@ -187,6 +220,11 @@ async def test_latest_is_the_last_reading_and_its_age(tenant: Tenant) -> None:
         assert_about(await (await get(tenant, "latest", token, **wrong)).json(), field)
 
 
+async def everything(tenant: Tenant, token: dict[str, str], page: int, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    """The items of a large page."""
+    return await items(tenant, "series", token, **asked, page=page, page_size=1000)
+
+
 async def test_csv_has_the_same_items(tenant: Tenant, token: dict[str, str]) -> None:
     as_csv = {**token, "Accept": "text/csv"}
     questions: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -209,6 +247,22 @@ async def test_csv_has_the_same_items(tenant: Tenant, token: dict[str, str]) -> 
             item.pop("age_seconds", None)
             row.pop("age_seconds", None)
             assert row == {name: "" if value is None else str(value) for name, value in item.items()}
+    # All of the window, though a page of JSON has 100; and the columns of what `auto` came to.
+    for asked, columns, count in (
+        ({"sensors": "alone,t1-7", "start": "2026-01-01", "end": "2026-01-02"}, 4, 384),
+        ({"sensors": "alone", "aggregation": "auto", **DAY}, 4, 96),
+        ({"sensors": "alone", "aggregation": "auto", "max_points": 95, **DAY}, 6, 24),
+        ({"sensors": "alone", "aggregation": "minute", "fill": "previous", **DAY}, 6, 1440),
+        ({"sensors": "alone", "start": "1970-01-01", "end": "1970-01-01"}, 4, 0),
+    ):
+        response = await get(tenant, "series", as_csv, **asked)
+        table = list(csv.reader(io.StringIO(await response.text(), newline="")))
+        assert ({len(row) for row in table}, len(table)) == ({columns}, count + 1)
+        whole = [row for page in range(1, 6) for row in (await everything(tenant, token, page, asked))]
+        assert table[1:] == [["" if value is None else str(value) for value in item.values()] for item in whole]
+        assert "ETag" not in response.headers
+        head = await tenant.session.head(response.url, headers=as_csv)
+        assert (head.status, head.headers.get("X-Total-Count")) == (200, response.headers.get("X-Total-Count"))
     for accept in ("*/*", "application/json, text/csv;q=0.5", "text/html", "text/csv;q=0"):
         response = await get(tenant, "latest", {**token, "Accept": accept})
         assert response.content_type == "application/json"

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.query.buckets import Days, Hours, day_start, window_of_days
+from service.query.buckets import HOURS, Days, Even, Grid, day_start, window_of_days
 from service.query.fill import Fill, Point, fill_gaps
 from service.query.tiers import cover
-from service.query.window import DAY, HOUR, Window, instant
+from service.query.window import DAY, HOUR, MINUTE, Window, instant
 
 ZONES = [ZoneInfo(name) for name in sorted(available_timezones() - {"localtime"})]
 zones = st.sampled_from(ZONES)
 dates = st.dates(date(1970, 1, 3), date(2037, 12, 30))
+MINUTES = [Even(minutes * MINUTE) for minutes in (1, 5, 15)]
 instants = st.integers(3 * DAY, 24_000 * DAY)
 
 
@@ -66,8 +67,9 @@ def test_a_day_begins_with_the_first_instant_of_its_date(day: date, zone: ZoneIn
 @given(instants, st.integers(0, 40 * DAY), zones)
 def test_buckets_follow_each_other_and_cover_the_window(start: int, length: int, zone: ZoneInfo) -> None:
     window = Window(start, start + length)
-    for grid in (Hours(), Days(zone)):
-        bounds = grid.bounds(window)
+    grids: list[Grid] = [*MINUTES, HOURS, Days(zone)]
+    for grid in grids:
+        bounds = list(grid.bounds(window))
         if length == 0:
             assert bounds == []
             continue
@@ -86,16 +88,16 @@ def test_buckets_follow_each_other_and_cover_the_window(start: int, length: int,
     st.sampled_from([ZoneInfo(name) for name in ("UTC", "Asia/Kathmandu", "Europe/London", "Australia/Lord_Howe")]),
     st.integers(-3, 25 * 24),
     st.sets(st.integers(0, 20 * 24), max_size=5),
-    st.booleans(),
+    st.sampled_from([None, HOURS, *MINUTES]),
 )
 def test_every_instant_is_read_once_and_roll_ups_only_where_they_are_right(
-    start: int, length: int, zone: ZoneInfo, line_after: int, late: set[int], hourly: bool
+    start: int, length: int, zone: ZoneInfo, line_after: int, late: set[int], even: Even | None
 ) -> None:
     window = Window(start, start + length)
     first_hour = start // HOUR * HOUR
     read_line = first_hour + line_after * HOUR
     late_hours = {first_hour + hour * HOUR for hour in late}
-    bounds = (Hours() if hourly else Days(zone)).bounds(window)
+    bounds = (even or Days(zone)).bounds(window)
     plan = cover(window, bounds, read_line, late_hours)
     tiers = plan.tiers
     days = set(range(tiers.days_start, tiers.days_finish, DAY)) - set(plan.open_days)
@@ -115,11 +117,14 @@ def test_every_instant_is_read_once_and_roll_ups_only_where_they_are_right(
             assert at + unit <= read_line
             assert not any(at <= hour < at + unit for hour in late_hours)
             assert not any(at < bound < at + unit for bound in inner)
+    if even in MINUTES:
+        assert not days | hours
+        return
     # Raw are only the ragged edges, what the line has not passed, late hours, and hours that a bound cuts.
     cut = sum(1 for bound in inner if bound % HOUR)
     unrolled = max(0, window.finish - max(read_line, window.start))
     assert sum(finish - at for at, finish in plan.raw) <= 2 * HOUR + unrolled + (len(late_hours) + cut) * HOUR
-    if zone.key == "UTC" and not hourly and not late_hours:
+    if zone.key == "UTC" and even is None and not late_hours:
         assert len(hours) < 48
 
 

@@ -6,15 +6,27 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
 
-from service.query.buckets import Days, Grid, Hours
+from service.errors import TidemarkError
+from service.query import series as query
+from service.query.buckets import HOURS, Days, Even, Grid
 from service.query.fill import Fill, Point
-from service.query.series import count_buckets, count_readings, page_of_buckets, page_of_readings
-from service.query.window import DAY, EARLIEST, HOUR, Window, instant, microseconds
+from service.query.resolution import AGGREGATIONS, RAW, finest
+from service.query.series import (
+    count_buckets,
+    count_readings,
+    every_bucket,
+    every_reading,
+    has_at_most,
+    page_of_buckets,
+    page_of_readings,
+)
+from service.query.window import DAY, EARLIEST, HOUR, MINUTE, Window, instant, microseconds
 from service.storage import rollup
 from service.storage.database import QUERY_SESSION, SESSION
 from tests.query.test_exact_statistics import (
@@ -57,34 +69,34 @@ async def connections(migrated_url: str) -> AsyncIterator[Connections]:
         yield found
 
 
-def bucket_start(at: int, zone: ZoneInfo | None) -> int:
-    """Where the bucket of an instant begins: its UTC hour, or the day of a zone."""
-    if zone is None:
-        return at // HOUR * HOUR
-    local = instant(at).astimezone(zone)
-    return microseconds(datetime.combine(local.date(), time(), zone).astimezone(UTC))
+Cut = ZoneInfo | int
+"""Buckets: the days of a zone, or the multiples of so many microseconds."""
 
 
-def all_starts(window: Window, zone: ZoneInfo | None) -> list[int]:
+def bucket_start(at: int, cut: Cut) -> int:
+    """Where the bucket of an instant begins."""
+    if isinstance(cut, int):
+        return at // cut * cut
+    local = instant(at).astimezone(cut)
+    return microseconds(datetime.combine(local.date(), time(), cut).astimezone(UTC))
+
+
+def all_starts(window: Window, cut: Cut) -> list[int]:
     """Where the buckets of a window begin, gaps included."""
-    quarter_hours = range(window.start, window.finish, HOUR // 4)
-    return (
-        sorted({bucket_start(at, zone) for at in (*quarter_hours, window.finish - 1)})
-        if window.finish > window.start
-        else []
-    )
+    steps = range(window.start, window.finish, cut if isinstance(cut, int) else HOUR // 4)
+    return sorted({bucket_start(at, cut) for at in (*steps, window.finish - 1)}) if window.finish > window.start else []
 
 
 Pools = dict[tuple[int, int], list[float]]
 
 
-def pools(raw: Raw, groups: list[list[int]], window: Window, zone: ZoneInfo | None) -> Pools:
+def pools(raw: Raw, groups: list[list[int]], window: Window, cut: Cut) -> Pools:
     """The values of each bucket and group."""
     found: Pools = defaultdict(list)
     for series, at, value in raw:
         for number, group in enumerate(groups):
             if series in group and window.start <= at < window.finish:
-                found[bucket_start(at, zone), number].append(value)
+                found[bucket_start(at, cut), number].append(value)
     return found
 
 
@@ -93,15 +105,15 @@ def mean(values: list[float]) -> float:
 
 
 def expected(
-    raw: Raw, groups: list[list[int]], window: Window, zone: ZoneInfo | None, fill: Fill
+    raw: Raw, groups: list[list[int]], window: Window, cut: Cut, fill: Fill
 ) -> list[tuple[int, int, list[float], float | None]]:
     """Every item: bucket, group, its values, and what is to be shown."""
-    inside = pools(raw, groups, window, zone)
+    inside = pools(raw, groups, window, cut)
     if fill is Fill.NONE:
         return [(at, group, values, mean(values)) for (at, group), values in sorted(inside.items())]
-    outside = pools(raw, groups, Window(EARLIEST, window.start), zone)
+    outside = pools(raw, groups, Window(EARLIEST, window.start), cut)
     items = []
-    for at in all_starts(window, zone):
+    for at in all_starts(window, cut):
         for group in range(len(groups)):
             values = inside.get((at, group), [])
             shown = mean(values) if values else None
@@ -132,27 +144,61 @@ def agree(found: Point, item: tuple[int, int, list[float], float | None], size: 
 
 async def check(connection: Connection, rng: random.Random) -> None:
     """One random question in one snapshot, against all raw readings of that snapshot."""
-    name = rng.choice((None, *ZONES))
-    zone = None if name is None else ZoneInfo(name)
-    grid: Grid = Hours() if zone is None else Days(zone)
+    cuts: list[Cut] = [HOUR, 15 * MINUTE, 5 * MINUTE, MINUTE, *map(ZoneInfo, ZONES)]
+    cut = rng.choice(cuts)
+    grid: Grid = Even(cut) if isinstance(cut, int) else Days(cut)
     groups = rng.choice(GROUPINGS)
     fill = rng.choice([*Fill])
     first, last = sorted((random_instant(rng), random_instant(rng)))
+    if isinstance(cut, int):
+        last = min(last, first + 300 * cut)
     window = rng.choice((Window(first, last), Window(first, last), Window(first, first + HOUR), Window(first, first)))
     most = rng.choice((1, 7, 100, 1000))
     async with connection.transaction():
         rows = await connection.fetch("SELECT series_id, ts, value FROM reading")
         raw = [(row["series_id"], microseconds(row["ts"]), row["value"]) for row in rows]
-        items = expected(raw, groups, window, zone, fill)
+        items = expected(raw, groups, window, cut, fill)
+        size = max((abs(value) for _, _, value in raw), default=0.0)
         for skip in {0, rng.randrange(len(items) + 2) // most * most, len(items) // most * most}:
             found, total = await page_of_buckets(connection, groups, window, grid, fill, most, skip)
             assert total == len(items)
             assert len(found) == len(items[skip : skip + most])
             for point, item in zip(found, items[skip:], strict=False):
-                agree(point, item, max((abs(value) for _, _, value in raw), default=0.0))
+                agree(point, item, size)
+        pieces = [piece async for piece in every_bucket(connection, groups, window, grid, fill)]
+        for point, item in zip(chain.from_iterable(pieces), items, strict=True):
+            agree(point, item, size)
         if fill is Fill.NONE:
             assert await count_buckets(connection, groups, window, grid) == len(items)
+            for limit in (len(items) - 1, len(items)):
+                assert await has_at_most(connection, groups, window, grid, limit) == (len(items) <= limit)
+        if rng.random() < 0.5:
+            await check_finest(connection, rng, raw, Window(first, last))
         await check_raw(connection, rng, raw, window)
+
+
+async def check_finest(connection: Connection, rng: random.Random, raw: Raw, window: Window) -> None:
+    """The finest aggregation by plain counting."""
+    series, zone, fill = rng.choice(([11], [12, 13])), ZoneInfo(rng.choice(ZONES)), rng.choice((Fill.NONE, Fill.NULL))
+    groups = [[one] for one in series]
+    cuts: list[Cut] = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, zone]
+    counts = [
+        len(pools(raw, groups, window, cut)) if fill is Fill.NONE else len(all_starts(window, cut)) * len(series)
+        for cut in cuts
+    ]
+    names = list(AGGREGATIONS[1:])
+    if fill is Fill.NONE:
+        names.insert(0, RAW)
+        counts.insert(0, sum(1 for one, at, _ in raw if one in series and window.start <= at < window.finish))
+    limits = {1, *counts, *(count - 1 for count in counts)} - {0, -1}
+    for most in rng.sample(sorted(limits), min(len(limits), 2)):
+        fitting = [name for name, count in zip(names, counts, strict=True) if count <= most]
+        question = finest(connection, series, window, zone, fill, most)
+        if fitting:
+            assert await question == fitting[0], (counts, most)
+        else:
+            with pytest.raises(TidemarkError, match=f"{counts[-1]} points"):
+                await question
 
 
 async def check_raw(connection: Connection, rng: random.Random, raw: Raw, window: Window) -> None:
@@ -164,6 +210,9 @@ async def check_raw(connection: Connection, rng: random.Random, raw: Raw, window
         if one in series and window.start <= at < window.finish
     )
     assert await count_readings(connection, series, window) == len(inside)
+    pieces = [piece async for piece in every_reading(connection, series, window)]
+    shown = [(reading.at, reading.series_id, reading.value) for reading in chain.from_iterable(pieces)]
+    assert shown == [(at, one, value) for at, _, one, value in inside]
     most = rng.choice((1, 3, 50, 1000))
     for skip in {0, len(inside) // 2, max(0, len(inside) - 1), len(inside) + 5}:
         found, total = await page_of_readings(connection, series, window, most, skip)
@@ -172,7 +221,11 @@ async def check_raw(connection: Connection, rng: random.Random, raw: Raw, window
         assert shown == [(at, one, value) for at, _, one, value in inside[skip : skip + most]]
 
 
-async def test_under_writers_line_moves_and_repairs(engine: str, connections: Connections) -> None:
+async def test_under_writers_line_moves_and_repairs(
+    engine: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(query, "SLICE_READINGS", 4)
+    monkeypatch.setattr(query, "SLICE_BUCKETS", 150)
     seed = random.randrange(2**32)
     print("seed", seed)
     done = asyncio.Event()
@@ -231,7 +284,7 @@ async def test_rolled_up_buckets_are_not_read_raw(engine: str, connections: Conn
     quarters = {(series, start + at): float(at % 97) for series in (11, 12) for at in range(0, 5 * DAY, HOUR // 4)}
     await write(writer, quarters)
     assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
-    grid: Grid = Hours() if zone is None else Days(ZoneInfo(zone))
+    grid: Grid = HOURS if zone is None else Days(ZoneInfo(zone))
     window = Window(start, start + 5 * DAY)
     question = (reader, [[11, 12]], window, grid, Fill.NONE, 1000, 0)
     async with reader.transaction():
@@ -247,6 +300,18 @@ async def test_rolled_up_buckets_are_not_read_raw(engine: str, connections: Conn
     assert lost == cut_hours * 8
 
 
+async def test_where_hours_tell_already_no_raw_readings_are_read(engine: str, connections: Connections) -> None:
+    writer, reader = await connections.one(), await connections.one(QUERY_SESSION)
+    start = microseconds(BEGIN)
+    await write(writer, {(11, start + at): 1.0 for at in range(0, 5 * DAY, HOUR // 12)})
+    assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
+    await writer.execute("DELETE FROM reading")  # behind the back of the protocol
+    for most, found in ((1440, "raw"), (119, "daily"), (5, "daily")):
+        async with reader.transaction():
+            window = Window(start, start + 5 * DAY)
+            assert await finest(reader, [11], window, ZoneInfo("UTC"), Fill.NONE, most) == found
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata"])
 async def test_a_late_reading_counts_at_once(engine: str, connections: Connections, zone: str) -> None:
     writer, reader = await connections.one(), await connections.one(QUERY_SESSION)
@@ -255,7 +320,7 @@ async def test_a_late_reading_counts_at_once(engine: str, connections: Connectio
     assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
     await write(writer, {(11, start + HOUR + 1): 5.0, (11, start + 3 * DAY): 7.0})
     await remove(writer, 11, start + 3 * DAY, start + 4 * DAY)
-    for grid in (Hours(), Days(ZoneInfo(zone))):
+    for grid in (HOURS, Days(ZoneInfo(zone))):
         async with reader.transaction():
             found, total = await page_of_buckets(
                 reader, [[11]], Window(start, start + 5 * DAY), grid, Fill.NONE, 1000, 0

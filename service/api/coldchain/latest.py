@@ -1,47 +1,47 @@
 """`GET /api/v1/latest`: the last reading of sensors, and how old it is."""
 
-import time
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import hdrs, web
 
-from service.access import Principal
 from service.api import limits
 from service.api.coldchain import answering
-from service.api.coldchain.answering import Items
+from service.api.coldchain.answering import Items, Row, Table
 from service.api.coldchain.parameters import number
 from service.api.coldchain.series import sensor_list, visible_sensors
-from service.api.core import CORE, Core
-from service.api.platform.paging import Page, parse_page
+from service.api.core import CORE
+from service.api.platform.paging import is_paged, parse_page
 from service.errors import invalid
-from service.ingest.values import format_instant
+from service.ingest.values import clock, format_instant
+from service.query.readings import streamed
 from service.query.window import microseconds
 from service.storage.statements import statements
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from service.storage.database import Connected
+
+_ALL = 2**62
 
 COLUMNS = ("sensor_id", "name", "asset_id", "specification_type", "measure_unit", "timestamp", "value", "age_seconds")
 
 
-def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]]:
+def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
     """Method, path below the surface's base, and handler."""
     return [(hdrs.METH_GET, "latest", _latest)]
 
 
-async def _latest(request: web.Request) -> web.Response:
+async def _latest(request: web.Request) -> web.StreamResponse:
     principal = await limits.limited(request, "sensor_data")
     page = parse_page(request.query, "sensors", "asset_id")
-    ids = sensor_list(request)
+    ids = sensor_list(request.query)
     asset_id = number(request.query, "asset_id")
     if ids and asset_id is not None:
         raise invalid("asset_id", "Give sensors or asset_id, not both.")
 
-    async def find() -> Items:
-        return await _find(request.app[CORE], principal, ids, asset_id, page)
-
-    return await answering.answer(request, principal, page, find, COLUMNS)
-
-
-async def _find(core: Core, principal: Principal, ids: tuple[str, ...], asset_id: int | None, page: Page) -> Items:
+    core = request.app[CORE]
     if ids:
         await visible_sensors(core, principal, ids)
     which: dict[str, Any] = {
@@ -50,30 +50,50 @@ async def _find(core: Core, principal: Principal, ids: tuple[str, ...], asset_id
         "asset_id": asset_id,
         "seen": principal.seen,
     }
-    sql = statements()
-    async with core.database.snapshot() as connection, connection.transaction():
-        if asset_id is not None:
-            known = await sql.read_asset.row(
-                connection, company_id=principal.company_id, id=asset_id, seen=principal.seen
-            )
-            if known is None:
-                raise invalid("asset_id", f"asset_id {asset_id} is not one of the assets here.")
-        total = await sql.count_seen_sensors.value(connection, **which)
-        rows = await sql.latest_of_sensors.rows(connection, **which, most=page.size, skip=page.skip)
-    now = time.time_ns() // 1000
-    return Items(
-        [
-            {
-                "sensor_id": row["id"],
-                "name": row["name"],
-                "asset_id": row["asset_id"],
-                "specification_type": row["specification_type"],
-                "measure_unit": row["measure_unit"],
-                "timestamp": None if row["ts"] is None else format_instant(microseconds(row["ts"])),
-                "value": row["value"],
-                "age_seconds": None if row["ts"] is None else (now - microseconds(row["ts"])) / 1_000_000,
-            }
-            for row in rows
-        ],
-        total,
+    as_csv = answering.wants_csv(request)
+    if as_csv and not is_paged(request.query):
+        async with core.database.long_snapshot() as connection, connection.transaction():
+            total = await _count(connection, which)
+            return await answering.stream_csv(request, Table(COLUMNS, _pieces(connection, which), total))
+
+    async def find() -> Items:
+        async with core.database.snapshot() as connection, connection.transaction():
+            total = await _count(connection, which)
+            rows = await statements().latest_of_sensors.rows(connection, **which, most=page.size, skip=page.skip)
+        now = clock()
+        return Items(COLUMNS, [_row(row, now) for row in rows], total)
+
+    return await answering.answer(request, principal, page, find, as_csv=as_csv)
+
+
+async def _count(connection: "Connected", which: Mapping[str, Any]) -> int:
+    """How many sensors there are. Raises TidemarkError for an asset that is unknown or not the token's."""
+    asset_id = which["asset_id"]
+    if asset_id is not None:
+        known = await statements().read_asset.row(
+            connection, company_id=which["company_id"], id=asset_id, seen=which["seen"]
+        )
+        if known is None:
+            raise invalid("asset_id", f"asset_id {asset_id} is not one of the assets here.")
+    total: int = await statements().count_seen_sensors.value(connection, **which)
+    return total
+
+
+async def _pieces(connection: "Connected", which: Mapping[str, Any]) -> AsyncGenerator[list[Row], None]:
+    now = clock()
+    async for rows in streamed(connection, statements().latest_of_sensors, **which, most=_ALL, skip=0):
+        yield [_row(row, now) for row in rows]
+
+
+def _row(row: "Record", now: int) -> Row:
+    at = None if row["ts"] is None else microseconds(row["ts"])
+    return (
+        row["id"],
+        row["name"],
+        row["asset_id"],
+        row["specification_type"],
+        row["measure_unit"],
+        None if at is None else format_instant(at),
+        row["value"],
+        None if at is None else (now - at) / 1_000_000,
     )

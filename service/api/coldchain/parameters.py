@@ -68,7 +68,7 @@ def fill(query: Mapping[str, str], *, raw: bool) -> Fill:
     """How buckets without readings are filled; raw readings have none to fill. Raises TidemarkError."""
     found = Fill(choice(query, "fill", "none", *(one.value for one in Fill)))
     if raw and found is not Fill.NONE:
-        raise invalid("fill", "fill is for buckets; give aggregation=hourly or aggregation=daily with it.")
+        raise invalid("fill", "fill is for buckets; give another aggregation than raw with it, such as hourly.")
     return found
 
 

@@ -12,14 +12,14 @@ from aiohttp import hdrs, web
 from service.access import Principal
 from service.api import limits
 from service.api.coldchain import answering
-from service.api.coldchain.answering import Items
+from service.api.coldchain.answering import Items, Row
 from service.api.coldchain.parameters import choice, dates, fill, names, number, timezone
 from service.api.core import CORE
 from service.api.platform.paging import Page, parse_page
 from service.catalog import cooling_units
 from service.errors import invalid
 from service.ingest.values import format_instant
-from service.query.buckets import Days, Grid, Hours, window_of_days
+from service.query.buckets import HOURS, Days, Grid, window_of_days
 from service.query.fill import Fill, Point
 from service.query.series import page_of_buckets, page_of_readings
 from service.storage.statements import statements
@@ -101,27 +101,28 @@ async def _find(connection: "Connected", principal: Principal, asked: _Asked) ->
         for one, those in groupby(sensors, key=lambda sensor: sensor["specification_type"])
     }
     types = list(by_type)
-    grid: Grid = Hours() if asked.aggregation == "hourly" else Days(zone)
+    grid: Grid = HOURS if asked.aggregation == "hourly" else Days(zone)
     points, total = await page_of_buckets(
         connection, list(by_type.values()), window, grid, asked.fill, asked.page.size, asked.page.skip
     )
-    return Items([bucket("specification_type", types[point.group], point) for point in points], total)
+    rows = [bucket(types[point.group], point) for point in points]
+    return Items(("timestamp", "specification_type", *BUCKET), rows, total)
 
 
 async def _raw(connection: "Connected", sensors: "Sequence[Record]", window: Any, page: Page) -> Items:
     of_series = {sensor["series_id"]: sensor for sensor in sensors}
     readings, total = await page_of_readings(connection, list(of_series), window, page.size, page.skip)
-    items = [
-        {
-            "timestamp": format_instant(reading.at),
-            "specification_type": of_series[reading.series_id]["specification_type"],
-            "sensor_id": of_series[reading.series_id]["id"],
-            "value": reading.value,
-            "sample_count": 1,
-        }
+    rows = [
+        (
+            format_instant(reading.at),
+            of_series[reading.series_id]["specification_type"],
+            of_series[reading.series_id]["id"],
+            reading.value,
+            1,
+        )
         for reading in readings
     ]
-    return Items(items, total)
+    return Items(("timestamp", "specification_type", "sensor_id", "value", "sample_count"), rows, total)
 
 
 async def _require_known(
@@ -146,13 +147,10 @@ async def timezone_of(connection: "Connected", principal: Principal) -> ZoneInfo
     return ZoneInfo(organization["timezone"] if organization is not None else "UTC")
 
 
-def bucket(key: str, group: str, point: Point) -> dict[str, Any]:
-    """A bucket as an item; `key` is the field that says which group it is of."""
-    return {
-        "timestamp": format_instant(point.at),
-        key: group,
-        "value": point.value,
-        "sample_count": point.count,
-        "min_value": point.minimum,
-        "max_value": point.maximum,
-    }
+BUCKET = ("value", "sample_count", "min_value", "max_value")
+"""The fields of a bucket after the instant where it begins and what it is of."""
+
+
+def bucket(group: str, point: Point) -> Row:
+    """The values of a bucket."""
+    return format_instant(point.at), group, point.value, point.count, point.minimum, point.maximum

@@ -1,6 +1,6 @@
 """`GET /api/v1/series`: any sensors over any window, raw or in buckets."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -11,33 +11,53 @@ from aiohttp import hdrs, web
 from service.access import Principal, Sensor
 from service.api import limits
 from service.api.coldchain import answering
-from service.api.coldchain.answering import Items
+from service.api.coldchain.answering import Items, Row, Table
 from service.api.coldchain.parameters import choice, day, fill, moment, names, timezone
-from service.api.coldchain.sensor_data import bucket, timezone_of
+from service.api.coldchain.sensor_data import BUCKET, bucket, timezone_of
 from service.api.core import CORE, Core
-from service.api.platform.paging import Page, parse_page, whole_number
+from service.api.platform.paging import Page, is_paged, parse_page, whole_number
 from service.errors import invalid
 from service.ingest.values import format_instant
-from service.query.buckets import Days, Grid, Hours, window_of_days
+from service.query.buckets import window_of_days
 from service.query.fill import Fill
-from service.query.series import count_buckets, count_readings, page_of_buckets, page_of_readings
-from service.query.window import DAY, HOUR, Window
+from service.query.resolution import (
+    AGGREGATIONS,
+    AUTO,
+    MAX_BUCKETS,
+    RAW,
+    check_length,
+    check_summed,
+    finest,
+    grid_of,
+)
+from service.query.series import (
+    Reading,
+    count_readings,
+    every_bucket,
+    every_reading,
+    page_of_buckets,
+    page_of_readings,
+)
+from service.query.window import Window
 
 if TYPE_CHECKING:
     from service.storage.database import Connected
 
 MAX_SENSORS = 1000
-MAX_BUCKETS = 50_000
-"""Buckets that a window may be cut into: more than five years of hours, more than a century of days."""
 DEFAULT_MAX_POINTS = 2000
-"""Five years of days have 1827."""
+"""Five years of days have 1827, and a day of minutes 1440."""
 MAX_POINTS = 1_000_000
-_COLUMNS = ("timestamp", "sensor_id", "value", "sample_count")
-_BUCKET_COLUMNS = (*_COLUMNS, "min_value", "max_value")
+MAX_STREAMED_BUCKETS = 1_000_000
+"""Buckets that the window of a stream may be cut into: nearly two years of minutes."""
+
+_RAW_COLUMNS = ("timestamp", "sensor_id", "value", "sample_count")
+_BUCKET_COLUMNS = ("timestamp", "sensor_id", *BUCKET)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Question:
+    """What is asked, checked as far as that takes no database."""
+
     sensors: Sequence[str]
     start: int | date
     end: int | date
@@ -48,23 +68,50 @@ class _Asked:
     page: Page
 
 
-def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]]:
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """What is shown: sensors by id, a window, and an aggregation that is not `auto` any more."""
+
+    sensors: Sequence[Sensor]
+    window: Window
+    aggregation: str
+    zone: ZoneInfo
+    fill: Fill
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return _RAW_COLUMNS if self.aggregation == RAW else _BUCKET_COLUMNS
+
+    @property
+    def meta(self) -> Mapping[str, str]:
+        return {"aggregation": self.aggregation}
+
+    @property
+    def series_ids(self) -> list[int]:
+        return [sensor.series_id for sensor in self.sensors]
+
+
+def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
     """Method, path below the surface's base, and handler."""
     return [(hdrs.METH_GET, "series", _series)]
 
 
-async def _series(request: web.Request) -> web.Response:
+async def _series(request: web.Request) -> web.StreamResponse:
     principal = await limits.limited(request, "sensor_data")
-    asked = _parse(request)
+    question = _parse(request.query)
     core = request.app[CORE]
+    as_csv = answering.wants_csv(request)
+    sensors = await visible_sensors(core, principal, question.sensors)
+    if as_csv and not is_paged(request.query):
+        async with core.database.long_snapshot() as connection, connection.transaction():
+            chart = await _chart(connection, principal, question, sensors, whole=True)
+            return await answering.stream_csv(request, await _table(connection, chart))
 
     async def find() -> Items:
-        sensors = await visible_sensors(core, principal, asked.sensors)
         async with core.database.snapshot() as connection, connection.transaction():
-            return await _find(connection, principal, asked, sensors)
+            return await _page(connection, await _chart(connection, principal, question, sensors), question.page)
 
-    columns = _COLUMNS if asked.aggregation == "raw" else _BUCKET_COLUMNS
-    return await answering.answer(request, principal, asked.page, find, columns)
+    return await answering.answer(request, principal, question.page, find, as_csv=as_csv)
 
 
 async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) -> list[Sensor]:
@@ -81,27 +128,26 @@ async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) 
     return [found[sensor_id] for sensor_id in sorted(ids)]
 
 
-def sensor_list(request: web.Request) -> tuple[str, ...]:
+def sensor_list(query: Mapping[str, str]) -> tuple[str, ...]:
     """The sensors that are asked for, none where the parameter is not there. Raises TidemarkError."""
-    found = names(request.query, "sensors")
+    found = names(query, "sensors")
     if len(found) > MAX_SENSORS:
         raise invalid("sensors", f"sensors are at most {MAX_SENSORS} at a time.")
     return found
 
 
-def _parse(request: web.Request) -> _Asked:
-    query = request.query
+def _parse(query: Mapping[str, str]) -> _Question:
     page = parse_page(query, "sensors", "start", "end", "aggregation", "max_points", "timezone", "fill")
-    sensors = sensor_list(request)
+    sensors = sensor_list(query)
     if not sensors:
         raise invalid("sensors", "sensors is required: one or more sensor ids, separated by commas.")
     start, end = (_moment(name, query.get(name)) for name in ("start", "end"))
-    aggregation = choice(query, "aggregation", "raw", "raw", "hourly", "daily", "auto")
-    if "max_points" in query and aggregation != "auto":
+    aggregation = choice(query, "aggregation", RAW, *AGGREGATIONS, AUTO)
+    if "max_points" in query and aggregation != AUTO:
         raise invalid("max_points", "max_points is for aggregation=auto.")
     max_points = whole_number(query, "max_points", DEFAULT_MAX_POINTS, MAX_POINTS)
-    found = fill(query, raw=aggregation == "raw")
-    return _Asked(sensors, start, end, aggregation, max_points, timezone(query), found, page)
+    found = fill(query, raw=aggregation == RAW)
+    return _Question(sensors, start, end, aggregation, max_points, timezone(query), found, page)
 
 
 def _moment(name: str, given: str | None) -> int | date:
@@ -111,68 +157,71 @@ def _moment(name: str, given: str | None) -> int | date:
     return day(name, given) if len(given) == len("YYYY-MM-DD") else moment(name, given)
 
 
-def _window(asked: _Asked, zone: ZoneInfo) -> Window:
+def _window(question: _Question, zone: ZoneInfo) -> Window:
     """From start to end, both included: a date with the whole of its day in the time zone."""
-    start = window_of_days(asked.start, asked.start, zone).start if isinstance(asked.start, date) else asked.start
-    last = window_of_days(asked.end, asked.end, zone).finish - 1 if isinstance(asked.end, date) else asked.end
-    if last < start:
+    start, end = question.start, question.end
+    first = window_of_days(start, start, zone).start if isinstance(start, date) else start
+    last = window_of_days(end, end, zone).finish - 1 if isinstance(end, date) else end
+    if last < first:
         raise invalid("end", "end is before start.")
-    window = Window.inclusive(start, last)
-    unit, units = (HOUR, "hours") if asked.aggregation == "hourly" else (DAY, "days")
-    if window.finish - window.start > MAX_BUCKETS * unit:
-        raise invalid("end", f"From start to end there are more than {MAX_BUCKETS} {units}; ask for less at a time.")
-    return window
+    return Window.inclusive(first, last)
 
 
-async def _find(connection: "Connected", principal: Principal, asked: _Asked, sensors: Sequence[Sensor]) -> Items:
-    zone = asked.zone or await timezone_of(connection, principal)
-    window = _window(asked, zone)
-    grids: dict[str, Grid] = {"hourly": Hours(), "daily": Days(zone)}
-    aggregation = asked.aggregation
-    if aggregation == "auto":
-        aggregation = await _finest(connection, asked, [sensor.series_id for sensor in sensors], window, grids)
-    page = asked.page
-    if aggregation == "raw":
-        ids = {sensor.series_id: sensor.id for sensor in sensors}
-        readings, total = await page_of_readings(connection, list(ids), window, page.size, page.skip)
-        items = [
-            {
-                "timestamp": format_instant(reading.at),
-                "sensor_id": ids[reading.series_id],
-                "value": reading.value,
-                "sample_count": 1,
-            }
-            for reading in readings
-        ]
+async def _chart(
+    connection: "Connected",
+    principal: Principal,
+    question: _Question,
+    sensors: Sequence[Sensor],
+    *,
+    whole: bool = False,
+) -> _Chart:
+    """What is to be shown, `auto` decided. Raises TidemarkError for too much; the whole in pieces may be more."""
+    zone = question.zone or await timezone_of(connection, principal)
+    window = _window(question, zone)
+    aggregation = question.aggregation
+    check_length(window, aggregation, MAX_STREAMED_BUCKETS if whole else MAX_BUCKETS)
+    series_ids = [sensor.series_id for sensor in sensors]
+    if aggregation == AUTO:
+        aggregation = await finest(connection, series_ids, window, zone, question.fill, question.max_points)
+    elif not whole:
+        await check_summed(connection, series_ids, window, aggregation, question.fill)
+    return _Chart(sensors, window, aggregation, zone, question.fill)
+
+
+async def _page(connection: "Connected", chart: _Chart, page: Page) -> Items:
+    rows: list[Row]
+    if chart.aggregation == RAW:
+        readings, total = await page_of_readings(connection, chart.series_ids, chart.window, page.size, page.skip)
+        rows = _reading_rows(chart, readings)
     else:
-        groups = [[sensor.series_id] for sensor in sensors]
-        points, total = await page_of_buckets(
-            connection, groups, window, grids[aggregation], asked.fill, page.size, page.skip
-        )
-        items = [bucket("sensor_id", sensors[point.group].id, point) for point in points]
-    return Items(items, total, {"aggregation": aggregation})
+        grid = grid_of(chart.aggregation, chart.zone)
+        groups = [[one] for one in chart.series_ids]
+        points, total = await page_of_buckets(connection, groups, chart.window, grid, chart.fill, page.size, page.skip)
+        rows = [bucket(chart.sensors[point.group].id, point) for point in points]
+    return Items(chart.columns, rows, total, chart.meta)
 
 
-async def _finest(
-    connection: "Connected", asked: _Asked, series_ids: Sequence[int], window: Window, grids: dict[str, Grid]
-) -> str:
-    """The finest aggregation that keeps within `max_points`. Raises TidemarkError where none does."""
-    points = 0
-    if asked.fill is Fill.NONE:
-        points = await count_readings(connection, series_ids, window)
-        if points <= asked.max_points:
-            return "raw"
-    for aggregation, grid in grids.items():
-        if aggregation == "hourly" and window.finish - window.start > MAX_BUCKETS * HOUR:
-            continue
-        if asked.fill is Fill.NONE:
-            points = await count_buckets(connection, [[one] for one in series_ids], window, grid)
-        else:
-            points = max(0, len(grid.bounds(window)) - 1) * len(series_ids)
-        if points <= asked.max_points:
-            return aggregation
-    raise invalid(
-        "max_points",
-        f"Even by days there are {points} points, more than {asked.max_points}; shorten the window, ask for fewer "
-        "sensors, or raise max_points.",
-    )
+async def _table(connection: "Connected", chart: _Chart) -> Table:
+    """All of a chart; of buckets without a fill nobody knows how many there are before they are read."""
+    if chart.aggregation == RAW:
+        total: int | None = await count_readings(connection, chart.series_ids, chart.window)
+    else:
+        bounds = grid_of(chart.aggregation, chart.zone).bounds(chart.window)
+        total = None if chart.fill is Fill.NONE else max(0, len(bounds) - 1) * len(chart.sensors)
+    return Table(chart.columns, _pieces(connection, chart), total, chart.meta)
+
+
+async def _pieces(connection: "Connected", chart: _Chart) -> AsyncGenerator[list[Row], None]:
+    if chart.aggregation == RAW:
+        async for readings in every_reading(connection, chart.series_ids, chart.window):
+            yield _reading_rows(chart, readings)
+        return
+    grid = grid_of(chart.aggregation, chart.zone)
+    groups = [[one] for one in chart.series_ids]
+    async for points in every_bucket(connection, groups, chart.window, grid, chart.fill):
+        yield [bucket(chart.sensors[point.group].id, point) for point in points]
+
+
+def _reading_rows(chart: _Chart, readings: Sequence[Reading]) -> list[Row]:
+    ids = {sensor.series_id: sensor.id for sensor in chart.sensors}
+    return [(format_instant(reading.at), ids[reading.series_id], reading.value, 1) for reading in readings]

@@ -39,6 +39,11 @@ def parse_page(query: Mapping[str, str], *others: str) -> Page:
     )
 
 
+def is_paged(query: Mapping[str, str]) -> bool:
+    """Whether a query asks for a page at all."""
+    return "page" in query or "page_size" in query
+
+
 def envelope(page: Page, total: int) -> dict[str, Any]:
     """What an answer tells of its pages."""
     pages = -(-total // page.size)
