@@ -1,22 +1,28 @@
-"""`GET /api/v1/series`: any sensors over any window, raw or in buckets."""
+"""`GET /api/v1/series` and `POST /api/v1/series/batch`: any sensors over any window, raw or in buckets."""
 
+import asyncio
+import hashlib
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from aiohttp import hdrs, web
 
 from service.access import Principal, Sensor
-from service.api import limits
+from service.api import body, limits
+from service.api.answer import Answer, cached
 from service.api.coldchain import answering
 from service.api.coldchain.answering import Items, Row, Table
 from service.api.coldchain.parameters import choice, day, fill, moment, names, timezone
 from service.api.coldchain.sensor_data import BUCKET, bucket, timezone_of
 from service.api.core import CORE, Core
+from service.api.errors import PlatformErrors
 from service.api.platform.paging import Page, is_paged, parse_page, whole_number
-from service.errors import invalid
+from service.errors import Kind, TidemarkError, invalid, unavailable
 from service.ingest.values import format_instant
 from service.query.buckets import window_of_days
 from service.query.fill import Fill
@@ -49,6 +55,9 @@ DEFAULT_MAX_POINTS = 2000
 MAX_POINTS = 1_000_000
 MAX_STREAMED_BUCKETS = 1_000_000
 """Buckets that the window of a stream may be cut into: nearly two years of minutes."""
+MAX_QUESTIONS = 200
+BATCH_SECONDS = 60.0
+"""How long the questions of a batch may take together; they share one snapshot."""
 
 _RAW_COLUMNS = ("timestamp", "sensor_id", "value", "sample_count")
 _BUCKET_COLUMNS = ("timestamp", "sensor_id", *BUCKET)
@@ -93,7 +102,7 @@ class _Chart:
 
 def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
     """Method, path below the surface's base, and handler."""
-    return [(hdrs.METH_GET, "series", _series)]
+    return [(hdrs.METH_GET, "series", _series), (hdrs.METH_POST, "series/batch", _batch)]
 
 
 async def _series(request: web.Request) -> web.StreamResponse:
@@ -225,3 +234,87 @@ async def _pieces(connection: "Connected", chart: _Chart) -> AsyncGenerator[list
 def _reading_rows(chart: _Chart, readings: Sequence[Reading]) -> list[Row]:
     ids = {sensor.series_id: sensor.id for sensor in chart.sensors}
     return [(format_instant(reading.at), ids[reading.series_id], reading.value, 1) for reading in readings]
+
+
+async def _batch(request: web.Request) -> web.Response:
+    """Many questions at once: each has its page or its error, all as of one moment."""
+    principal = await limits.limited(request, "sensor_data")
+    for name in request.query:
+        raise invalid(name[:100], "The parameters of a batch stand in its body.")
+    given = _questions(await body.document(request))
+    core = request.app[CORE]
+
+    async def make() -> Answer:
+        asked_at = time.monotonic()
+        # Before the snapshot: who holds a connection must not wait for another one.
+        asked = [await _asked(core, principal, one) for one in given]
+        try:
+            async with asyncio.timeout(BATCH_SECONDS), core.database.snapshot() as connection, connection.transaction():
+                answers = [orjson.dumps(await _document(connection, principal, one)) for one in asked]
+        except TimeoutError:
+            raise unavailable(f"These questions take more than {BATCH_SECONDS:.0f} s; ask fewer at a time.") from None
+        return Answer(b'{"data":[' + b",".join(answers) + b"]}", answering.JSON, asked_at)
+
+    key = (principal.company_id, principal.cooling_unit_ids, hashlib.sha256(orjson.dumps(given)).digest())
+    return await cached(request, core.cache, key, make)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question of a batch whose sensors are found, and the filters that its answer repeats."""
+
+    question: _Question
+    sensors: Sequence[Sensor]
+    filters: Mapping[str, Any]
+
+
+def _questions(document: Any) -> list[Any]:
+    found = document.get("queries") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_QUESTIONS:
+        raise invalid("queries", f'The body must be {{"queries": […]}}, a list of 1 to {MAX_QUESTIONS} questions.')
+    return found
+
+
+async def _asked(core: Core, principal: Principal, given: Any) -> _Asked | TidemarkError:
+    """A question of a batch, or what is wrong with it, which spoils no other."""
+    try:
+        query = _query(given)
+        question = _parse(query)
+        filters = {name: given[name] for name in query if name not in ("page", "page_size")}
+        return _Asked(question, await visible_sensors(core, principal, question.sensors), filters)
+    except TidemarkError as error:
+        return _of_the_question(error)
+
+
+async def _document(connection: "Connected", principal: Principal, asked: _Asked | TidemarkError) -> dict[str, Any]:
+    """The page that answers a question of a batch, or what is wrong with the question."""
+    if isinstance(asked, TidemarkError):
+        return PlatformErrors().document(asked)
+    page = asked.question.page
+    try:
+        found = await _page(connection, await _chart(connection, principal, asked.question, asked.sensors), page)
+    except TidemarkError as error:
+        return PlatformErrors().document(_of_the_question(error))
+    return answering.page_of(principal, page, found, asked.filters)
+
+
+def _of_the_question(error: TidemarkError) -> TidemarkError:
+    """The error where a question is at fault; raises it where it concerns all of them."""
+    if error.kind is not Kind.INVALID_REQUEST:
+        raise error
+    return error
+
+
+def _query(given: Any) -> dict[str, str]:
+    """A question as the parameters of a URL; numbers and lists may stand as such, null is absent."""
+    if not isinstance(given, dict):
+        raise invalid("queries", "A question is an object with the parameters of GET /api/v1/series.")
+    return {name: _text(name, value) for name, value in given.items() if value is not None}
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, list) and name == "sensors" and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    raise invalid(name[:100], f"{name[:100]} must be text or a whole number; sensors may be a list of ids.")
