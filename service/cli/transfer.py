@@ -80,7 +80,12 @@ async def _import(
         before = await bookmark.read()
         writer = BulkWriter(database, Watch(), max_pending=settings.max_pending)
         pipeline = Pipeline(
-            KnownSensors(Access(database), Principal(company_id)), writer, _unlimited, streams=True, outcome=before
+            KnownSensors(Access(database), Principal(company_id)),
+            writer,
+            _unlimited,
+            streams=True,
+            outcome=before,
+            max_rejections=None,  # a file has an end, and its operator wants to know of every row
         )
         with _progress(DownloadColumn(), TransferSpeedColumn(), quiet=quiet) as progress:
             task = progress.add_task("import", total=None)

@@ -44,9 +44,9 @@ class Columns:
     metadata: list[str | None] | None = None
     """JSON text, None where a reading has none."""
     rejections: list[Rejection] = field(default_factory=list)
-    """The first of the rejected records."""
+    """The rejected records; of formats whose records have many readings, perhaps the first of them alone."""
     rejected: int = 0
-    """How many records were rejected in all."""
+    """How many there are in all."""
     skipped: int = 0
     """Samples that the format lets a sender include but that are no readings."""
 

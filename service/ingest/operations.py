@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from service.access import Principal
@@ -195,19 +196,26 @@ class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
 
     async def _known(self, piece: Operations) -> tuple[OperationBlock, Outcome]:
         units = await self._known_units(piece)
-        block = OperationBlock(self._company_id, seen=self._seen)
-        result = Outcome()
-        result.note(piece.rejections, piece.rejected)
+        taken: list[tuple[int, Operation]] = []
+        rejections = list(piece.rejections)
         for index, one in zip(piece.index, piece.operations, strict=True):
             if one.cooling_unit_id is not None and one.cooling_unit_id not in units:
                 message = f"There is no cooling unit {one.cooling_unit_id}."
-                result.note([Rejection(index, "cooling_unit_id", message)], 1)
+                rejections.append(Rejection(index, "cooling_unit_id", message))
             elif self._seen is not None and one.type == "user_deactivated":
                 message = "A deactivation holds at all cooling units, and this token is for some of them."
-                result.note([Rejection(index, "type", message)], 1)
+                rejections.append(Rejection(index, "type", message))
             else:
-                block.operations.append(one)
-                block.index.append(index)
+                taken.append((index, one))
+        rejections.sort(key=attrgetter("index"))
+        if (last := self._last(rejections)) is not None:
+            rejections = [one for one in rejections if one.index <= last]
+            taken = [(index, one) for index, one in taken if index <= last]
+        result = Outcome()
+        result.note(rejections, len(rejections))
+        block = OperationBlock(
+            self._company_id, [one for _, one in taken], [index for index, _ in taken], seen=self._seen
+        )
         return block, result
 
     async def _known_units(self, piece: Operations) -> set[int]:

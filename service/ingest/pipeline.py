@@ -3,13 +3,15 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence, Sized
+from contextlib import aclosing
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
 from service.ingest.bulk import Block, BulkWriter
-from service.ingest.columns import LISTED, Columns, Rejection
+from service.ingest.columns import LISTED, BodyError, Columns, Rejection
 
 IN_THREAD = 64 * 1024
 """Bytes from which decoding leaves the event loop to others."""
@@ -17,6 +19,8 @@ GATHERED = 512 * 1024
 """Bytes of a body that are decoded together, some thousand readings: a thread is not asked for less."""
 FLUSH_SECONDS = 0.2
 """How long records that have come may wait for more to be decoded with."""
+MAX_REJECTIONS = 10_000
+"""Rejected records after which a body is read no further: compressed, a body of nothing else would be endless work."""
 
 
 Piece = TypeVar("Piece")
@@ -51,6 +55,17 @@ class Spend(Protocol):
         """How many of them may be stored; all or none where they have to be stored together. Raises TidemarkError
         where none may.
         """
+
+
+class TooManyRejectionsError(BodyError):
+    """So many records of a body were rejected that it is read no further."""
+
+    def __init__(self, rejected: int, first: Rejection) -> None:
+        where = f"{first.field}: " if first.field else ""
+        super().__init__(
+            f"{rejected} records are rejected, the first (record {first.index}) as {where}{first.message} "
+            "The rest of the body was not read."
+        )
 
 
 @dataclass(slots=True)
@@ -140,8 +155,8 @@ async def _next(pieces: Iterator[Piece], *, in_thread: bool) -> Piece | None:
 class BodyPipeline(ABC, Generic[Piece, Stored]):
     """One body on its way. While a piece of it commits the next one is decoded, and no more than that is in memory.
 
-    A body that streams is stored as far as limits allow, any other whole or not at all. Where a body is continued,
-    `outcome` is what became of the part before.
+    A body that streams is stored as far as limits allow, any other whole or not at all; either ends after
+    `max_rejections`. Where a body is continued, `outcome` is what became of the part before.
     """
 
     def __init__(
@@ -150,8 +165,11 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
         *,
         streams: bool,
         outcome: Outcome | None = None,
+        max_rejections: int | None = MAX_REJECTIONS,
     ) -> None:
         self.outcome = outcome or Outcome()
+        self._max_rejections = max_rejections
+        self._rejected = 0
         self._begin_write = write
         self._streams = streams
         self._waiting: list[tuple[Stored, Outcome]] = []
@@ -172,19 +190,29 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
         """Count what has committed."""
         result.accepted = len(block)
 
-    async def run(self, pieces: AsyncIterator[Piece]) -> Outcome:
+    def _last(self, rejections: list[Rejection]) -> int | None:
+        """The record that the body ends with, where these further rejections, in their order, are too many."""
+        if self._max_rejections is None or self._rejected + len(rejections) < self._max_rejections:
+            return None
+        return rejections[self._max_rejections - self._rejected - 1].index
+
+    async def run(self, pieces: AsyncGenerator[Piece, None]) -> Outcome:
         """Take a body to its end.
 
         Raises BodyError where it cannot be read further and TidemarkError where it cannot be stored; `outcome` then
         tells what is durable all the same.
         """
         try:
-            async for piece in pieces:
-                block, result = await self._known(piece)
-                if self._streams:
-                    await self._stream(block, result)
-                else:
-                    self._waiting.append((block, result))
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    block, result = await self._known(piece)
+                    self._rejected += result.rejected
+                    if self._streams:
+                        await self._stream(block, result)
+                    else:
+                        self._waiting.append((block, result))
+                    if self._ended():
+                        break
             if self._waiting:
                 await self._allow_all(sum(len(block) for block, _ in self._waiting))
                 for block, result in self._waiting:
@@ -192,7 +220,12 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
         finally:
             # Also when the body breaks off: what was sent is stored, and counted when it is.
             await self._committed()
+        if self._ended():
+            raise TooManyRejectionsError(self._rejected, self.outcome.rejections[0])
         return self.outcome
+
+    def _ended(self) -> bool:
+        return self._max_rejections is not None and self._rejected >= self._max_rejections
 
     async def _stream(self, block: Stored, result: Outcome) -> None:
         rest: Stored | None = block
@@ -212,7 +245,9 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
             if future is not None:
                 # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
                 await asyncio.shield(future)
+            known = result.rejected
             self._count(block, result)
+            self._rejected += result.rejected - known
             self.outcome.add(result)
 
 
@@ -227,8 +262,9 @@ class Pipeline(BodyPipeline[Columns, Block]):
         *,
         streams: bool,
         outcome: Outcome | None = None,
+        max_rejections: int | None = MAX_REJECTIONS,
     ) -> None:
-        super().__init__(writer.write, streams=streams, outcome=outcome)
+        super().__init__(writer.write, streams=streams, outcome=outcome, max_rejections=max_rejections)
         self._resolver = resolver
         self._spend = spend
 
@@ -243,8 +279,6 @@ class Pipeline(BodyPipeline[Columns, Block]):
 
     async def _known(self, columns: Columns) -> tuple[Block, Outcome]:
         """The readings whose sensors exist, and what becomes of the others."""
-        result = Outcome(skipped=columns.skipped)
-        result.note(columns.rejections, columns.rejected)
         found = await self._resolver.series_ids(columns.names)
         series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[columns.sensor]
         block = Block(
@@ -256,15 +290,19 @@ class Pipeline(BodyPipeline[Columns, Block]):
             columns.x_axis_value,
             None if columns.metadata is None else np.array(columns.metadata, dtype=object),
         )
-        known = series_ids >= 0
-        if not known.all():
-            refused = np.flatnonzero(~known)
-            result.note(
-                [
-                    Rejection(int(columns.index[place]), "sensor", str(found[columns.sensor[place]]))
-                    for place in refused[:LISTED]
-                ],
-                len(refused),
-            )
-            block = block.take(known)
-        return block, result
+        taken = series_ids >= 0
+        rejections, rejected = columns.rejections, columns.rejected
+        if not taken.all():
+            unknown = [
+                Rejection(int(columns.index[place]), "sensor", str(found[columns.sensor[place]]))
+                for place in np.flatnonzero(~taken)
+            ]
+            rejections = sorted([*rejections, *unknown], key=attrgetter("index"))
+            rejected += len(unknown)
+        if len(rejections) == rejected and (last := self._last(rejections)) is not None:
+            taken &= columns.index <= last
+            rejections = [one for one in rejections if one.index <= last]
+            rejected = len(rejections)
+        result = Outcome(skipped=columns.skipped)
+        result.note(rejections, rejected)
+        return block if taken.all() else block.take(taken), result

@@ -202,6 +202,17 @@ async def test_rejected_records_are_named_and_the_others_stored(tenant: Tenant, 
         )
 
 
+async def test_a_file_is_read_to_its_end_however_many_rows_are_rejected(
+    tenant: Tenant, tidemark: Run, tmp_path: Path
+) -> None:
+    sensor = await tenant.sensor()
+    file = tmp_path / "gaps.csv"
+    gaps = f"{sensor},2021-01-01T00:00:00Z,\n" * 11_000
+    file.write_text(f"sensor,timestamp,value\n{gaps}{sensor},2021-01-01T00:00:01Z,1\n")
+    answer = await asyncio.to_thread(tidemark, "import", "--org", str(tenant.company_id), str(file), code=1)
+    assert (answer["accepted"], answer["rejected"]) == (1, 11_000)
+
+
 async def test_an_export_takes_the_sensors_and_the_window_asked_for(
     tenant: Tenant, tidemark: Run, tmp_path: Path
 ) -> None:

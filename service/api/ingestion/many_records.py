@@ -3,7 +3,7 @@
 200 where all records are stored, 207 where some, 422 where none.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -45,7 +45,7 @@ async def take(request: web.Request, form: Format[Piece], pipeline: BodyPipeline
         return await _taken(pipeline, decoded(form.decoder(clock), pieces))
 
 
-async def _taken(pipeline: BodyPipeline[Piece, Any], pieces: AsyncIterator[Piece]) -> web.Response:
+async def _taken(pipeline: BodyPipeline[Piece, Any], pieces: AsyncGenerator[Piece, None]) -> web.Response:
     try:
         await pipeline.run(pieces)
     except BodyError as error:

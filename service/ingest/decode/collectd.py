@@ -76,7 +76,7 @@ class CollectdDecoder:
         piece = Piece()
         for index, element in enumerate(elements):
             _add(piece, index, element, now)
-            if len(piece) >= PIECE:
+            if len(piece) + piece.rejected >= PIECE:
                 yield piece.columns()
                 piece = Piece()
         if not piece.is_empty:

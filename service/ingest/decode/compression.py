@@ -11,6 +11,9 @@ from service.ingest.columns import BodyError
 PIECE = 1024 * 1024
 """The most bytes that come out at once."""
 _MAX_CODINGS = 2
+_TWICE_RATIO = 4
+_TWICE_SLACK = 64 * 1024
+"""What is compressed already cannot be compressed much further; a body of which it can is made to be endless work."""
 _GZIP_SLICE = 16 * 1024
 _ZSTD_WINDOW = 8 * 1024 * 1024
 """The largest window that a sender of `Content-Encoding: zstd` may use (RFC 9659)."""
@@ -41,20 +44,26 @@ def decompressor(content_encoding: str) -> Decompressor:
     names = [name for name in (part.strip().lower() for part in content_encoding.split(",")) if name]
     if len(names) > _MAX_CODINGS:
         raise UnsupportedEncodingError(f"A body may be compressed {_MAX_CODINGS} times at most, not {len(names)}.")
-    chain: Decompressor = _Identity()
-    for name in names:
-        match name:
-            case "gzip" | "x-gzip":
-                chain = _Chain(_Gzip(), chain)
-            case "deflate":
-                chain = _Chain(_Deflate(), chain)
-            case "zstd":
-                chain = _Chain(_Zstd(), chain)
-            case "identity":
-                pass
-            case _:
-                raise UnsupportedEncodingError(f"The encoding {name[:50]!r} is none of gzip, deflate, zstd, identity.")
-    return chain
+    codings = [_coding(name) for name in names if name != "identity"]
+    match codings:
+        case []:
+            return _Identity()
+        case [once]:
+            return once
+        case _:
+            return _Twice(*codings)
+
+
+def _coding(name: str) -> Decompressor:
+    match name:
+        case "gzip" | "x-gzip":
+            return _Gzip()
+        case "deflate":
+            return _Deflate()
+        case "zstd":
+            return _Zstd()
+        case _:
+            raise UnsupportedEncodingError(f"The encoding {name[:50]!r} is none of gzip, deflate, zstd, identity.")
 
 
 class _Identity:
@@ -66,15 +75,21 @@ class _Identity:
         pass
 
 
-class _Chain:
+class _Twice:
     """Two decompressors, of which the inner one takes what the outer one gives."""
 
-    def __init__(self, outer: Decompressor, inner: Decompressor) -> None:
+    def __init__(self, inner: Decompressor, outer: Decompressor) -> None:
         self._outer = outer
         self._inner = inner
+        self._between = _TWICE_SLACK
+        """Bytes that may still come between the two."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        self._between += _TWICE_RATIO * len(data)
         for piece in self._outer.feed(data):
+            self._between -= len(piece)
+            if self._between < 0:
+                raise BodyError("The body is compressed twice, and the second time too well.")
             yield from self._inner.feed(piece)
 
     def finish(self) -> None:

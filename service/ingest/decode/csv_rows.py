@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from service.ingest.columns import BodyError, Columns, Rejection
-from service.ingest.decode.lines import MAX_RECORD, Lines
+from service.ingest.decode.lines import MAX_RECORD, BlankLines, Lines
 from service.ingest.decode.records import Clock, Records, to_columns
 
 REQUIRED = ("sensor", "timestamp", "value")
@@ -28,6 +28,7 @@ class CsvDecoder:
         self._clock = clock
         self._unit = unit
         self._lines = Lines()
+        self._blank = BlankLines()
         self._header: list[str] = []
         self._open: list[bytes] = []
         """Lines of a row whose quoted cell is not closed yet."""
@@ -55,6 +56,8 @@ class CsvDecoder:
             raise BodyError(f"The body has no header row, such as {','.join(REQUIRED)}.")
 
     def _decode(self, lines: list[bytes]) -> Iterator[Columns]:
+        blank = lines.count(b"") + lines.count(b"\r")
+        self._blank.note(blank, len(lines) - blank)
         lines = self._open + lines
         rows = _Rows(lines)
         if not self._header:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from service.ingest.columns import LISTED, BodyError, Columns, Floats, Integers, Rejection
+from service.ingest.decode.lines import BlankLines
 from service.ingest.decode.records import Clock
 from service.ingest.decode.series import series_name
 from service.ingest.values import MAX_AHEAD, MAX_VALUE, FieldError, check_instant, parse_value
@@ -99,6 +100,7 @@ class LineProtocol:
         self._rest = bytearray()
         self._due = PIECE
         self._lines = 0
+        self._blank = BlankLines()
 
     def feed(self, data: bytes) -> Iterator[Columns]:
         """Take the next bytes. Raises BodyError for a line of more than 1 MiB."""
@@ -140,6 +142,7 @@ class LineProtocol:
             .select(text.str.strip_chars(_BLANKS))
             .filter(((text != "") & ~text.str.starts_with("#")).fill_null(value=True))
         )
+        self._blank.note(len(lines) - len(records), len(records))
         if records.is_empty():
             return
         sensors: dict[str, int] = {}

@@ -9,6 +9,9 @@ MAX_RECORD = 1024 * 1024
 """Bytes of the longest record that a streaming format takes."""
 _PIECE = 512 * 1024
 """Bytes that are gathered before they are cut into lines: some thousand readings."""
+MAX_BLANK = 1_000_000
+"""Lines without a record, blank ones or comments, that a body may have beside those allowed for its records."""
+BLANK_A_RECORD = 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -64,3 +67,16 @@ class Lines:
 
     def _too_long(self) -> BodyError:
         return BodyError(f"Line {self._seen + 1} is longer than {MAX_RECORD // 1024 // 1024} MiB.")
+
+
+class BlankLines:
+    """Counts the lines of a body that hold no record: compressed, a body of little else would be endless work."""
+
+    def __init__(self) -> None:
+        self._left = MAX_BLANK
+
+    def note(self, blank: int, records: int) -> None:
+        """Count the lines of a piece. Raises BodyError where too many have been blank."""
+        self._left += records * BLANK_A_RECORD - blank
+        if self._left < 0:
+            raise BodyError("The body has too many blank lines or comments for its records.")

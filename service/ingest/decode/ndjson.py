@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from service.ingest.columns import Columns
-from service.ingest.decode.lines import Lines
+from service.ingest.decode.lines import BlankLines, Lines
 from service.ingest.decode.objects import read_objects, record_type
 from service.ingest.decode.records import Clock, to_columns
 
@@ -18,6 +18,7 @@ class NdjsonDecoder:
         self._clock = clock
         self._unit = unit
         self._lines = Lines()
+        self._blank = BlankLines()
         self._count = 0
 
     def feed(self, data: bytes) -> Iterator[Columns]:
@@ -34,6 +35,7 @@ class NdjsonDecoder:
 
     def _decode(self, lines: list[bytes]) -> Columns:
         texts = [line for line in lines if line and not line.isspace()]
+        self._blank.note(len(lines) - len(texts), len(texts))
         records, rejections = read_objects(texts, self._count, record_type(self._unit))
         self._count += len(texts)
         return to_columns(records, rejections, self._clock(), self._unit)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from service.ingest.columns import LISTED, BodyError, Rejection
-from service.ingest.decode.lines import Lines
+from service.ingest.columns import BodyError, Rejection
+from service.ingest.decode.lines import BlankLines, Lines
 from service.ingest.decode.objects import explain
 from service.ingest.decode.records import Clock
 from service.ingest.values import FieldError, check_instant, has_control, parse_instant
@@ -66,8 +66,6 @@ class Operations:
     index: list[int] = field(default_factory=list)
     """Which record of the body each one is, counted from 0."""
     rejections: list[Rejection] = field(default_factory=list)
-    """The first of the rejected records."""
-    rejected: int = 0
 
 
 class OperationLines:
@@ -76,6 +74,7 @@ class OperationLines:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lines = Lines()
+        self._blank = BlankLines()
         self._count = 0
 
     def feed(self, data: bytes) -> Iterator[Operations]:
@@ -95,6 +94,7 @@ class OperationLines:
 
     def _decode(self, lines: list[bytes]) -> Iterator[Operations]:
         texts = [line for line in lines if line and not line.isspace()]
+        self._blank.note(len(lines) - len(texts), len(texts))
         first, self._count = self._count, self._count + len(texts)
         yield from _pieces(texts, first, self._clock())
 
@@ -157,9 +157,7 @@ def _read(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Operati
             piece.operations.append(operation)
             piece.index.append(index)
             continue
-        piece.rejected += 1
-        if len(piece.rejections) < LISTED:
-            piece.rejections.append(rejection)
+        piece.rejections.append(rejection)
     return piece
 
 

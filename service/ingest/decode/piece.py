@@ -16,7 +16,7 @@ class Piece:
         self._value: list[float] = []
         self._index: list[int] = []
         self._rejections: list[Rejection] = []
-        self._rejected = 0
+        self.rejected = 0
         self.skipped = 0
 
     def __len__(self) -> int:
@@ -25,7 +25,7 @@ class Piece:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to tell, neither readings nor what became of others."""
-        return not (self._at or self._rejected or self.skipped)
+        return not (self._at or self.rejected or self.skipped)
 
     def take(self, sensor: str, index: int, at: list[int], value: list[float]) -> None:
         """Take readings of a sensor that stand in the record at this position; `at` in microseconds since 1970 UTC."""
@@ -36,7 +36,7 @@ class Piece:
 
     def reject(self, index: int, error: FieldError, count: int = 1) -> None:
         """Refuse so many readings of the record at this position."""
-        self._rejected += count
+        self.rejected += count
         if len(self._rejections) < LISTED:
             self._rejections.append(Rejection(index, error.field, error.message))
 
@@ -49,6 +49,6 @@ class Piece:
             value=np.array(self._value, dtype=np.float64),
             index=np.array(self._index, dtype=np.int64),
             rejections=self._rejections,
-            rejected=self._rejected,
+            rejected=self.rejected,
             skipped=self.skipped,
         )

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 import polars as pl
 
-from service.ingest.columns import LISTED, Columns, Floats, Integers, Rejection
+from service.ingest.columns import Columns, Floats, Integers, Rejection
 from service.ingest.decode.instants import Flags, parse_epochs, parse_instants
 from service.ingest.values import (
     MAX_AHEAD,
@@ -149,7 +149,7 @@ def to_columns(records: Records, rejections: list[Rejection], now: int, unit: st
         longitude=_unless_empty(longitude),
         x_axis_value=_unless_empty(x_axis_value),
         metadata=metadata if metadata is not None and any(text is not None for text in metadata) else None,
-        rejections=refused[:LISTED],
+        rejections=refused,
         rejected=len(refused),
     )
 

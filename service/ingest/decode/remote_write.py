@@ -116,7 +116,7 @@ class _RemoteWrite(ABC):
                 piece.reject(index, FieldError("series", f"This is not a time series of {self._message}."))
             else:
                 self._add(piece, index, series, now)
-            if len(piece) >= PIECE:
+            if len(piece) + piece.rejected >= PIECE:
                 yield piece.columns()
                 piece = Piece()
         if not piece.is_empty:
