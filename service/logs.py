@@ -120,8 +120,6 @@ def configure_logs(level: str) -> None:
         logger_factory=lambda *_: sink,
         cache_logger_on_first_use=True,
     )
-    # What aiohttp itself logs are requests that are not HTTP: any stranger could fill the log with their tracebacks.
-    logging.getLogger("aiohttp.server").setLevel(LEVELS[level] if level == "debug" else logging.CRITICAL)
     handler = _Handler(sink)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import gc
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import structlog
 from aiohttp import web
 
 from service.access import Access
+from service.api.aiohttp_lane import AiohttpLane
 from service.api.answer import AnswerCache
 from service.api.application import application
+from service.api.connections import Connections, possible
 from service.api.core import Core
 from service.api.express import ExpressLane
 from service.api.room import Room
@@ -32,14 +34,11 @@ from service.watch import Watch
 
 log = structlog.get_logger(__name__)
 
-KEEPALIVE_SECONDS = 75
 BACKLOG = 1024
 HELD_BODIES = 2
 """How many bodies of the largest size have room in memory at once."""
 BULK_SHARE = 5
 """Bulk readings may wait in so many times the number of single ones: they take a fraction of the memory."""
-MAX_LINE = 64 * 1024
-"""Bytes of a request line: some thousand sensor ids in a query."""
 RECONNECT_SECONDS = 1.0
 UNHEARD_SECONDS = 2.0
 """How long a process waits for its database before it listens without one."""
@@ -134,21 +133,20 @@ async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None
     runner = web.AppRunner(
         application(core),
         access_log=None,
-        max_line_size=MAX_LINE,
-        auto_decompress=False,  # bodies are decompressed in constant memory, see service.api.body
-        keepalive_timeout=KEEPALIVE_SECONDS,
         shutdown_timeout=FINISH_SECONDS,
     )
     await runner.setup()
     assert runner.server is not None  # setup makes it
-    elsewhere: Callable[[], asyncio.Protocol] = runner.server
+    settings = core.settings
+    connections = Connections(possible(settings.max_connections, settings.workers), settings.trusted_proxies)
     lane = ExpressLane(
         core.database,
         core.access,
         core.writer,
-        elsewhere,
-        max_body=core.settings.max_body,
-        log_requests=core.settings.log_level == "debug",
+        AiohttpLane(runner.server, connections),
+        connections,
+        max_body=settings.max_body,
+        log_requests=settings.log_level == "debug",
     )
     server = await asyncio.get_running_loop().create_server(lane, sock=listening, backlog=BACKLOG)
     try:
@@ -157,6 +155,7 @@ async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None
         server.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asyncio.gather(lane.close(), runner.cleanup()), FINISH_SECONDS + 1)
+        connections.close()
 
 
 async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> str:

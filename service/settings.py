@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
@@ -14,10 +15,36 @@ _PORTS = {"http": 80, "https": 443}
 ENGINES = ("auto", "timescale", "postgres")
 MAX_COLLECTED = 1_000_000_000
 """The highest that a limit of the collector can be set to."""
+MAX_CONNECTIONS = 1_000_000
 
 
 class SettingError(ValueError):
     """A setting that cannot be used; the message names the variable."""
+
+
+class MaxConnections(NamedTuple):
+    """How many connections may be open at once: in all, and from one address."""
+
+    total: int = 20_000
+    per_address: int = 5_000
+
+    @classmethod
+    def parse(cls, text: str) -> "MaxConnections":
+        """`TOTAL` or `TOTAL,PER_ADDRESS`. Raises ValueError."""
+        try:
+            total, per_address = ([int(part) for part in text.split(",")] + [cls().per_address])[:2]
+        except ValueError:
+            total = per_address = 0
+        if text.count(",") > 1 or not all(1 <= number <= MAX_CONNECTIONS for number in (total, per_address)):
+            raise ValueError(
+                f"must be a number from 1 to {MAX_CONNECTIONS}, or two such as 20000,5000 "
+                f"(in all, from one address), not {text!r}"
+            )
+        return cls(total, min(total, per_address))
+
+    def share(self, workers: int) -> "MaxConnections":
+        """What each of so many processes may have, rounded up."""
+        return MaxConnections(-(-self.total // workers), -(-self.per_address // workers))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +64,7 @@ class Settings:
     collect_per_minute: int = 60_000
     collect_per_address: int = 600
     collect_names: int = 5_000
+    max_connections: MaxConnections = field(default_factory=MaxConnections)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = field(default=())
     cors_origins: frozenset[str] = frozenset()
     geoip_db: Path | None = None
@@ -93,6 +121,7 @@ class Settings:
             collect_per_minute=int(number("COLLECT_PER_MINUTE", cls.collect_per_minute, 1, MAX_COLLECTED)),
             collect_per_address=int(number("COLLECT_PER_ADDRESS", cls.collect_per_address, 1, MAX_COLLECTED)),
             collect_names=int(number("COLLECT_NAMES", cls.collect_names, 1, MAX_COLLECTED)),
+            max_connections=_max_connections(text("MAX_CONNECTIONS")),
             trusted_proxies=networks("TRUSTED_PROXIES"),
             cors_origins=_origins(text("CORS_ORIGINS")),
             geoip_db=Path(geoip_db) if geoip_db else None,
@@ -116,6 +145,13 @@ def _origin(given: str) -> str:
     scheme, host, port = match[1].lower(), match[2].lower(), match[3]
     is_usual = port is None or int(port) == _PORTS.get(scheme)
     return f"{scheme}://{host}" if is_usual else f"{scheme}://{host}:{int(port)}"
+
+
+def _max_connections(given: str | None) -> MaxConnections:
+    try:
+        return MaxConnections() if given is None else MaxConnections.parse(given)
+    except ValueError as error:
+        raise SettingError(f"TIDEMARK_MAX_CONNECTIONS {error}.") from None
 
 
 def _is_postgres_url(url: str) -> bool:

@@ -1,5 +1,6 @@
 """The aiohttp application: every route, and what happens around each request."""
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -9,7 +10,8 @@ from aiohttp import hdrs, web
 from service.api import authentication, body, cors, health, limits
 from service.api.coldchain import analytics, latest, sensor_data, series
 from service.api.core import CORE, Core
-from service.api.errors import render
+from service.api.errors import NO_SNIFFING, SERVER
+from service.api.errors import response as error_response
 from service.api.ingestion import collectd, influx, influx_databases, influx_status, operations, prometheus, readings
 from service.api.platform import management
 from service.api.sensor import fetch, upload
@@ -30,6 +32,7 @@ def application(core: Core) -> web.Application:
     """The application over one process's parts of the service."""
     app = web.Application(middlewares=[_around], client_max_size=core.settings.max_body)
     app[CORE] = core
+    app.on_response_prepare.append(_add_headers)
     app.on_response_prepare.append(limits.add_headers)
     app.on_response_prepare.append(collect.add_headers)
     app.on_response_prepare.append(cors.add_headers)
@@ -79,6 +82,8 @@ def routes() -> list[tuple[str, str, Handler]]:
 
 def _add(app: web.Application, method: str, path: str, handler: Handler) -> None:
     """A route with and without the trailing slash; GET answers HEAD too."""
+    # Ids have braces where a series has tags; aiohttp would take none that come unescaped.
+    path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", path)
     for spelling in (path, f"{path}/"):
         app.router.add_route(method, spelling, handler)
         if method == hdrs.METH_GET:
@@ -159,5 +164,9 @@ async def _nowhere(request: web.Request, error: TidemarkError) -> web.Response:
 
 
 def _error(request: web.Request, error: TidemarkError) -> web.Response:
-    status, headers, document = render(request.path, error)
-    return web.Response(status=status, headers=headers, body=document)
+    return error_response(request.path, error)
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers[hdrs.SERVER] = SERVER
+    response.headers.update(NO_SNIFFING)

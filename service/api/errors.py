@@ -1,8 +1,10 @@
 """Errors as each surface shows them."""
 
+import json
 from typing import Any, Protocol
 
 import orjson
+from aiohttp import hdrs, web
 
 from service.errors import Kind, TidemarkError
 
@@ -126,14 +128,32 @@ def shape_of(path: str) -> ErrorShape:
     return next((shape for prefix, shape in _SHAPES if f"{path}/".startswith(f"{prefix}/")), _OTHERS)
 
 
+NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
+"""On every answer: what clients send comes back in some, and no browser shall take it for a page."""
+
+SERVER = "tidemark"
+"""Without a version: who looks for one with a known fault looks elsewhere."""
+
+
 def render(path: str, error: TidemarkError) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and body of the answer to a failed request."""
     shape = shape_of(path)
-    headers = {"Content-Type": shape.content_type}
+    headers = {"Content-Type": shape.content_type, **NO_SNIFFING}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if error.allow is not None:
         headers["Allow"] = error.allow
     if error.kind.status == 401 and shape.challenge is not None:
         headers["WWW-Authenticate"] = shape.challenge
-    return error.kind.status.value, headers, orjson.dumps(shape.document(error))
+    document = shape.document(error)
+    try:
+        body = orjson.dumps(document)
+    except TypeError:  # it repeats what is not UTF-8
+        body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+    return error.kind.status.value, headers, body
+
+
+def response(path: str, error: TidemarkError) -> web.Response:
+    """The answer of aiohttp's lane to a failed request."""
+    status, headers, document = render(path, error)
+    return web.Response(status=status, headers={**headers, hdrs.SERVER: SERVER}, body=document)

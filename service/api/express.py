@@ -10,15 +10,17 @@ check, store and answer by the same functions (`service.api.sensor.upload`), and
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from email.utils import formatdate
-from http import HTTPStatus
 from typing import cast
 
 import httptools
 import structlog
 
 from service.access import Access, Principal, unauthorized
+from service.api import patience
+from service.api.aiohttp_lane import AiohttpLane
+from service.api.connections import NEVER, Connections, http_answer, say_goodbye
 from service.api.errors import render
 from service.api.sensor import upload
 from service.errors import Kind, TidemarkError, unavailable
@@ -32,37 +34,53 @@ MAX_BODY = 64 * 1024
 """Bytes; larger bodies are for aiohttp, which refuses those that the settings do not allow."""
 MAX_AHEAD = 256 * 1024
 """Bytes that a client may send ahead of answers before its connection is read no further."""
-IDLE_SECONDS = 75
-"""How long a connection may take from one answer to the end of its next request."""
+MAX_HEADERS = 100
+"""More are for aiohttp, which takes some more and refuses the rest."""
 
 _PREFIX = b"POST /api/external/v1/inputs/"
 # Anything in the path that needs decoding is for aiohttp.
 _TARGET = re.compile(rb"/api/external/v1/inputs/([^/%?#\x80-\xff]+)/inputdata/?")
 _PATH = "/api/external/v1/inputs/{input_pk}/inputdata/"
-# Headers that ask for more than the lane does.
-_ELSEWHERE = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
-_ONCE = {b"organization-id": "ORGANIZATION-ID", b"organization-api-key": "ORGANIZATION-API-KEY"}
+# Headers that ask for more than the lane does, or that aiohttp refuses.
+_ELSEWHERE = frozenset(
+    (
+        b"transfer-encoding",
+        b"content-encoding",
+        b"expect",
+        b"upgrade",
+        b"proxy-connection",
+        b"sec-websocket-key1",
+    )
+)
+_KEYS = {b"organization-id": "ORGANIZATION-ID", b"organization-api-key": "ORGANIZATION-API-KEY"}
 
-
-_CREATED = b"HTTP/1.1 201 Created\r\nContent-Type: application/vnd.api+json\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+_CREATED = (
+    b"HTTP/1.1 201 Created\r\nContent-Type: application/vnd.api+json\r\nX-Content-Type-Options: nosniff\r\n"
+    b"Content-Length: %d\r\nDate: %b\r\n\r\n%b"
+)
 
 
 class _Request:
     """The head of one request, as httptools reports it."""
 
-    __slots__ = ("complete", "headers", "input_pk", "url")
+    __slots__ = ("complete", "headers", "input_pk", "repeated", "url")
 
     def __init__(self) -> None:
         self.url = b""
         self.input_pk = ""
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: dict[bytes, bytes] = {}
+        """By their names in lower case."""
+        self.repeated: tuple[bytes, ...] = ()
         self.complete = False
 
     def on_url(self, url: bytes) -> None:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
+        name = name.lower()
+        if name in self.headers:
+            self.repeated += (name,)
+        self.headers[name] = value.rstrip(b" \t")
 
     def on_headers_complete(self) -> None:
         self.complete = True
@@ -76,7 +94,8 @@ class ExpressLane:
         database: Database,
         access: Access,
         writer: Writer,
-        elsewhere: Callable[[], asyncio.Protocol],
+        elsewhere: AiohttpLane,
+        connections: Connections,
         *,
         max_body: int,
         log_requests: bool,
@@ -85,14 +104,15 @@ class ExpressLane:
         self.access = access
         self.writer = writer
         self.elsewhere = elsewhere
+        self.connections = connections
         self.max_body = min(max_body, MAX_BODY)
         self.log_requests = log_requests
-        self.connections: set[ExpressConnection] = set()
-        self.seconds = 0
+        self.here: set[ExpressConnection] = set()
         self.closing = False
         self.date = b""
         self._emptied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
         self._tick()
 
     def __call__(self) -> asyncio.Protocol:
@@ -103,23 +123,20 @@ class ExpressLane:
         """Answer what was received, then close every connection."""
         self.closing = True
         self._timer.cancel()
-        for connection in list(self.connections):
+        for connection in list(self.here):
             connection.close_when_idle()
-        if self.connections:
+        if self.here:
             await self._emptied.wait()
 
     def discard(self, connection: "ExpressConnection") -> None:
         """A connection has ended or left."""
-        self.connections.discard(connection)
-        if self.closing and not self.connections:
+        self.here.discard(connection)
+        if self.closing and not self.here:
             self._emptied.set()
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(1, self._tick)  # first: the clock goes on whatever happens below
-        self.seconds += 1
         self.date = formatdate(usegmt=True).encode()
-        for connection in list(self.connections):
-            connection.close_if_stale(self.seconds - IDLE_SECONDS)
 
 
 class ExpressConnection(asyncio.Protocol):
@@ -129,7 +146,7 @@ class ExpressConnection(asyncio.Protocol):
         self._lane = lane
         self._transport: asyncio.Transport | None = None
         self._received = b""
-        self._since = lane.seconds
+        self.due = lane.now() + patience.HEAD_SECONDS
         # What is being answered: the commit that is waited for, and the body to send after it.
         self._busy = False
         self._advancing = False
@@ -148,17 +165,25 @@ class ExpressConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
         # uvloop's transports have the interface, not the base class.
-        self._transport = cast("asyncio.Transport", transport)
-        self._lane.connections.add(self)
+        accepted = cast("asyncio.Transport", transport)
+        if self._lane.connections.admit(self, accepted):
+            self._transport = accepted
+            self._lane.here.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client has gone; what it sent is stored all the same."""
         self._transport = None
+        self._lane.connections.remove(self)
         self._lane.discard(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come; while a request is being answered they wait."""
-        self._received = self._received + data if self._received else data
+        if self._received:
+            self._received += data
+        else:
+            self._received = data
+            if not self._busy and self._request is None:
+                self.due = self._lane.now() + patience.HEAD_SECONDS
         self._advance()
         if len(self._received) > MAX_AHEAD and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
@@ -172,10 +197,12 @@ class ExpressConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client does not read its answers; it gets no further ones until it does."""
         self._writing_paused = True
+        self.due = self._lane.now() + patience.STALLED_SECONDS
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self._writing_paused = False
+        self.due = NEVER if self._busy else self._lane.now() + patience.IDLE_SECONDS
         self._advance()
 
     # The lane's side
@@ -185,10 +212,19 @@ class ExpressConnection(asyncio.Protocol):
         if not self._busy and self._transport is not None:
             self._transport.close()
 
-    def close_if_stale(self, since: int) -> None:
-        """Close where nothing was answered since that second of the lane's clock."""
-        if not self._busy and self._since < since and self._transport is not None:
-            self._transport.close()
+    def late(self) -> None:
+        """The client is late: it is told so where the body is missing, else the connection just ends."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._request is None or self._writing_paused:
+            transport.abort()  # closing would wait for what the client does not read
+            return
+        self._request, self._received = None, b""
+        self._started = time.perf_counter()
+        self._send_error(patience.too_slow())
+        say_goodbye(transport)
+        self.due = self._lane.now() + patience.GOODBYE_SECONDS
 
     def _advance(self) -> None:
         """Answer what was received, up to a request that has to wait."""
@@ -201,8 +237,11 @@ class ExpressConnection(asyncio.Protocol):
 
     def _take_request(self) -> bool:
         """Begin to answer the next request; False where it is not complete yet, or where the connection has gone."""
-        if self._request is None and not self._take_head():
-            return False
+        if self._request is None:
+            if not self._take_head():
+                return False
+            if len(self._received) < self._body_end:
+                self.due = self._lane.now() + patience.BODY_SECONDS
         if len(self._received) < self._body_end or self._transport is None:
             return False
         request = self._request
@@ -211,6 +250,7 @@ class ExpressConnection(asyncio.Protocol):
         self._received = self._received[self._body_end :]
         self._request = None
         self._busy = True
+        self.due = NEVER
         self._started = time.perf_counter() if self._lane.log_requests else 0.0
         try:
             self._answer(request, body)
@@ -224,25 +264,25 @@ class ExpressConnection(asyncio.Protocol):
         if not received:
             return False
         end = received.find(b"\r\n\r\n")
-        if end < 0 and len(received) <= MAX_HEAD and received.startswith(_PREFIX[: len(received)]):
-            # Heads with bare line feeds are for aiohttp to judge.
-            return self._leave() if b"\n\n" in received else False
-        if end < 0 or end > MAX_HEAD or not received.startswith(_PREFIX):
+        size = len(received) if end < 0 else end + 4
+        if size > MAX_HEAD or not received.startswith(_PREFIX[:size]):
             return self._leave()
         request = _Request()
         parser = httptools.HttpRequestParser(request)
         try:
-            parser.feed_data(received[: end + 4])
+            parser.feed_data(received[:size])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return self._leave()
+        if end < 0:
+            return self._leave() if request.complete else False
         if not request.complete or parser.get_http_version() != "1.1":
             return self._leave()
-        length = _body_length(request.headers)
+        length = _body_length(request)
         target = _TARGET.fullmatch(request.url)
         if length is None or length > self._lane.max_body or target is None:
             return self._leave()
         request.input_pk = target[1].decode("ascii")
-        self._request, self._body_start, self._body_end = request, end + 4, end + 4 + length
+        self._request, self._body_start, self._body_end = request, size, size + length
         return True
 
     def _leave(self) -> bool:
@@ -252,10 +292,9 @@ class ExpressConnection(asyncio.Protocol):
             self._lane.discard(self)
             if self._reading_paused:
                 transport.resume_reading()  # aiohttp pauses by its own measure
-            protocol = self._lane.elsewhere()
-            transport.set_protocol(protocol)
-            protocol.connection_made(transport)
-            protocol.data_received(self._received)
+            following = self._lane.elsewhere()
+            self._lane.connections.hand_over(self, following)
+            following.take_over(transport, self._received, self.due)
             self._transport, self._received = None, b""
         return False
 
@@ -264,7 +303,7 @@ class ExpressConnection(asyncio.Protocol):
         lane = self._lane
         if lane.closing:
             raise unavailable("The service is stopping; send this reading again.")
-        organization_id, api_key, content_type = _credentials(request.headers)
+        organization_id, api_key, content_type = _credentials(request)
         input_pk = request.input_pk
         principal = lane.access.remembered_organization(organization_id, api_key)
         if principal is None:
@@ -313,14 +352,11 @@ class ExpressConnection(asyncio.Protocol):
             log.error("request failed", path=_PATH, exc_info=error)
             error = TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what.")
         status, headers, body = render(_PATH, error)
-        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        lines += [f"Content-Length: {len(body)}", f"Date: {self._lane.date.decode()}", "", ""]
-        self._send("\r\n".join(lines).encode() + body, status)
+        self._send(http_answer(status, headers, body, self._lane.date), status)
 
     def _send(self, answer: bytes, status: int) -> None:
         self._busy = False
-        self._since = self._lane.seconds
+        self.due = self._lane.now() + patience.IDLE_SECONDS
         if self._lane.log_requests:
             milliseconds = round((time.perf_counter() - self._started) * 1000, 3)
             log.debug("request", method="POST", path=_PATH, status=status, milliseconds=milliseconds)
@@ -337,29 +373,31 @@ class ExpressConnection(asyncio.Protocol):
         self._advance()
 
 
-def _body_length(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """The length of the body, None where the request is for aiohttp to answer."""
-    length = None
-    for name, value in headers:
-        if name == b"content-length":
-            length = int(value)  # llhttp has checked that it is digits, and that it stands once
-        elif name in _ELSEWHERE or (name == b"connection" and value.lower() != b"keep-alive"):
-            return None
-    return length
+def _body_length(request: _Request) -> int | None:
+    """The length of the body, None where the request is for aiohttp to answer: it asks for more than the lane does, or
+    has what aiohttp refuses.
+    """
+    headers = request.headers
+    if not _ELSEWHERE.isdisjoint(headers) or headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        return None
+    if b"host" not in headers or len(headers) > MAX_HEADERS:
+        return None
+    if request.repeated and not _KEYS.keys() >= set(request.repeated):
+        return None
+    length = headers.get(b"content-length")
+    return None if length is None else int(length)  # llhttp has checked that it is digits
 
 
-def _credentials(headers: list[tuple[bytes, bytes]]) -> tuple[str, str, str]:
+def _credentials(request: _Request) -> tuple[str, str, str]:
     """Organization id, key and content type of a request. Raises TidemarkError."""
-    found: dict[bytes, bytes] = {}
-    for name, value in headers:
-        if name in _ONCE and name in found:
-            raise unauthorized(f"The header {_ONCE[name]} is given more than once; send it once.", _ONCE[name])
-        found[name] = value
-    for name, shown in _ONCE.items():
-        if not found.get(name):
+    for name in request.repeated:
+        raise unauthorized(f"The header {_KEYS[name]} is given more than once; send it once.", _KEYS[name])
+    headers = request.headers
+    for name, shown in _KEYS.items():
+        if not headers.get(name):
             raise unauthorized(f"The header {shown} is missing.", shown)
     return (
-        found[b"organization-id"].decode("utf-8", "surrogateescape"),
-        found[b"organization-api-key"].decode("utf-8", "surrogateescape"),
-        found.get(b"content-type", b"").decode("latin-1"),
+        headers[b"organization-id"].decode("utf-8", "surrogateescape"),
+        headers[b"organization-api-key"].decode("utf-8", "surrogateescape"),
+        headers.get(b"content-type", b"").decode("utf-8", "surrogateescape"),
     )

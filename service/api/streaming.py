@@ -9,10 +9,10 @@ from contextlib import aclosing
 import structlog
 from aiohttp import hdrs, web
 
+from service.api import patience
+
 log = structlog.get_logger(__name__)
 
-STALLED_SECONDS = 60.0
-"""How long a client may leave what was sent unread: its answer holds a connection to the database."""
 WRITE_BYTES = 64 * 1024
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger: on, no seconds
@@ -59,7 +59,7 @@ async def _write(response: web.StreamResponse, piece: bytes) -> None:
 
 async def _sent(sending: Awaitable[object]) -> None:
     try:
-        async with asyncio.timeout(STALLED_SECONDS):
+        async with asyncio.timeout(patience.STALLED_SECONDS):
             await sending
     except (ConnectionError, TimeoutError) as error:
         raise _ClientGoneError(str(error) or "it does not read") from None

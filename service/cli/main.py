@@ -12,7 +12,7 @@ from service.cli import database, demo, organizations, resources, tokens, transf
 from service.cli.session import as_json, connected, run, show
 from service.errors import TidemarkError
 from service.logs import configure_logs
-from service.settings import ENGINES, MAX_COLLECTED, SettingError, Settings
+from service.settings import ENGINES, MAX_COLLECTED, MaxConnections, SettingError, Settings
 from service.storage.engine import EngineError
 from service.storage.migration import SchemaTooNewError
 from service.storage.programs import EmbeddedServerError
@@ -20,6 +20,13 @@ from service.storage.statements import statements
 from service.supervisor import ServeError
 from service.supervisor import serve as serve_until_stopped
 from service.version import TIDEMARK_VERSION
+
+
+def _connections(given: str) -> MaxConnections:
+    try:
+        return MaxConnections.parse(given)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,6 +72,12 @@ def tidemark(context: click.Context) -> None:
     "--collect-names",
     type=click.IntRange(1, MAX_COLLECTED),
     help="distinct names of a web site's day [TIDEMARK_COLLECT_NAMES]",
+)
+@click.option(
+    "--max-connections",
+    callback=lambda _context, _option, given: _connections(given) if given else None,
+    metavar="TOTAL[,PER_ADDRESS]",
+    help="connections at once [TIDEMARK_MAX_CONNECTIONS]",
 )
 @click.option(
     "--geoip-db", type=click.Path(path_type=Path), help="country database, MaxMind format [TIDEMARK_GEOIP_DB]"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from service.api import streaming
+from service.api import patience, streaming
 from tests.conftest import free_port
 
 
@@ -57,7 +57,7 @@ async def test_what_fails_at_once_is_raised() -> None:
 
 
 async def test_who_does_not_read_holds_nothing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streaming, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "STALLED_SECONDS", 0.2)
     released = asyncio.Event()
 
     async def endless() -> AsyncGenerator[bytes, None]:

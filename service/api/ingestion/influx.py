@@ -1,7 +1,8 @@
 """What InfluxDB's clients and Telegraf write: line protocol on the endpoints of its three versions."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -120,12 +121,16 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
 class _Whole(Pipeline):
     """Lines that are stored together or not at all; for a line that is wrong nothing is made either, no sensor."""
 
-    async def run(self, pieces: AsyncIterator[Columns]) -> Outcome:
-        """See Pipeline.run."""
-        held = [piece async for piece in pieces]
-        for piece in held:
-            self.outcome.note(piece.rejections, piece.rejected)
-        return self.outcome if self.outcome.rejected else await super().run(_each(held))
+    async def run(self, pieces: AsyncGenerator[Columns, None]) -> Outcome:
+        """See Pipeline.run; nothing is read after a line that is wrong."""
+        held = []
+        async with aclosing(pieces):
+            async for piece in pieces:
+                self.outcome.note(piece.rejections, piece.rejected)
+                if self.outcome.rejected:
+                    return self.outcome
+                held.append(piece)
+        return await super().run(_each(held))
 
     async def _allow_all(self, records: int) -> None:
         for _, result in self._waiting:
@@ -136,7 +141,7 @@ class _Whole(Pipeline):
             await super()._allow_all(records)
 
 
-async def _each(pieces: list[Columns]) -> AsyncIterator[Columns]:
+async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
     for piece in pieces:
         yield piece
 
@@ -155,13 +160,14 @@ def _partial(outcome: Outcome, reason: str) -> str:
 
 
 async def _watched(
-    request: web.Request, principal: Principal, pieces: AsyncIterator[Columns]
-) -> AsyncIterator[Columns]:
+    request: web.Request, principal: Principal, pieces: AsyncGenerator[Columns, None]
+) -> AsyncGenerator[Columns, None]:
     """The pieces; where their timestamps are of 1970 because nobody has said what they count, the log says so."""
-    async for piece in pieces:
-        if len(piece) and "precision" not in request.query and piece.at.min() < _END_OF_1970:
-            _hint(request.path, principal.company_id)
-        yield piece
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if len(piece) and "precision" not in request.query and piece.at.min() < _END_OF_1970:
+                _hint(request.path, principal.company_id)
+            yield piece
 
 
 _hinted: dict[int, float] = {}

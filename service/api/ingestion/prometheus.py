@@ -79,7 +79,7 @@ async def _take(
     except BodyError as error:
         raise invalid("body", str(error)) from None
     except TidemarkError as error:
-        if error.kind is Kind.RATE_LIMIT_EXCEEDED:
+        if error.kind in (Kind.RATE_LIMIT_EXCEEDED, Kind.TOO_SLOW):
             # A sender surely tries again what is answered by 5xx alone.
             raise unavailable(error.message, error.retry_after or 1) from None
         raise

@@ -12,20 +12,20 @@ def client_address(peer: str | None, forwarded: Iterable[str], trusted: Sequence
     `forwarded` are the values of that header. What stands before the first untrusted address anybody may have written,
     so it is not looked at; nor is anything before a value that is no address.
     """
-    address = _address(peer or "")
+    address = address_of(peer or "")
     if address is None:
         return peer or ""
     hops = [hop for value in forwarded for hop in value.split(",")]
     while hops and any(address in network for network in trusted):
-        before = _address(hops.pop())
+        before = address_of(hops.pop())
         if before is None:
             break
         address = before
     return str(address)
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address as proxies write it: perhaps with a port, perhaps in brackets."""
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """An address as proxies and sockets write it: perhaps with a port, perhaps in brackets. None where it is none."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

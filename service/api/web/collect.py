@@ -63,7 +63,6 @@ async def script(request: web.Request) -> web.Response:
         "Cache-Control": f"public, max-age={SCRIPT_SECONDS}",
         "Access-Control-Allow-Origin": "*",
         "Cross-Origin-Resource-Policy": "cross-origin",
-        "X-Content-Type-Options": "nosniff",
     }
     if any(tag.value in (_SCRIPT_TAG, "*") for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
