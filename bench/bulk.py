@@ -19,6 +19,10 @@ import asyncpg
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from tidemark.base.time import DAY, floor, instant, microseconds
+from tidemark.embedded.programs import Programs
+from tidemark.readings.bulk import Block
+from tidemark.readings.copy_format import copy_payload
 
 from bench import rivals
 from bench.bodies import (
@@ -38,10 +42,6 @@ from bench.report import QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS, Credentials, sensor_id
 from bench.senders import Sender, Sent
 from bench.service import SQL, BenchError, Service, running_service
-from service.ingest.bulk import Block
-from service.ingest.copy_format import copy_payload
-from service.query.window import DAY, floor, instant, microseconds
-from service.storage.programs import Programs
 
 CONNECTIONS = 4
 ROWS_A_COPY = CONNECTIONS * READINGS

@@ -14,14 +14,14 @@ from typing import Any
 import asyncpg
 import orjson
 from aiohttp import ClientSession, ClientTimeout
+from tidemark.catalog import organizations, resources, tokens
+from tidemark.demo import cold_storage
+from tidemark.demo.player import PlayError
+from tidemark.demo.storage_player import play_cold_storage
+from tidemark.embedded.programs import Programs
 
 from bench.report import Goal, Report, table
 from bench.service import SQL, BenchError, Service, running_service, settle
-from service.catalog import organizations, resources, tokens
-from service.demo import cold_storage
-from service.demo.player import PlayError
-from service.demo.storage_player import play_cold_storage
-from service.storage.programs import Programs
 
 ENDPOINTS = ("users", "utilization", "revenue", "impact")
 WINDOWS = {

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 import numpy as np
-
-from service.storage.migration import migrate
+from tidemark.database.migration import migrate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from service.storage.database import Connected
+    from tidemark.database.database import Connected
 
 COLUMNS = ("series_id", "ts", "value", "latitude", "longitude", "x_axis_value", "metadata")
 POSTGRES_EPOCH = 946_684_800_000_000

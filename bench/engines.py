@@ -1,6 +1,6 @@
 """The storage engines that this machine can measure."""
 
-from service.storage.programs import Programs, available_programs
+from tidemark.embedded.programs import Programs, available_programs
 
 ENGINES = ("timescale", "postgres")
 

@@ -17,6 +17,8 @@ from urllib.parse import urlencode
 import asyncpg
 import numpy as np
 from matplotlib.figure import Figure
+from tidemark.base.time import DAY, HOUR, floor, instant, microseconds
+from tidemark.embedded.programs import Programs
 
 from bench.bodies import CSV, READINGS, rows_from
 from bench.load import CONNECTIONS, run_load
@@ -25,8 +27,6 @@ from bench.report import QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS, Credentials, sensor_id, upload
 from bench.senders import PERCENTILES, Sender, Sent
 from bench.service import SQL, BenchError, Service, running_service, settle
-from service.query.window import DAY, HOUR, floor, instant, microseconds
-from service.storage.programs import Programs
 
 DASHBOARDS = 50
 POLLS_A_SECOND = 2

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from tidemark.catalog import resources, welcome
+from tidemark.database.statements import Statements
+from tidemark.embedded.programs import Programs
+from tidemark.embedded.server import Server, embedded_server
 
 from bench.processor import postmaster, process_seconds
 from bench.requests import SENSORS, Credentials, sensor_id
-from service.catalog import resources, welcome
-from service.storage.embedded import Server, embedded_server
-from service.storage.programs import Programs
-from service.storage.statements import Statements
 
 START_SECONDS = 60
 STOP_SECONDS = 20
@@ -89,7 +89,7 @@ def running_service(programs: Programs, **settings: str) -> Iterator[Service]:
         output = data_dir / "service.log"
         with output.open("w") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "service", "serve"],
+                [sys.executable, "-m", "tidemark", "serve"],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

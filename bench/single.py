@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import numpy as np
 from matplotlib.figure import Figure
+from tidemark.embedded.programs import Programs
 
 from bench.copying import copy_rate
 from bench.load import CONNECTIONS, Load, generator_name, in_flight_at_end, run_load
@@ -21,7 +22,6 @@ from bench.reference import Reference, running_reference
 from bench.report import ON_WHITE, QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS
 from bench.service import SQL, BenchError, Service, running_service
-from service.storage.programs import Programs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,23 +18,23 @@ import orjson
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+from tidemark.base.time import DAY, HOUR, Window, floor, instant, microseconds
+from tidemark.database.database import Database
+from tidemark.database.migration import migrate
+from tidemark.database.statements import Statement, statements
+from tidemark.embedded.programs import Programs
+from tidemark.readings.rollup import move_line
+from tidemark.readings.statistics import Statistics, StatisticsQuery
+from tidemark.readings.tiers import Tiers, plan
 
 from bench.copying import copy_payload, copy_readings
 from bench.report import ON_WHITE, TICKS, Goal, Report, table
 from bench.service import SQL, BenchError, scratch_server
-from service.query.statistics import Statistics, StatisticsQuery
-from service.query.tiers import Tiers, plan
-from service.query.window import DAY, HOUR, Window, floor, instant, microseconds
-from service.storage.database import Database
-from service.storage.migration import migrate
-from service.storage.programs import Programs
-from service.storage.rollup import move_line
-from service.storage.statements import Statement, statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from service.storage.database import Connected
+    from tidemark.database.database import Connected
 
 SENSORS = 30
 SERIES = 17

@@ -16,15 +16,15 @@ import asyncpg
 import numpy as np
 import orjson
 from aiohttp import ClientSession
+from tidemark.catalog import resources, tokens
+from tidemark.embedded.programs import Programs
 
 from bench.gateways import Gateway
 from bench.report import Goal, Report, table
 from bench.service import SQL, BenchError, Service, running_service
-from service.catalog import resources, tokens
-from service.storage.programs import Programs
 
 if TYPE_CHECKING:
-    from service.storage.database import Connected
+    from tidemark.database.database import Connected
 
 CONNECTIONS = 64
 ANSWER_GOAL = 100.0

@@ -24,12 +24,11 @@ from typing import Any
 import asyncpg
 import pytest
 from aiohttp import ClientResponse, ClientSession
-
-from service.catalog import organizations, resources, welcome
-from service.catalog.resources import ASSETS, SENSORS
-from service.storage.embedded import Server, embedded_server
-from service.storage.migration import migrate
-from service.storage.programs import Programs, available_programs
+from tidemark.catalog import organizations, resources, welcome
+from tidemark.catalog.resources import ASSETS, SENSORS
+from tidemark.database.migration import migrate
+from tidemark.embedded.programs import Programs, available_programs
+from tidemark.embedded.server import Server, embedded_server
 
 ENGINES = ("timescale", "postgres")
 START_SECONDS = 30
@@ -143,7 +142,7 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartSer
             inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
             output = output or tmp_path_factory.mktemp("service") / "output"
             process = subprocess.Popen(
-                [sys.executable, "-m", "service", "serve"],
+                [sys.executable, "-m", "tidemark", "serve"],
                 env={**inherited, **given},
                 stdout=stack.enter_context(output.open("w")),
                 stderr=subprocess.STDOUT,

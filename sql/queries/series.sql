@@ -12,7 +12,7 @@ FROM rollup_line;
 -- name: buckets
 -- Some of the buckets that hold readings, ordered by bucket and group, and how many there are in all; at least one row.
 -- A bucket pools the series of one group: series_ids and groups go together. Bucket n begins at the n-th of the bounds,
--- counted from 1. What is read where is planned in service.query.tiers, with late_hours of the same snapshot.
+-- counted from 1. What is read where is planned in tidemark.readings.tiers, with late_hours of the same snapshot.
 WITH member AS MATERIALIZED (
     SELECT series_id, group_number
     FROM unnest(:series_ids::integer [], :groups::integer []) AS m (series_id, group_number)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import zstandard
 from aiohttp import ClientError, ClientResponse
+from tidemark.base.values import format_number
 
-from service.ingest.values import format_number
 from tests.conftest import MakeTenant, Service, StartService, Tenant, ago
 
 Record = dict[str, Any]

@@ -15,11 +15,11 @@ from unittest.mock import Mock
 import pytest
 from aiohttp import ClientSession, StreamReader
 from aiohttp.test_utils import make_mocked_request
+from tidemark.base.settings import Settings
+from tidemark.bodies.compression import Decompressor, decompressor
+from tidemark.http import body, patience
+from tidemark.server import connections, process
 
-from service import process
-from service.api import body, connections, patience
-from service.ingest.decode.compression import Decompressor, decompressor
-from service.settings import Settings
 from tests.api.wire import Answer, connected, head, read_answer, request
 from tests.conftest import Service, StartService, Tenant
 
@@ -289,7 +289,7 @@ def test_file_descriptors_bound_connections(hard: int, workers: int, expected: s
     script = (
         "import resource;"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (200, {hard}));"
-        "from service.api.connections import possible; from service.settings import MaxConnections;"
+        "from tidemark.server.connections import possible; from tidemark.base.settings import MaxConnections;"
         f"print(tuple(possible(MaxConnections(1000, 300), {workers})), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

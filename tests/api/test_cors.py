@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientResponse, web
+from tidemark.base.settings import SettingError, Settings
 
-from service.settings import SettingError, Settings
 from tests.api.coldchain import new_token
 from tests.conftest import MakeTenant, Service, StartService, Tenant, free_port
 from tests.web.chromium import PROGRAM, chromium

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from tidemark.base.values import format_instant
 
-from service.ingest.values import format_instant
 from tests.api.coldchain import get
 from tests.conftest import MakeTenant, Service, StartService, Tenant
 

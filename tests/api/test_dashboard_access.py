@@ -129,7 +129,7 @@ def test_the_command_line_makes_tokens_without_a_limit(tenant: Tenant, service: 
     for given, limit in (((flag, "none"), None), ((flag, ""), None), ((flag, "7"), 7), ((), 100)):
         command = ("token", "create", "--org", str(tenant.company_id), "--scope", "sensor_data", "--json", *given)
         done = subprocess.run(
-            [sys.executable, "-m", "service", *command],
+            [sys.executable, "-m", "tidemark", *command],
             env={"PATH": "/usr/bin:/bin", **service.environment},
             capture_output=True,
             check=True,

@@ -10,16 +10,16 @@ from typing import Any
 
 import cramjam
 import pytest
+from tidemark.base.values import clock
+from tidemark.bodies.compression import decompressor
+from tidemark.bodies.lines import BLANK_A_RECORD, MAX_BLANK
+from tidemark.bodies.pipeline import MAX_REJECTIONS
+from tidemark.coldchain.operation import OperationLines
+from tidemark.readings.columns import BodyError
+from tidemark.readings.wire.csv_rows import CsvDecoder
+from tidemark.readings.wire.line_protocol import LineProtocol
+from tidemark.readings.wire.ndjson import NdjsonDecoder
 
-from service.ingest.columns import BodyError
-from service.ingest.decode.compression import decompressor
-from service.ingest.decode.csv_rows import CsvDecoder
-from service.ingest.decode.line_protocol import LineProtocol
-from service.ingest.decode.lines import BLANK_A_RECORD, MAX_BLANK
-from service.ingest.decode.ndjson import NdjsonDecoder
-from service.ingest.decode.operations import OperationLines
-from service.ingest.pipeline import MAX_REJECTIONS
-from service.ingest.values import clock
 from tests.api.test_bulk_readings import stored
 from tests.api.test_metrics_formats import post
 from tests.conftest import Service, Tenant

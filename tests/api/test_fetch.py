@@ -10,9 +10,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tidemark.database.statements import statements
 from yarl import URL
 
-from service.storage.statements import statements
 from tests.api.wire import head
 from tests.conftest import MakeTenant, Service, Tenant, ago
 

@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 import pytest
 from aiohttp import ClientResponse, ClientSession
+from tidemark.embedded.server import embedded_server
 
-from service.storage.embedded import embedded_server
 from tests.api.coldchain import cold_room, new_token
 from tests.api.test_management import make
 from tests.conftest import PROGRAMS, MakeTenant, Service, StartService, Tenant

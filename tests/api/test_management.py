@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiohttp import ClientResponse
+from tidemark.database.announcements import LOOK_SECONDS
+from tidemark.database.statements import statements
 
-from service.storage.announcements import LOOK_SECONDS
-from service.storage.statements import statements
 from tests.conftest import MakeTenant, Service, Tenant
 
 PATHS = ("sensors", "assets", "cooling-units", "locations", "sites", "organization", "api-tokens")

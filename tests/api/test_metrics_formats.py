@@ -14,8 +14,8 @@ import asyncpg
 import cramjam
 import pytest
 from aiohttp import ClientResponse
+from tidemark.base.values import parse_instant
 
-from service.ingest.values import parse_instant
 from tests.conftest import MakeTenant, Service, Tenant
 from tests.prometheus import V2, Series, packed, write_request, write_request_2
 
@@ -273,11 +273,11 @@ async def test_what_clients_ask_before_they_write(tenant: Tenant) -> None:
         async with tenant.session.request(method, f"{tenant.base}/ping") as response:
             assert response.status == 204
             assert response.headers["X-Influxdb-Version"].startswith("1.8.")
-            assert response.headers["X-Tidemark-Version"] == version("tidemark")
+            assert response.headers["X-Tidemark-Version"] == version("tidemarkdb")
     async with tenant.session.get(f"{tenant.base}/health") as response:
         health = await response.json()
         assert (health["status"], health["version"]) == ("pass", "1.8.0")
-        assert health["tidemark_version"] == response.headers["X-Tidemark-Version"] == version("tidemark")
+        assert health["tidemark_version"] == response.headers["X-Tidemark-Version"] == version("tidemarkdb")
     async with tenant.session.get(f"{tenant.base}/ready") as response:
         answer = await response.json()
         assert (response.status, answer["status"], set(answer)) == (200, "ready", {"status", "started", "up"})

@@ -20,9 +20,9 @@ from influxdb_client.client.write.point import Point
 from influxdb_client.client.write_api import SYNCHRONOUS, WriteOptions
 from influxdb_client.domain.write_precision import WritePrecision
 from influxdb_client.rest import ApiException
+from tidemark.base.values import format_instant, format_number
+from tidemark.readings.wire.series_names import series_name
 
-from service.ingest.decode.series import series_name
-from service.ingest.values import format_instant, format_number
 from tests.conftest import Tenant, free_port
 
 DEADLINE_SECONDS = 60

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from tidemark.http import patience, streaming
 
-from service.api import patience, streaming
 from tests.conftest import free_port
 
 

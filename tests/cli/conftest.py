@@ -19,7 +19,7 @@ def tidemark(service: Service) -> Run:
 
     def run(*arguments: str, code: int = 0, json_output: bool = True) -> Any:
         done = subprocess.run(
-            [sys.executable, "-m", "service", *arguments, *(["--json"] if json_output else [])],
+            [sys.executable, "-m", "tidemark", *arguments, *(["--json"] if json_output else [])],
             env={"PATH": "/usr/bin:/bin", **service.environment},
             capture_output=True,
             text=True,

@@ -84,7 +84,7 @@ def test_status_and_migrate_tell_what_is(tidemark: Run, engine: str) -> None:
 
 def test_alone_it_prints_the_help_once_and_with_version_the_version() -> None:
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "service", *arguments]
+        command = [sys.executable, "-m", "tidemark", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     for group in ((), ("org",)):

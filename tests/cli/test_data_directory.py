@@ -23,7 +23,7 @@ import pytest
 )
 def test_a_folder_without_data_gets_none(command: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "service", *command.split()],
+        [sys.executable, "-m", "tidemark", *command.split()],
         cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin"},
         capture_output=True,

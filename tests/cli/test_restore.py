@@ -15,11 +15,11 @@ from typing import Any
 
 import asyncpg
 import pytest
+from tidemark.catalog import organizations, welcome
+from tidemark.database.migration import migrate
+from tidemark.embedded.programs import Programs
+from tidemark.embedded.server import Server, embedded_server
 
-from service.catalog import organizations, welcome
-from service.storage.embedded import Server, embedded_server
-from service.storage.migration import migrate
-from service.storage.programs import Programs
 from tests.conftest import PROGRAMS, MakeTenant, StartService, Tenant, ago
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs" / "operations.md"

@@ -20,15 +20,15 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from tidemark.base.settings import Settings
+from tidemark.base.time import Window
+from tidemark.catalog import resources, welcome
+from tidemark.catalog.resources import SENSORS
+from tidemark.cli.transfer import export_readings, import_readings
+from tidemark.database.database import Database
+from tidemark.readings.export import snapshot
+from tidemark.readings.raw import PIECE
 
-from service.catalog import resources, welcome
-from service.catalog.resources import SENSORS
-from service.cli.transfer import export_readings, import_readings
-from service.query.export import snapshot
-from service.query.readings import PIECE
-from service.query.window import Window
-from service.settings import Settings
-from service.storage.database import Database
 from tests.cli.conftest import Run
 from tests.conftest import Service, Tenant
 
@@ -117,7 +117,7 @@ def test_what_is_exported_is_imported_exactly(service: Service, tmp_path: Path, 
 def command(service: Service, *arguments: str) -> "subprocess.Popen[str]":
     """A command under way."""
     return subprocess.Popen(
-        [sys.executable, "-m", "service", *arguments],
+        [sys.executable, "-m", "tidemark", *arguments],
         env={"PATH": "/usr/bin:/bin", **service.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

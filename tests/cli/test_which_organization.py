@@ -9,8 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-
-from service.catalog import organizations, welcome
+from tidemark.catalog import organizations, welcome
 
 Tidemark = Callable[..., Any]
 
@@ -22,7 +21,7 @@ def tidemark(migrated_url: str) -> Tidemark:
     async def run(*arguments: str, org: str = "", code: int = 0) -> Any:
         done = await asyncio.to_thread(
             subprocess.run,
-            [sys.executable, "-m", "service", *arguments, "--json"],
+            [sys.executable, "-m", "tidemark", *arguments, "--json"],
             env={"PATH": "/usr/bin:/bin", "TIDEMARK_DATABASE_URL": migrated_url, "TIDEMARK_ORG": org},
             capture_output=True,
             text=True,

@@ -11,15 +11,14 @@ import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from service.catalog import resources, welcome
-from service.catalog.resources import COOLING_UNITS
-from service.ingest.decode.operations import Operation
-from service.ingest.operations import OperationBlock, OperationWriter
-from service.storage.database import Database
-from service.storage.embedded import Server
-from service.storage.migration import migrate
-from service.watch import Watch
+from tidemark.base.watch import Watch
+from tidemark.catalog import resources, welcome
+from tidemark.catalog.resources import COOLING_UNITS
+from tidemark.coldchain.operation import Operation
+from tidemark.coldchain.operation_writer import OperationBlock, OperationWriter
+from tidemark.database.database import Database
+from tidemark.database.migration import migrate
+from tidemark.embedded.server import Server
 
 AT = datetime(2024, 1, 10, tzinfo=UTC)
 IDS = st.sampled_from("abcd")

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.ingest.columns import BodyError, Columns
-from service.ingest.decode import collectd
-from service.ingest.decode.collectd import CollectdDecoder
+from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.wire import collectd
+from tidemark.readings.wire.collectd import CollectdDecoder
 
 NOW = 1_700_000_000_000_000
 # As collectd 5.12 has sent it, but for the time.

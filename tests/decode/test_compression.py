@@ -12,9 +12,8 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.ingest.columns import BodyError
-from service.ingest.decode.compression import PIECE, UnsupportedEncodingError, decompressor
+from tidemark.bodies.compression import PIECE, UnsupportedEncodingError, decompressor
+from tidemark.readings.columns import BodyError
 
 
 def raw_deflate(data: bytes) -> bytes:

@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.ingest.columns import BodyError, Columns
-from service.ingest.decode.line_protocol import (
+from tidemark.base.values import FieldError
+from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.wire.line_protocol import (
     AUTO,
     MAX_LINE,
     LineProtocol,
@@ -18,8 +18,7 @@ from service.ingest.decode.line_protocol import (
     precision,
     read_line,
 )
-from service.ingest.decode.series import MAX_NAME, series_name
-from service.ingest.values import FieldError
+from tidemark.readings.wire.series_names import MAX_NAME, series_name
 
 NOW = 1_700_000_000_000_000
 
@@ -265,7 +264,7 @@ def test_pieces_of_a_long_body_are_those_of_its_lines(monkeypatch: pytest.Monkey
     whole = decode(body)
     assert len(whole.readings) == 600
     assert whole.rejected == 300
-    monkeypatch.setattr("service.ingest.decode.line_protocol.PIECE", 100)
+    monkeypatch.setattr("tidemark.readings.wire.line_protocol.PIECE", 100)
     small = decode(*(body[start : start + 37] for start in range(0, len(body), 37)))
     assert small.readings == whole.readings
     assert small.rejected == 300

@@ -15,16 +15,15 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from service.ingest.columns import BodyError, Columns, Rejection
-from service.ingest.decode import lines
-from service.ingest.decode.csv_rows import CsvDecoder
-from service.ingest.decode.instants import parse_epochs, parse_instants
-from service.ingest.decode.json_array import JsonArrayDecoder
-from service.ingest.decode.ndjson import NdjsonDecoder
-from service.ingest.decode.records import Clock, ExactReading, Records, read_record, to_columns
-from service.ingest.pipeline import Decoder
-from service.ingest.values import EPOCH_UNITS, FieldError, parse_epoch, parse_instant
+from tidemark.base.values import EPOCH_UNITS, FieldError, parse_epoch, parse_instant
+from tidemark.bodies import lines
+from tidemark.bodies.pipeline import Decoder
+from tidemark.readings.columns import BodyError, Columns, Rejection
+from tidemark.readings.wire.csv_rows import CsvDecoder
+from tidemark.readings.wire.instants import parse_epochs, parse_instants
+from tidemark.readings.wire.json_array import JsonArrayDecoder
+from tidemark.readings.wire.ndjson import NdjsonDecoder
+from tidemark.readings.wire.records import Clock, ExactReading, Records, read_record, to_columns
 
 NOW = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 MIB = 1024 * 1024
@@ -344,7 +343,7 @@ def test_a_body_in_pieces_is_the_same_body(form: Format, data: st.DataObject) ->
     piece_bytes, record_bytes = data.draw(st.tuples(st.integers(1, 60), st.integers(60, 200)))
     with (
         patch.object(lines, "MAX_RECORD", record_bytes),
-        patch("service.ingest.decode.csv_rows.MAX_RECORD", record_bytes),
+        patch("tidemark.readings.wire.csv_rows.MAX_RECORD", record_bytes),
     ):
         whole = decode(form, body)
         with patch.object(lines, "_PIECE", piece_bytes):

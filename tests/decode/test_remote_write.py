@@ -10,10 +10,10 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
+from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.wire import remote_write
+from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
 
-from service.ingest.columns import BodyError, Columns
-from service.ingest.decode import remote_write
-from service.ingest.decode.remote_write import RemoteWrite, RemoteWrite2
 from tests.prometheus import Request, Series, WriteRequest, packed, write_request, write_request_2
 
 NOW = 1_700_000_000_000_000

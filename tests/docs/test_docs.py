@@ -7,11 +7,10 @@ from pathlib import Path
 
 import click
 import pytest
-
-from service.api.application import routes
-from service.catalog.resources import RESOURCES, Resource
-from service.cli.main import serve, tidemark
-from service.settings import Settings
+from tidemark.base.settings import Settings
+from tidemark.catalog.resources import RESOURCES, Resource
+from tidemark.cli.main import serve, tidemark
+from tidemark.server.application import routes
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -14,11 +14,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-
-from service.storage import embedded
-from service.storage.embedded import Server, embedded_server
-from service.storage.failures import PassingError
-from service.storage.programs import EmbeddedServerError, Programs, available_programs, find_programs
+from tidemark.embedded import server as embedded
+from tidemark.embedded.failures import PassingError
+from tidemark.embedded.programs import EmbeddedServerError, Programs, available_programs, find_programs
+from tidemark.embedded.server import Server, embedded_server
 
 AVAILABLE = available_programs()
 NOBODY = 65534
@@ -69,7 +68,7 @@ def wait_until_stopping(data_dir: Path) -> None:
 def user_process(data_dir: Path) -> Iterator["subprocess.Popen[str]"]:
     """Another process that uses the server of a data directory, until it is killed."""
     program = (
-        "import sys; from pathlib import Path; from service.storage.embedded import embedded_server\n"
+        "import sys; from pathlib import Path; from tidemark.embedded.server import embedded_server\n"
         "with embedded_server(Path(sys.argv[1])): print('ready', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

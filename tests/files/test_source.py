@@ -11,12 +11,11 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.files import source
-from service.files.formats import FileFormat, UnknownFormatError, format_of
-from service.files.source import pieces, rest
-from service.ingest.columns import BodyError, Columns
-from service.ingest.decode.ndjson import NdjsonDecoder
+from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.files import source
+from tidemark.readings.files.formats import FileFormat, UnknownFormatError, format_of
+from tidemark.readings.files.source import pieces, rest
+from tidemark.readings.wire.ndjson import NdjsonDecoder
 
 NOW = 1_700_000_000_000_000
 GOOD = b'{"sensor":"s%d","timestamp":"2020-01-01T00:00:00Z","value":%d}'

@@ -8,11 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
-
-from service.ingest import bulk
-from service.ingest.bulk import Block, BulkWriter
-from service.storage.database import Database
-from service.watch import Watch
+from tidemark.base.watch import Watch
+from tidemark.database.database import Database
+from tidemark.readings import bulk
+from tidemark.readings.bulk import Block, BulkWriter
 
 BEGIN = 1_600_000_000_000_000
 Reading = tuple[int, int, float]

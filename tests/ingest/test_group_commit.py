@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-
-from service.errors import TidemarkError
-from service.ingest import group_commit
-from service.ingest.group_commit import GroupCommit
-from service.watch import Watch
+from tidemark.base.errors import TidemarkError
+from tidemark.base.watch import Watch
+from tidemark.commit import group_commit
+from tidemark.commit.group_commit import GroupCommit
 
 
 def grouped(store: Callable[[list[str]], Awaitable[None]], watch: Watch) -> GroupCommit[str]:

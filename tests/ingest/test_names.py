@@ -6,16 +6,15 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
-
-from service.catalog import fields
-from service.errors import TidemarkError
-from service.ingest.columns import Columns
-from service.ingest.decode import operations
-from service.ingest.decode.line_protocol import LineProtocol
-from service.ingest.decode.records import Records, to_columns
-from service.ingest.decode.series import series_name
-from service.ingest.values import FieldError, has_control
-from service.ingest.web_record import decode_sent
+from tidemark.base.errors import TidemarkError
+from tidemark.base.values import FieldError, has_control
+from tidemark.catalog import fields
+from tidemark.coldchain import operation as operations
+from tidemark.readings.columns import Columns
+from tidemark.readings.wire.line_protocol import LineProtocol
+from tidemark.readings.wire.records import Records, to_columns
+from tidemark.readings.wire.series_names import series_name
+from tidemark.web.record import decode_sent
 
 NOW = 1_700_000_000_000_000
 EVERY = [chr(code) for code in range(sys.maxunicode + 1)]

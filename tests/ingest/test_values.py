@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.ingest.values import (
+from tidemark.base.time import EPOCH, MICROSECOND
+from tidemark.base.values import (
     FieldError,
     check_instant,
     compact_json,
@@ -17,7 +17,6 @@ from service.ingest.values import (
     parse_number,
     parse_value,
 )
-from service.query.window import EPOCH, MICROSECOND
 
 moments = st.datetimes(
     datetime(1, 1, 2),  # noqa: DTZ001 - hypothesis adds the zone

@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.query.buckets import HOURS, Days, Even, Grid, day_start, window_of_days
-from service.query.fill import Fill, Point, fill_gaps
-from service.query.tiers import cover
-from service.query.window import DAY, HOUR, MINUTE, Window, instant
+from tidemark.base.time import DAY, HOUR, MINUTE, Window, instant
+from tidemark.readings.buckets import HOURS, Days, Even, Grid, day_start, window_of_days
+from tidemark.readings.fill import Fill, Point, fill_gaps
+from tidemark.readings.tiers import cover
 
 ZONES = [ZoneInfo(name) for name in sorted(available_timezones() - {"localtime"})]
 zones = st.sampled_from(ZONES)

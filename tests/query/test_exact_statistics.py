@@ -10,15 +10,14 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
-
-from service.query.buckets import Days
-from service.query.fill import Fill
-from service.query.series import page_of_buckets
-from service.query.statistics import Statistics, statistics
-from service.query.window import DAY, HOUR, Window, instant, microseconds
-from service.storage import rollup
-from service.storage.database import QUERY_SESSION, SESSION, Database
-from service.storage.statements import statements
+from tidemark.base.time import DAY, HOUR, Window, instant, microseconds
+from tidemark.database.database import QUERY_SESSION, SESSION, Database
+from tidemark.database.statements import statements
+from tidemark.readings import rollup
+from tidemark.readings.buckets import Days
+from tidemark.readings.fill import Fill
+from tidemark.readings.series import page_of_buckets
+from tidemark.readings.statistics import Statistics, statistics
 
 BEGIN = datetime(2024, 3, 25, tzinfo=UTC)
 DAYS = 20

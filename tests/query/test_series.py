@@ -11,13 +11,15 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
-
-from service.errors import TidemarkError
-from service.query import series as query
-from service.query.buckets import HOURS, Days, Even, Grid
-from service.query.fill import Fill, Point
-from service.query.resolution import AGGREGATIONS, RAW, finest
-from service.query.series import (
+from tidemark.base.errors import TidemarkError
+from tidemark.base.time import DAY, EARLIEST, HOUR, MINUTE, Window, instant, microseconds
+from tidemark.database.database import QUERY_SESSION, SESSION
+from tidemark.readings import rollup
+from tidemark.readings import series as query
+from tidemark.readings.buckets import HOURS, Days, Even, Grid
+from tidemark.readings.fill import Fill, Point
+from tidemark.readings.resolution import AGGREGATIONS, RAW, finest
+from tidemark.readings.series import (
     count_buckets,
     count_readings,
     every_bucket,
@@ -26,9 +28,7 @@ from service.query.series import (
     page_of_buckets,
     page_of_readings,
 )
-from service.query.window import DAY, EARLIEST, HOUR, MINUTE, Window, instant, microseconds
-from service.storage import rollup
-from service.storage.database import QUERY_SESSION, SESSION
+
 from tests.query.test_exact_statistics import (
     BEGIN,
     DAYS,

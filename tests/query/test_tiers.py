@@ -2,9 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from service.query.tiers import plan
-from service.query.window import DAY, HOUR, LATEST, Window
+from tidemark.base.time import DAY, HOUR, LATEST, Window
+from tidemark.readings.tiers import plan
 
 instants = st.one_of(
     st.integers(0, LATEST),

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tidemark.embedded.server import Server, embedded_server
 
-from service.storage.embedded import Server, embedded_server
 from tests.conftest import PROGRAMS, MakeTenant, StartService, ago, wait_until_ready
 from tests.service.test_running import _children, _command, _kill, stored, upload_until_refused
 

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
-
-from service import logs
-from service.logs import Sink
+from tidemark.base import logs
+from tidemark.base.logs import Sink
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from typing import Any
 import asyncpg
 import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout
+from tidemark.embedded.server import embedded_server
 
-from service.storage.embedded import embedded_server
 from tests.conftest import (
     PROGRAMS,
     MakeTenant,

@@ -2,9 +2,8 @@
 
 import asyncpg
 import pytest
-
-from service.errors import Kind, TidemarkError
-from service.storage.database import Database, outages_as_unavailable
+from tidemark.base.errors import Kind, TidemarkError
+from tidemark.database.database import Database, outages_as_unavailable
 
 
 def test_a_driver_that_lost_its_way_is_an_outage() -> None:

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-
-from service.catalog import organizations
-from service.cli.demo import ORGANIZATION, STORAGE_ORGANIZATION
-from service.storage import migration
-from service.storage.engine import EngineError
-from service.storage.migration import SchemaTooNewError, migrate, migrations
-from service.storage.statements import SQL
+from tidemark.catalog import organizations
+from tidemark.cli.demo import ORGANIZATION, STORAGE_ORGANIZATION
+from tidemark.database import migration
+from tidemark.database.engine import EngineError
+from tidemark.database.migration import SchemaTooNewError, migrate, migrations
+from tidemark.database.statements import SQL
 
 RELATIONS = """
     SELECT relname, array_agg(attname || ' ' || format_type(atttypid, atttypmod) ORDER BY attnum) AS columns

@@ -3,8 +3,7 @@
 from ipaddress import ip_network
 
 import pytest
-
-from service.api.web.client_address import client_address
+from tidemark.http.client_address import client_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
 

@@ -10,8 +10,8 @@ import pytest
 from aiohttp import ClientResponse
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
+from tidemark.embedded.server import Server
 
-from service.storage.embedded import Server
 from tests.conftest import MakeTenant, Service, StartService, Tenant
 
 CHROME = (

@@ -12,14 +12,14 @@ from uuid import UUID
 
 import pytest
 from aiohttp import ClientResponse
+from tidemark.base.errors import Kind, TidemarkError
+from tidemark.base.watch import Watch
+from tidemark.database.statements import statements
+from tidemark.embedded.server import Server
+from tidemark.web.addresses import Addresses, network_of
+from tidemark.web.record import OTHER
+from tidemark.web.writer import MINUTE, CollectorLimits, WebRecord, WebWriter
 
-from service.errors import Kind, TidemarkError
-from service.ingest.addresses import Addresses, network_of
-from service.ingest.web_record import OTHER
-from service.ingest.web_writer import MINUTE, CollectorLimits, WebRecord, WebWriter
-from service.storage.embedded import Server
-from service.storage.statements import statements
-from service.watch import Watch
 from tests.conftest import MakeTenant, StartService, Tenant
 from tests.web.test_collect import assert_refused, make_site, read, send, stats
 from tests.web.test_figures import BEGIN, World, made_world

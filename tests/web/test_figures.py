@@ -15,21 +15,20 @@ import asyncpg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from service.catalog import resources, welcome
-from service.catalog.resources import SITES
-from service.ingest.visitors import site_day
-from service.ingest.web_record import OTHER
-from service.ingest.web_writer import CollectorLimits, WebRecord, WebWriter
-from service.query import web as figures
-from service.query.web import Days
-from service.query.window import instant
-from service.storage import web_rollup
-from service.storage.database import SESSION, Database
-from service.storage.embedded import Server
-from service.storage.migration import migrate
-from service.storage.statements import statements
-from service.watch import Watch
+from tidemark.base.time import instant
+from tidemark.base.watch import Watch
+from tidemark.catalog import resources, welcome
+from tidemark.catalog.resources import SITES
+from tidemark.database.database import SESSION, Database
+from tidemark.database.migration import migrate
+from tidemark.database.statements import statements
+from tidemark.embedded.server import Server
+from tidemark.web import figures
+from tidemark.web import rollup as web_rollup
+from tidemark.web.figures import Days
+from tidemark.web.record import OTHER
+from tidemark.web.visitors import site_day
+from tidemark.web.writer import CollectorLimits, WebRecord, WebWriter
 
 # A week with the change to summer time in Berlin, two days before the end.
 BEGIN = datetime(2025, 3, 24, tzinfo=UTC)

@@ -1,1 +1,0 @@
-"""The cold-chain analytics API: `/api/v1` for partner dashboards."""

@@ -1,1 +1,0 @@
-"""Bulk and streaming ingestion: one pipeline, many wire formats."""

@@ -1,1 +1,0 @@
-"""The management API: `/api/v1` for what exists before data."""

@@ -1,1 +1,0 @@
-"""The sensor API, external v1: `/api/external/v1`."""

@@ -1,1 +1,0 @@
-"""Web analytics: `/api/v2`, and the collector of page views."""

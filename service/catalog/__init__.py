@@ -1,1 +1,0 @@
-"""What exists before data: organizations, tokens, assets and sensors."""

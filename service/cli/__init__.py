@@ -1,5 +1,0 @@
-"""The command line, `tidemark`."""
-
-from service.cli.main import main
-
-__all__ = ["main"]

@@ -1,1 +1,0 @@
-"""Readings in files: CSV, NDJSON and Parquet, in and out."""

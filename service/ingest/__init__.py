@@ -1,1 +1,0 @@
-"""The way in: wire formats to readings, readings to committed batches."""

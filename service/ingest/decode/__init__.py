@@ -1,1 +1,0 @@
-"""Wire formats, each a pure decoder."""

@@ -1,1 +1,0 @@
-"""The way out: windows, what answers them, and the rows."""

@@ -1,1 +1,0 @@
-"""The database: server, schema, connections, roll-ups."""

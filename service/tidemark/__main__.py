@@ -1,0 +1,5 @@
+"""`python -m service` is the command `tidemark`."""
+
+from tidemark.cli import main
+
+main()

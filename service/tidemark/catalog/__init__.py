@@ -1,0 +1,1 @@
+"""What exists before data: organizations, tokens, sensors, assets, sites; and who may see what."""

@@ -1,0 +1,58 @@
+"""API tokens: who may use which part of the APIs."""
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from tidemark.base.errors import not_found
+from tidemark.catalog import secrets
+from tidemark.catalog.fields import Field, checked, choices, integer, integers, moment, text
+from tidemark.database.announcements import heard_by_all
+from tidemark.database.statements import statements
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from tidemark.database.database import Connected
+
+SCOPES = ("sensor_data", "users", "utilization", "revenue", "impact", "sites", "ingest", "admin")
+
+FIELDS = {
+    "name": Field(text, default="API token", help="what it is for"),
+    "scopes": Field(choices(*SCOPES), required=True, nullable=False, help="what it may do; admin implies all others"),
+    "expires_at": Field(moment, help="when it expires; never by default"),
+    "cooling_unit_ids": Field(integers, default=[], help="the only cooling units it may see; all by default"),
+    "rate_limit": Field(integer, default=100, keeps_null=True, help="requests a minute, null for any number"),
+}
+
+
+async def create(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
+    """Make a token; the answer alone carries the `token` itself. Raises TidemarkError."""
+    token = secrets.new_token()
+    row = await statements().insert_token.row(
+        connection, company_id=company_id, token_hash=secrets.secret_hash(token), **checked(FIELDS, document)
+    )
+    assert row is not None  # RETURNING
+    return {**_record(row), "token": token}
+
+
+async def page(connection: "Connected", company_id: int, size: int, skip: int) -> tuple[list[dict[str, Any]], int]:
+    """Some of the tokens, the oldest first, and how many there are in all."""
+    rows = await statements().list_tokens.rows(connection, company_id=company_id, size=size, skip=skip)
+    return [_record(row) for row in rows], await statements().count_tokens.value(connection, company_id=company_id)
+
+
+def _record(row: "Record") -> dict[str, Any]:
+    return {**row, "id": str(row["id"])}
+
+
+async def revoke(connection: "Connected", company_id: int | None, token_id: str) -> None:
+    """End a token for good in every process, of one organization or for None of any; it stays in the list. Raises
+    TidemarkError.
+    """
+    try:
+        found = await statements().revoke_token.value(connection, company_id=company_id, id=UUID(token_id))
+    except ValueError:
+        found = None
+    if found is None:
+        raise not_found(f"There is no token {token_id!r}.")
+    await heard_by_all(connection)

@@ -1,0 +1,5 @@
+"""The command line, `tidemark`."""
+
+from tidemark.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,107 @@
+"""`tidemark org`: tenants and their keys."""
+
+from typing import Any
+
+import click
+
+from tidemark.base.settings import Settings
+from tidemark.catalog import organizations, welcome
+from tidemark.cli.options import document, field_options
+from tidemark.cli.session import as_json, company_of, connected, of_organization, run, show
+
+
+@click.group()
+def org() -> None:
+    """Organizations: the tenants, who see nothing of each other."""
+
+
+@org.command()
+@click.argument("name")
+@field_options(organizations.FIELDS, leave_out="name")
+@as_json
+@click.pass_obj
+def create(settings: Settings, /, name: str, json_output: bool, **given: Any) -> None:
+    """Make an organization; prints its key and an admin token, which are shown this once."""
+
+    async def work() -> dict[str, Any]:
+        async with connected(settings, create=True) as (connection, _):
+            made = await welcome.create_organization(connection, {"name": name, **document(given)})
+            return made.secrets()
+
+    show(run(work()), json_output)
+
+
+@org.command("list")
+@as_json
+@click.pass_obj
+def every(settings: Settings, /, json_output: bool) -> None:
+    """List the organizations."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with connected(settings) as (connection, _):
+            return await organizations.every(connection)
+
+    show(run(work()), json_output)
+
+
+_one = click.argument("organization_argument", metavar="[ORG]", required=False)
+
+
+@org.command("show")
+@_one
+@of_organization
+@as_json
+@click.pass_obj
+def read(settings: Settings, /, organization_argument: str | None, organization: str | None, json_output: bool) -> None:
+    """Show one organization."""
+
+    async def work() -> dict[str, Any]:
+        async with connected(settings) as (connection, _):
+            company_id = await company_of(connection, organization_argument or organization)
+            return await organizations.read(connection, company_id)
+
+    show(run(work()), json_output)
+
+
+@org.command()
+@_one
+@of_organization
+@field_options(organizations.FIELDS)
+@as_json
+@click.pass_obj
+def update(
+    settings: Settings,
+    /,
+    organization_argument: str | None,
+    organization: str | None,
+    json_output: bool,
+    **given: Any,
+) -> None:
+    """Change an organization."""
+
+    async def work() -> dict[str, Any]:
+        async with connected(settings) as (connection, _):
+            company_id = await company_of(connection, organization_argument or organization)
+            return await organizations.update(connection, company_id, document(given))
+
+    show(run(work()), json_output)
+
+
+@org.command()
+@_one
+@of_organization
+@as_json
+@click.pass_obj
+def rotate_key(
+    settings: Settings, /, organization_argument: str | None, organization: str | None, json_output: bool
+) -> None:
+    """Replace an organization's key; the old one stops working at once."""
+
+    async def work() -> dict[str, Any]:
+        async with connected(settings) as (connection, _):
+            company_id = await company_of(connection, organization_argument or organization)
+            found = await organizations.read(connection, company_id)
+            api_key = await organizations.rotate_key(connection, company_id)
+            return {"organization_id": found["organization_id"], "company_id": company_id, "api_key": api_key}
+
+    show(run(work()), json_output)

@@ -1,0 +1,1 @@
+"""Cold storage: business operations in, figures out."""

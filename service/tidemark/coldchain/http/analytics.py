@@ -1,0 +1,102 @@
+"""`/api/v1/analytics`: users, utilization, revenue and impact of cooling units."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import web
+
+from tidemark.base.errors import invalid
+from tidemark.catalog.cooling_units import CoolingUnit, visible
+from tidemark.coldchain.impact import impact
+from tidemark.coldchain.question import PERIODS, Question, question
+from tidemark.coldchain.revenue import PAYMENT_STATUSES, revenue
+from tidemark.coldchain.users import users
+from tidemark.coldchain.utilization import utilization
+from tidemark.http.answer import Answer, cached
+from tidemark.http.limits import limited
+from tidemark.http.paging import envelope, parse_page
+from tidemark.http.parameters import choice, dates, number
+from tidemark.server.core import CORE
+
+if TYPE_CHECKING:
+    from tidemark.database.database import Connected
+
+AT_ONCE = 5_000
+"""Periods of units that are worked out at once: more would keep other requests waiting."""
+MOST = 400_000
+"""Periods of units in one answer, some hundred megabytes."""
+
+_FILTERS = ("start_date", "end_date", "period", "cooling_unit_id", "location_id")
+_IDS = ("cooling_unit_id", "location_id")
+
+Measure = Callable[["Connected", Question, Sequence[CoolingUnit]], Awaitable[list[dict[str, Any]]]]
+"""Works out the items of some units."""
+
+
+def routes() -> list[tuple[str, Callable[[web.Request], Awaitable[web.Response]]]]:
+    """The paths below the surface's base, and their handlers."""
+    return [
+        ("analytics/users", _handler("users", lambda _: users)),
+        ("analytics/utilization", _handler("utilization", lambda _: utilization)),
+        ("analytics/revenue", _handler("revenue", _revenue, "payment_status")),
+        ("analytics/impact", _handler("impact", lambda _: impact)),
+    ]
+
+
+def _revenue(query: Mapping[str, str]) -> Measure:
+    status = choice(query, "payment_status", "all", *PAYMENT_STATUSES)
+    return lambda connection, asked, units: revenue(connection, asked, units, status)
+
+
+def _handler(
+    scope: str, measure_of: Callable[[Mapping[str, str]], Measure], *others: str
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        core = request.app[CORE]
+        principal = await limited(request, scope)
+        query = request.query
+        page = parse_page(query, *_FILTERS, *others)
+        first, last = dates(query)
+        period = choice(query, "period", "month", *PERIODS)
+        ids = {name: number(query, name) for name in _IDS}
+        measure = measure_of(query)
+        filters = {name: ids.get(name, value) for name, value in query.items() if name not in ("page", "page_size")}
+
+        async def make() -> Answer:
+            asked_at = time.monotonic()
+            async with core.database.snapshot() as connection, connection.transaction():
+                units = await visible(connection, principal, **ids)
+                asked = await question(connection, principal.company_id, first, last, period)
+                items = await _items(connection, asked, units[page.skip : page.skip + page.size], measure)
+            meta = {
+                "company_id": principal.company_id,
+                "filters": filters,
+                "pagination": envelope(page, len(units)),
+            }
+            body = b'{"data":[' + b",".join(items) + b'],"meta":' + orjson.dumps(meta) + b"}"
+            return Answer(body, "application/json", asked_at)
+
+        key = (principal.company_id, principal.cooling_unit_ids, request.path.rstrip("/"), request.query_string)
+        return await cached(request, core.cache, key, make)
+
+    return handle
+
+
+async def _items(
+    connection: "Connected", asked: Question, units: Sequence[CoolingUnit], measure: Measure
+) -> list[bytes]:
+    """The items as JSON, of some units at a time: what is in memory stays small, and others get their turn."""
+    periods = len(asked.periods)
+    if periods * len(units) > MOST:
+        raise invalid(
+            "page_size",
+            f"{len(units)} cooling units in {periods} periods are too many at once; "
+            f"with a page_size of {max(1, MOST // periods)} they are not.",
+        )
+    at_once = max(1, AT_ONCE // periods)
+    items: list[bytes] = []
+    for start in range(0, len(units), at_once):
+        items += map(orjson.dumps, await measure(connection, asked, units[start : start + at_once]))
+    return items

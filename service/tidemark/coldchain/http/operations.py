@@ -1,0 +1,23 @@
+"""`POST /api/v1/operations`: business operations of cold storage, as JSON or NDJSON."""
+
+from aiohttp import web
+
+from tidemark.coldchain.operation import OperationArray, OperationLines, Operations
+from tidemark.coldchain.operation_writer import OperationPipeline
+from tidemark.http import authentication
+from tidemark.http.many_records import Format, format_of, take
+from tidemark.server.core import CORE
+
+_FORMATS: dict[str, Format[Operations]] = {
+    "application/json": Format(OperationArray, streams=False),
+    "application/x-ndjson": Format(OperationLines, streams=True),
+}
+
+
+async def store(request: web.Request) -> web.Response:
+    """`POST`: 200 where all operations are stored, 207 where some, 422 where none."""
+    core = request.app[CORE]
+    principal = await authentication.ingestion(core.access, request.headers)
+    form = format_of(request, _FORMATS)
+    pipeline = OperationPipeline(core.database, principal, core.operation_writer, streams=form.streams)
+    return await take(request, form, pipeline)

@@ -1,0 +1,156 @@
+"""`GET /api/v1/sensor-data`: what the sensors of a cooling unit measured, by what they measure."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from aiohttp import hdrs, web
+
+from tidemark.base.errors import invalid
+from tidemark.base.values import format_instant
+from tidemark.catalog import cooling_units
+from tidemark.catalog.access import Principal
+from tidemark.database.statements import statements
+from tidemark.http import items as answering
+from tidemark.http import limits
+from tidemark.http.items import Items, Row
+from tidemark.http.paging import Page, parse_page
+from tidemark.http.parameters import choice, dates, fill, names, number, timezone
+from tidemark.readings.buckets import HOURS, Days, Grid, window_of_days
+from tidemark.readings.fill import Fill, Point
+from tidemark.readings.series import page_of_buckets, page_of_readings
+from tidemark.server.core import CORE
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from tidemark.database.database import Connected
+
+USUAL_TYPES = frozenset(("TEMPERATURE", "HUMIDITY"))
+"""Types that may be asked for before there is a sensor of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    cooling_unit_id: int
+    types: Sequence[str]
+    first: date
+    last: date
+    aggregation: str
+    zone: ZoneInfo | None
+    fill: Fill
+    page: Page
+
+
+def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]]:
+    """Method, path below the surface's base, and handler."""
+    return [(hdrs.METH_GET, "sensor-data", _sensor_data)]
+
+
+async def _sensor_data(request: web.Request) -> web.Response:
+    principal = await limits.limited(request, "sensor_data")
+    asked = _parse(request)
+
+    async def find() -> Items:
+        async with request.app[CORE].database.snapshot() as connection, connection.transaction():
+            return await _find(connection, principal, asked)
+
+    return await answering.answer(request, principal, asked.page, find)
+
+
+def _parse(request: web.Request) -> _Asked:
+    query = request.query
+    page = parse_page(
+        query,
+        "cooling_unit_id",
+        "specification_type",
+        "start_date",
+        "end_date",
+        "aggregation",
+        "timezone",
+        "fill",
+    )
+    cooling_unit_id = number(query, "cooling_unit_id")
+    if cooling_unit_id is None:
+        raise invalid("cooling_unit_id", "cooling_unit_id is required.")
+    first, last = dates(query)
+    types = names(query, "specification_type")
+    aggregation = choice(query, "aggregation", "raw", "raw", "hourly", "daily")
+    return _Asked(
+        cooling_unit_id, types, first, last, aggregation, timezone(query), fill(query, raw=aggregation == "raw"), page
+    )
+
+
+async def _find(connection: "Connected", principal: Principal, asked: _Asked) -> Items:
+    await cooling_units.visible(connection, principal, cooling_unit_id=asked.cooling_unit_id)
+    sensors = await statements().typed_sensors.rows(
+        connection, company_id=principal.company_id, asset_id=asked.cooling_unit_id
+    )
+    if asked.types:
+        await _require_known(connection, principal, asked.types, sensors)
+        sensors = [sensor for sensor in sensors if sensor["specification_type"] in asked.types]
+    zone = asked.zone or await timezone_of(connection, principal)
+    window = window_of_days(asked.first, asked.last, zone)
+    if asked.aggregation == "raw":
+        return await _raw(connection, sensors, window, asked.page)
+    by_type = {
+        one: [sensor["series_id"] for sensor in those]
+        for one, those in groupby(sensors, key=lambda sensor: sensor["specification_type"])
+    }
+    types = list(by_type)
+    grid: Grid = HOURS if asked.aggregation == "hourly" else Days(zone)
+    points, total = await page_of_buckets(
+        connection, list(by_type.values()), window, grid, asked.fill, asked.page.size, asked.page.skip
+    )
+    rows = [bucket(types[point.group], point) for point in points]
+    return Items(("timestamp", "specification_type", *BUCKET), rows, total)
+
+
+async def _raw(connection: "Connected", sensors: "Sequence[Record]", window: Any, page: Page) -> Items:
+    of_series = {sensor["series_id"]: sensor for sensor in sensors}
+    readings, total = await page_of_readings(connection, list(of_series), window, page.size, page.skip)
+    rows = [
+        (
+            format_instant(reading.at),
+            of_series[reading.series_id]["specification_type"],
+            of_series[reading.series_id]["id"],
+            reading.value,
+            1,
+        )
+        for reading in readings
+    ]
+    return Items(("timestamp", "specification_type", "sensor_id", "value", "sample_count"), rows, total)
+
+
+async def _require_known(
+    connection: "Connected", principal: Principal, types: Sequence[str], sensors: "Sequence[Record]"
+) -> None:
+    here = {sensor["specification_type"] for sensor in sensors}
+    others = [one for one in types if one not in here and one not in USUAL_TYPES]
+    if not others:
+        return
+    rows = await statements().known_types.rows(
+        connection, company_id=principal.company_id, types=others, seen=principal.seen
+    )
+    known = {row["specification_type"] for row in rows}
+    for one in others:
+        if one not in known:
+            raise invalid("specification_type", f"No sensor here has the specification_type {one[:100]!r}.")
+
+
+async def timezone_of(connection: "Connected", principal: Principal) -> ZoneInfo:
+    """The time zone of the caller's organization."""
+    organization = await statements().organization.row(connection, company_id=principal.company_id)
+    return ZoneInfo(organization["timezone"] if organization is not None else "UTC")
+
+
+BUCKET = ("value", "sample_count", "min_value", "max_value")
+"""The fields of a bucket after the instant where it begins and what it is of."""
+
+
+def bucket(group: str, point: Point) -> Row:
+    """The values of a bucket."""
+    return format_instant(point.at), group, point.value, point.count, point.minimum, point.maximum

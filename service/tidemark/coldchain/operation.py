@@ -1,0 +1,328 @@
+"""Business operations of cold storage out of JSON objects: as an array or one a line."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidemark.base.time import instant
+from tidemark.base.values import FieldError, check_instant, has_control, parse_instant
+from tidemark.bodies.lines import BlankLines, Lines
+from tidemark.readings.columns import BodyError, Rejection
+from tidemark.readings.wire.objects import explain
+from tidemark.readings.wire.records import Clock
+
+PIECE_OPERATIONS = 5_000
+"""The most operations that one piece of a body holds."""
+MAX_TEXT = 200
+"""Characters of an id or a crop."""
+MAX_INTEGER = 2**31 - 1
+MAX_DIGITS = 15
+"""Significant digits of a JSON number, which is a double to many senders; text may have as many on each side of the
+point."""
+
+_DECIMAL = re.compile(rf"0*([0-9]{{1,{MAX_DIGITS}}})(?:\.([0-9]{{1,{MAX_DIGITS}}})0*)?")
+_MAX_DECIMAL_LENGTH = 60
+
+GENDERS = ("female", "male", "other")
+USER_TYPES = ("FARMER", "TRADER")
+PAYMENT_STATUSES = ("paid", "pending")
+PAYMENT_METHODS = ("CASH", "CREDIT_CARD", "QR_CODE", "BANK_TRANSFER", "USSD", "OPAY", "UPI")
+
+
+class Operation(NamedTuple):
+    """One operation, with the fields that its type has; money and weights are exact."""
+
+    id: str
+    occurred_at: datetime
+    type: str
+    cooling_unit_id: int | None = None
+    user_id: str | None = None
+    gender: str | None = None
+    user_type: str | None = None
+    crop: str | None = None
+    crates: int | None = None
+    weight_kg: Decimal | None = None
+    amount: Decimal | None = None
+    currency: str | None = None
+    payment_status: str | None = None
+    payment_method: str | None = None
+    check_out_id: str | None = None
+    quantity_kg: Decimal | None = None
+    quantity_below_market_price_kg: Decimal | None = None
+    price_per_kg: Decimal | None = None
+    loss_kg: Decimal | None = None
+
+
+@dataclass(slots=True)
+class Operations:
+    """Operations of one piece of a body, in the order in which they stood there."""
+
+    operations: list[Operation] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    """Which record of the body each one is, counted from 0."""
+    rejections: list[Rejection] = field(default_factory=list)
+
+
+class OperationLines:
+    """NDJSON: one operation a line, decoded as it comes; blank lines do not count."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lines = Lines()
+        self._blank = BlankLines()
+        self._count = 0
+
+    def feed(self, data: bytes) -> Iterator[Operations]:
+        """Take the next bytes. Raises BodyError."""
+        for lines in self._lines.feed(data):
+            yield from self._decode(lines)
+
+    def flush(self) -> Iterator[Operations]:
+        """Take the complete lines that have come. Raises BodyError."""
+        for lines in self._lines.flush():
+            yield from self._decode(lines)
+
+    def finish(self) -> Iterator[Operations]:
+        """Take the end of the body. Raises BodyError."""
+        for lines in self._lines.finish():
+            yield from self._decode(lines)
+
+    def _decode(self, lines: list[bytes]) -> Iterator[Operations]:
+        texts = [line for line in lines if line and not line.isspace()]
+        self._blank.note(len(lines) - len(texts), len(texts))
+        first, self._count = self._count, self._count + len(texts)
+        yield from _pieces(texts, first, self._clock())
+
+
+class OperationArray:
+    """A JSON array of operations, held in memory: whoever feeds it limits its size."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._parts: list[bytes] = []
+
+    def feed(self, data: bytes) -> Iterator[Operations]:
+        """Take the next bytes; nothing comes out before the end."""
+        self._parts.append(data)
+        return iter(())
+
+    def flush(self) -> Iterator[Operations]:
+        """Nothing comes out before the end."""
+        return iter(())
+
+    def finish(self) -> Iterator[Operations]:
+        """Take the end of the body. Raises BodyError."""
+        body = b"".join(self._parts).removeprefix(b"\xef\xbb\xbf")
+        self._parts = []
+        if not body or body.isspace():
+            raise BodyError("The body is empty; send a JSON array of operations.")
+        if body.count(b",") > _MAX_COMMAS:
+            raise BodyError("The array is too long to be taken at once; send it in parts, or as NDJSON.")
+        try:
+            elements = _elements.decode(body)
+        except msgspec.ValidationError:
+            raise BodyError("The body is not a JSON array of operations.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BodyError(f"The body is not a JSON document: {explain(error)}.") from None
+        yield from _pieces(elements, 0, self._clock())
+
+
+_MAX_COMMAS = 8_000_000
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
+_document = msgspec.json.Decoder(float_hook=Decimal).decode
+"""Numbers with all the digits that were sent."""
+
+
+def _pieces(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Iterator[Operations]:
+    for start in range(0, len(texts), PIECE_OPERATIONS):
+        yield _read(texts[start : start + PIECE_OPERATIONS], first + start, now)
+
+
+def _read(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Operations:
+    piece = Operations()
+    for index, text in enumerate(texts, first):
+        try:
+            operation = read_operation(_document(text), now)
+        except FieldError as error:
+            rejection = Rejection(index, error.field, error.message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
+            reason = "a number is out of range" if isinstance(error, InvalidOperation) else explain(error)
+            rejection = Rejection(index, "", f"This is not a JSON document: {reason}.")
+        else:
+            piece.operations.append(operation)
+            piece.index.append(index)
+            continue
+        piece.rejections.append(rejection)
+    return piece
+
+
+def read_operation(document: Any, now: int) -> Operation:
+    """The operation that a JSON object tells; `now` is in microseconds since 1970 UTC. Raises FieldError."""
+    if not isinstance(document, dict):
+        raise FieldError("", "An operation must be a JSON object.")
+    kind = document.get("type")
+    rules = _TYPES.get(kind) if isinstance(kind, str) else None
+    if rules is None:
+        raise FieldError("type", f"type must be one of {', '.join(_TYPES)}.")
+    for name in document:
+        if name not in Operation._fields:
+            raise FieldError(name[:100], f"No operation has a field {name[:100]!r}.")
+    given = {name: _value(document, name, rule) for name, rule in rules.items()}
+    operation = Operation(
+        _value(document, "id", identifier), _occurred_at(document.get("occurred_at"), now), str(kind), **given
+    )
+    if operation.quantity_kg is not None and operation.quantity_below_market_price_kg is not None:
+        if operation.quantity_kg == 0:
+            raise FieldError("quantity_kg", "quantity_kg must be above 0.")
+        if operation.quantity_below_market_price_kg > operation.quantity_kg:
+            raise FieldError(
+                "quantity_below_market_price_kg", "quantity_below_market_price_kg must not be more than quantity_kg."
+            )
+    return operation
+
+
+def _value(document: Mapping[str, Any], name: str, rule: "Rule") -> Any:
+    value = document.get(name)
+    if value is None:
+        if rule in _NULLABLE:
+            return None
+        raise FieldError(name, f"{name} must not be null." if name in document else f"{name} is missing.")
+    return rule(name, value)
+
+
+def _occurred_at(value: Any, now: int) -> datetime:
+    if not isinstance(value, str):
+        raise FieldError(
+            "occurred_at",
+            "occurred_at is missing." if value is None else "occurred_at must be text such as 2026-01-31T12:00:00Z.",
+        )
+    at = parse_instant(value, "occurred_at")
+    return instant(check_instant(at, now, "occurred_at", "An operation"))
+
+
+Rule = Callable[[str, Any], Any]
+"""Takes a field's name and a value other than null, answers the value to store or raises FieldError."""
+
+
+def identifier(name: str, value: Any) -> str:
+    """Text; a whole number stands for its digits."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return text(name, value)
+
+
+def text(name: str, value: Any) -> str:
+    """Text of 1 to 200 characters, without control characters."""
+    if not isinstance(value, str) or not value.strip():
+        raise FieldError(name, f"{name} must be text that is not empty.")
+    if len(value) > MAX_TEXT:
+        raise FieldError(name, f"{name} is at most {MAX_TEXT} characters long.")
+    if has_control(value):
+        raise FieldError(name, f"{name} must not contain control characters.")
+    return value
+
+
+def unit(name: str, value: Any) -> int:
+    """The id of a cooling unit; whether there is one, the pipeline asks."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:20])
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INTEGER:
+        raise FieldError(name, f"{name} must be a whole number from 1 to {MAX_INTEGER}.")
+    return value
+
+
+def crates(name: str, value: Any) -> int:
+    """A whole number of crates."""
+    number = decimal(name, value)
+    if number != number.to_integral_value() or number > MAX_INTEGER:
+        raise FieldError(name, f"{name} must be a whole number from 0 to {MAX_INTEGER}.")
+    return int(number)
+
+
+def decimal(name: str, value: Any) -> Decimal:
+    """An exact number of money or weight, 0 or more, as text or as a number of at most 15 significant digits."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise FieldError(name, f"{name} must be a number, or a number as text.")
+    if isinstance(value, str):
+        match = _DECIMAL.fullmatch(value) if len(value) <= _MAX_DECIMAL_LENGTH else None
+        if match is None:
+            raise FieldError(
+                name,
+                f"{name} must be written like 12 or 12.50: 0 or more, "
+                f"at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it.",
+            )
+        return Decimal(value)
+    if value < 0:
+        raise FieldError(name, f"{name} must not be negative.")
+    _, digits, exponent = Decimal(value).as_tuple()
+    assert isinstance(exponent, int)  # JSON has neither infinity nor NaN
+    text_of_digits = "".join(map(str, digits))
+    significant = text_of_digits.strip("0")
+    exponent += len(text_of_digits) - len(text_of_digits.rstrip("0"))
+    if len(significant) > MAX_DIGITS:
+        raise FieldError(name, f"{name} has more than {MAX_DIGITS} significant digits; send it as text.")
+    if significant and (exponent + len(significant) > MAX_DIGITS or -exponent > MAX_DIGITS):
+        raise FieldError(
+            name, f"{name} must have at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it."
+        )
+    return Decimal(f"{significant}E{exponent}") if significant else Decimal(0)
+
+
+def currency(name: str, value: Any) -> str:
+    """Three letters, ISO 4217."""
+    if not isinstance(value, str) or not (len(value) == 3 and value.isascii() and value.isalpha()):
+        raise FieldError(name, f"{name} must be a currency code of three letters (ISO 4217), such as USD.")
+    return value.upper()
+
+
+def _one_of(*allowed: str, nullable: bool = True) -> Rule:
+    words = ", ".join(allowed) + (" or null" if nullable else "")
+
+    def rule(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in allowed:
+            raise FieldError(name, f"{name} must be one of {words}.")
+        return value
+
+    return rule
+
+
+_gender = _one_of(*GENDERS)
+_user_type = _one_of(*USER_TYPES)
+_payment_method = _one_of(*PAYMENT_METHODS)
+_NULLABLE = frozenset((_gender, _user_type, _payment_method))
+
+_WHO_AND_WHERE: dict[str, Rule] = {"user_id": identifier, "cooling_unit_id": unit}
+_MOVEMENT: dict[str, Rule] = {**_WHO_AND_WHERE, "crop": text, "crates": crates, "weight_kg": decimal}
+_TYPES: dict[str, dict[str, Rule]] = {
+    "user_registered": {**_WHO_AND_WHERE, "gender": _gender, "user_type": _user_type},
+    "user_deactivated": {"user_id": identifier},
+    "check_in": _MOVEMENT,
+    "check_out": {
+        **_MOVEMENT,
+        "amount": decimal,
+        "currency": currency,
+        "payment_status": _one_of(*PAYMENT_STATUSES, nullable=False),
+        "payment_method": _payment_method,
+    },
+    "payment": {"check_out_id": identifier, "payment_method": _payment_method},
+    "baseline_survey": {
+        **_WHO_AND_WHERE,
+        "crop": text,
+        "quantity_kg": decimal,
+        "quantity_below_market_price_kg": decimal,
+        "price_per_kg": decimal,
+        "currency": currency,
+    },
+    "market_survey": {
+        **_WHO_AND_WHERE,
+        "crop": text,
+        "price_per_kg": decimal,
+        "loss_kg": decimal,
+        "currency": currency,
+    },
+}

@@ -1,0 +1,236 @@
+"""Business operations on their way in: their cooling units checked, stored in groups, acknowledged."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from tidemark.base.errors import unavailable
+from tidemark.base.watch import Watch
+from tidemark.bodies.pipeline import BodyPipeline, Outcome
+from tidemark.catalog.access import Principal
+from tidemark.coldchain.operation import Operation, Operations
+from tidemark.commit.committer import Committer
+from tidemark.commit.group_commit import RETRY_AFTER, GroupCommit
+from tidemark.database.database import Database
+from tidemark.database.statements import statements
+from tidemark.readings.columns import Rejection
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+MAX_BATCH = 5_000
+CONNECTIONS = 4
+"""Companies whose operations are stored at once."""
+_COLUMNS = ("company_id", *Operation._fields)
+
+
+# What `refuse_operations` says: the field at fault, and what its sender is told.
+_REASONS = {
+    "elsewhere": ("id", "This operation is of a cooling unit that the token is not for, or of none."),
+    "check_out_elsewhere": ("check_out_id", "This check-out is of a cooling unit that the token is not for."),
+    "check_out_missing": ("check_out_id", "This check-out is not there; send it first, then the payment again."),
+}
+
+
+@dataclass(slots=True)
+class OperationBlock:
+    """Operations that one request brings to a company; their cooling units exist, and the sender may see them."""
+
+    company_id: int
+    operations: list[Operation] = field(default_factory=list)
+    index: list[int] = field(default_factory=list)
+    """Which record of the body each one is, counted from 0."""
+    seen: tuple[int, ...] | None = None
+    """The cooling units of the token that sent them; None for all."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """After the commit: ids of operations that the token may not change, and the reasons."""
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+    def rejections(self) -> list[Rejection]:
+        """What has been refused."""
+        return [
+            Rejection(index, *_REASONS[self.refused[one.id]])
+            for index, one in zip(self.index, self.operations, strict=True)
+            if one.id in self.refused
+        ]
+
+
+class _Run:
+    """Blocks that are stored in one step, with the same result as one after the other.
+
+    What everybody may change is one step always, the last operation of an id wins. Where a token may change some
+    things only, what it may depends on what is stored: its blocks are one step as long as none speaks of an id that
+    another one speaks of.
+    """
+
+    def __init__(self, first: OperationBlock) -> None:
+        self.seen = first.seen
+        self._blocks: list[OperationBlock] = []
+        self._ids: set[str] = set()
+        self.take(first)
+
+    def take(self, block: OperationBlock) -> bool:
+        """Take a block that can be stored in the same step as the ones before; False where it cannot."""
+        if block.seen != self.seen:
+            return False
+        if self.seen is not None:
+            ids = {named for one in block.operations for named in (one.id, one.check_out_id) if named is not None}
+            if not ids.isdisjoint(self._ids):
+                return False
+            self._ids |= ids
+        self._blocks.append(block)
+        return True
+
+    def records(self) -> list[tuple[Any, ...]]:
+        """The operations as rows of `_COLUMNS`; the last one of an id wins."""
+        rows = {one.id: (block.company_id, *one) for block in self._blocks for one in block.operations}
+        return list(rows.values())
+
+    def note(self, refused: dict[str, str]) -> None:
+        """Tell the blocks what was refused."""
+        for block in self._blocks:
+            block.refused = {one.id: refused[one.id] for one in block.operations if one.id in refused}
+
+
+def _runs(blocks: Sequence[OperationBlock]) -> list[_Run]:
+    runs = [_Run(blocks[0])]
+    for block in blocks[1:]:
+        if not runs[-1].take(block):
+            runs.append(_Run(block))
+    return runs
+
+
+class OperationWriter:
+    """Stores operations over a few connections, those of each company by themselves.
+
+    A company is locked while its operations change, so each takes one connection at a time; one that has to wait, or
+    whose operations fail, keeps no other from storing its own.
+    """
+
+    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
+        self._max_pending = max_pending
+        self._watch = watch
+        self._committers: asyncio.LifoQueue[Committer] = asyncio.LifoQueue()
+        for _ in range(CONNECTIONS):
+            self._committers.put_nowait(Committer(database, "operations"))
+        self._groups: dict[int, GroupCommit[OperationBlock]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    def write(self, block: OperationBlock) -> "asyncio.Future[None]":
+        """Accept a block; see GroupCommit.write. A company's blocks commit in the order in which they came."""
+        if self._closing:
+            raise unavailable("The service is stopping; send this again later.", RETRY_AFTER)
+        group = self._groups.get(block.company_id)
+        if group is None:
+            group = self._groups[block.company_id] = GroupCommit(
+                [self._store],
+                max_batch=MAX_BATCH,
+                max_pending=self._max_pending,
+                watch=self._watch,
+                name="operation writer",
+                noun="operations",
+            )
+        future = group.write(block, len(block), also_pending=self._pending() - group.pending)
+        future.add_done_callback(lambda _: self._end_if_idle(block.company_id))
+        return future
+
+    async def close(self) -> None:
+        """Commit what was accepted, then stop."""
+        self._closing = True
+        await asyncio.gather(*(group.close() for group in self._groups.values()), *self._ending)
+        while not self._committers.empty():
+            await self._committers.get_nowait().close()
+
+    def _pending(self) -> int:
+        return sum(group.pending for group in self._groups.values())
+
+    def _end_if_idle(self, company_id: int) -> None:
+        group = self._groups.get(company_id)
+        if group is not None and group.pending == 0:
+            del self._groups[company_id]
+            ending = asyncio.get_running_loop().create_task(group.close())
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+
+    async def _store(self, blocks: list[OperationBlock]) -> None:
+        runs = _runs(blocks)
+
+        async def write(connection: "Connection[Any]") -> None:
+            sql = statements()
+            async with connection.transaction():
+                await sql.prepare_operation_change.run(connection)
+                for run in runs:
+                    await connection.copy_records_to_table(
+                        "incoming_operation", records=run.records(), columns=_COLUMNS
+                    )
+                    refused = await sql.write_operations.rows(connection, seen=run.seen)
+                    run.note({row["operation_id"]: row["reason"] for row in refused})
+
+        committer = await self._committers.get()
+        try:
+            await committer.commit(write, sum(map(len, blocks)))
+        finally:
+            self._committers.put_nowait(committer)
+
+
+class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
+    """A body of operations. Those that concern cooling units that the caller may not see are rejected."""
+
+    def __init__(
+        self,
+        database: Database,
+        principal: Principal,
+        writer: OperationWriter,
+        *,
+        streams: bool,
+    ) -> None:
+        super().__init__(writer.write, streams=streams)
+        self._database = database
+        self._company_id = principal.company_id
+        self._seen = None if principal.seen is None else tuple(principal.seen)
+
+    async def _known(self, piece: Operations) -> tuple[OperationBlock, Outcome]:
+        units = await self._known_units(piece)
+        taken: list[tuple[int, Operation]] = []
+        rejections = list(piece.rejections)
+        for index, one in zip(piece.index, piece.operations, strict=True):
+            if one.cooling_unit_id is not None and one.cooling_unit_id not in units:
+                message = f"There is no cooling unit {one.cooling_unit_id}."
+                rejections.append(Rejection(index, "cooling_unit_id", message))
+            elif self._seen is not None and one.type == "user_deactivated":
+                message = "A deactivation holds at all cooling units, and this token is for some of them."
+                rejections.append(Rejection(index, "type", message))
+            else:
+                taken.append((index, one))
+        rejections.sort(key=attrgetter("index"))
+        if (last := self._last(rejections)) is not None:
+            rejections = [one for one in rejections if one.index <= last]
+            taken = [(index, one) for index, one in taken if index <= last]
+        result = Outcome()
+        result.note(rejections, len(rejections))
+        block = OperationBlock(
+            self._company_id, [one for _, one in taken], [index for index, _ in taken], seen=self._seen
+        )
+        return block, result
+
+    async def _known_units(self, piece: Operations) -> set[int]:
+        """Those of the cooling units in a piece that exist and the caller may see."""
+        units = {one.cooling_unit_id for one in piece.operations if one.cooling_unit_id is not None}
+        if not units:
+            return set()
+        async with self._database.snapshot() as connection:
+            rows = await statements().known_cooling_units.rows(
+                connection, company_id=self._company_id, ids=sorted(units), seen=self._seen
+            )
+        return {row["id"] for row in rows}
+
+    def _count(self, block: OperationBlock, result: Outcome) -> None:
+        refused = block.rejections()
+        result.accepted = len(block) - len(refused)
+        result.note(refused, len(refused))
+        result.rejections.sort(key=lambda rejection: rejection.index)

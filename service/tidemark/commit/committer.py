@@ -1,0 +1,81 @@
+"""A connection that commits: opened anew when it is lost, its work tried again where that may help."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import asyncpg
+import structlog
+
+from tidemark.base.errors import unavailable
+from tidemark.database.database import OUTAGES, Database
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+    Work: TypeAlias = Callable[[Connection[Any]], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+ATTEMPTS = 4
+COMMIT_SECONDS = 30.0
+"""How long one commit may take before its records are given up (and sent again by their gateways)."""
+RETRY_AFTER = 1
+
+# What may pass when the same work is done again: crossing writers, a key that another writer was first to store, a lock
+# that is held for long.
+_PASSING = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.SerializationError,
+    asyncpg.UniqueViolationError,
+)
+
+
+class Committer:
+    """One connection of a writer's own."""
+
+    def __init__(self, database: Database, noun: str = "readings") -> None:
+        self._database = database
+        self._noun = noun
+        self._connection: Connection[Any] | None = None
+
+    async def commit(self, work: "Work", records: int) -> None:
+        """Do work that ends in a commit and stores so many records.
+
+        The work is done again where that may help, so it must be harmless when repeated. Raises TidemarkError where it
+        could not be done.
+        """
+        if not self._database.ready.is_set():
+            raise unavailable("The database is not ready yet; send this again later.", RETRY_AFTER)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    if self._connection is None or self._connection.is_closed():
+                        self._connection = await self._database.connect()
+                    await work(self._connection)
+            except _PASSING as error:
+                log.info("commit is tried again", attempt=attempt, records=records, error=str(error))
+            except OUTAGES as error:
+                # Whether an interrupted commit took place does not matter: doing it again changes nothing.
+                self._drop_connection()
+                log.warning("commit failed", attempt=attempt, records=records, error=str(error) or repr(error))
+                if isinstance(error, OSError):
+                    break  # there is no server to try again with; a TimeoutError is one too
+            except Exception:
+                self._drop_connection()
+                log.exception("commit failed", attempt=attempt, records=records)
+                break
+            else:
+                return
+        raise unavailable(f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close(timeout=1)
+
+    def _drop_connection(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

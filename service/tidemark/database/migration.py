@@ -1,0 +1,90 @@
+"""Brings a database's schema to the version that this Tidemark works with.
+
+A migration is `sql/migrations/NNNN_name.sql`, or one `NNNN_name.ENGINE.sql` for each engine. All that are missing run
+in one transaction under a lock, so processes that start at once take turns and a failure leaves nothing half done.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tidemark.database.engine import choose_engine
+from tidemark.database.statements import SQL, statements
+
+if TYPE_CHECKING:
+    from tidemark.database.database import Connected
+
+log = structlog.get_logger(__name__)
+
+_FILE_NAME = re.compile(r"(\d{4})_(\w+?)(?:\.(timescale|postgres))?\.sql")
+
+
+class SchemaTooNewError(Exception):
+    """The database was upgraded by a newer Tidemark; this one must not touch it."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of the schema."""
+
+    version: int
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What a database's schema is: the engine it is made for, why, and its version."""
+
+    engine: str
+    reason: str
+    version: int
+    applied: int
+
+
+def migrations(engine: str, folder: Path = SQL / "migrations") -> list[Migration]:
+    """The steps for one engine, in order."""
+
+    def found() -> Iterator[Migration]:
+        for path in sorted(folder.iterdir()):
+            match = _FILE_NAME.fullmatch(path.name)
+            if match is None:
+                raise ValueError(f"{path} is not named like a migration.")
+            if match[3] in (None, engine):
+                yield Migration(int(match[1]), match[2], path)
+
+    steps = list(found())
+    if [step.version for step in steps] != list(range(1, len(steps) + 1)):
+        raise ValueError(f"The migrations of {engine} in {folder} are not numbered 1, 2, 3, ….")
+    return steps
+
+
+async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
+    """Apply the missing migrations.
+
+    `engine` is the setting. Raises SchemaTooNewError for a database of a newer version, EngineError where the engine
+    cannot be had.
+    """
+    sql = statements()
+    async with connection.transaction():
+        await sql.lock_migrations.run(connection)
+        await sql.create_migration_table.run(connection)
+        applied = await sql.applied_migration.row(connection)
+        assert applied is not None  # an aggregate has one row
+        chosen, reason = await choose_engine(connection, engine, applied["engine"])
+        steps = migrations(chosen)
+        version = applied["version"]
+        if version > len(steps):
+            raise SchemaTooNewError(
+                f"The database has schema version {version}, this Tidemark knows versions up to {len(steps)}. "
+                f"Start the newer Tidemark that upgraded it, or restore a backup made before that."
+            )
+        for step in steps[version:]:
+            log.info("migrating", version=step.version, name=step.name, engine=chosen)
+            await connection.execute(step.path.read_text())
+            await sql.record_migration.run(connection, version=step.version, name=step.name, engine=chosen)
+    return Schema(chosen, reason, len(steps), len(steps) - version)

@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL server and its programs."""

@@ -1,0 +1,44 @@
+"""Pages of other origins that may read `/api/v1` and `/api/v2` from a browser (CORS, the Fetch standard).
+
+Keys travel in headers that a page sets itself, so there is no credentials mode. The public collector is open to any
+origin and says so itself.
+"""
+
+import re
+
+from aiohttp import hdrs, web
+
+from tidemark.server.core import CORE
+from tidemark.web.http.collect import PATH as COLLECTOR
+
+PREFLIGHT_SECONDS = 7200
+"""How long browsers may remember a preflight's answer; Chromium takes no more."""
+
+_SURFACES = re.compile(r"/api/v[12](?:/|$)")
+_REQUEST_HEADERS = (
+    "Accept, Authorization, Content-Encoding, Content-Type, If-None-Match, Last-Event-ID, ORGANIZATION-API-KEY, "
+    "ORGANIZATION-ID, X-Request-Id"
+)
+_RESPONSE_HEADERS = (
+    "Age, Allow, ETag, Retry-After, WWW-Authenticate, X-Aggregation, X-RateLimit-Limit, X-RateLimit-Remaining, "
+    "X-RateLimit-Reset, X-Request-Id, X-Total-Count"
+)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Let pages of the allowed origins read an answer, errors too, and send what a preflight asks about."""
+    allowed = request.app[CORE].settings.cors_origins
+    if not allowed or not _SURFACES.match(request.path) or request.path.rstrip("/") == COLLECTOR:
+        return
+    headers = response.headers
+    headers[hdrs.VARY] = f"{headers[hdrs.VARY]}, Origin" if hdrs.VARY in headers else "Origin"
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin not in allowed:
+        return
+    headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+    if request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers:
+        headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = headers.get(hdrs.ALLOW, "")
+        headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = _REQUEST_HEADERS
+        headers[hdrs.ACCESS_CONTROL_MAX_AGE] = str(PREFLIGHT_SECONDS)
+    else:
+        headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _RESPONSE_HEADERS

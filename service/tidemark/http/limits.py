@@ -1,0 +1,85 @@
+"""Requests a minute for tokens with a limit: fixed windows, counted in the database for all processes together."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from tidemark.base.errors import Kind, TidemarkError
+from tidemark.catalog.access import Principal, unauthorized
+from tidemark.database.statements import statements
+from tidemark.http import authentication
+from tidemark.server.core import CORE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What is left to a token in this minute."""
+
+    limit: int
+    remaining: int
+    resets_at: "datetime"
+
+
+_ALLOWANCE = web.RequestKey("allowance", Allowance)
+_LIMITED = re.compile(
+    r"/api/v1/(?:(?:sensor-data|series|series/batch|latest)/?$|analytics(?:/|$))|/api/v2/sites(?:/|$)"
+)
+
+
+async def limited(request: web.Request, scope: str) -> Principal:
+    """Who has this scope, the request counted where the token has a limit. Raises TidemarkError, 429 past the limit.
+
+    Whoever is limited is counted and told the allowance, with whatever answer the request then gets.
+    """
+    principal = await authentication.caller(request.app[CORE].access, request.headers, scope)
+    await _count(request, principal)
+    principal.require(scope)
+    return principal
+
+
+async def note(request: web.Request) -> None:
+    """Count a request under a limited path that no handler answers, 404 or 405. Raises TidemarkError as `limited`."""
+    if _LIMITED.match(request.path) is None:
+        return
+    try:
+        principal = await authentication.bearer(request.app[CORE].access, request.headers)
+    except TidemarkError as error:
+        if error.kind is Kind.UNAUTHORIZED:
+            return  # what is not there needs no token
+        raise
+    await _count(request, principal)
+
+
+async def _count(request: web.Request, principal: Principal) -> None:
+    if principal.rate_limit is None:
+        return  # an organization by its key, or a token without a limit
+    async with request.app[CORE].database.session() as connection:
+        counted = await statements().count_request.row(connection, token_id=principal.token_id)
+    if counted is None:
+        raise unauthorized("The token is unknown or revoked.", "Authorization")
+    left = principal.rate_limit - counted["requests"]
+    request[_ALLOWANCE] = Allowance(principal.rate_limit, max(0, left), counted["resets_at"])
+    if left < 0:
+        wait = max(1, math.ceil((counted["resets_at"] - counted["counted_at"]).total_seconds()))
+        raise TidemarkError(
+            Kind.RATE_LIMIT_EXCEEDED,
+            f"The token may send {principal.rate_limit} requests a minute; come back in {wait} s.",
+            retry_after=wait,
+        )
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the allowance: the reset in Unix seconds, on the web analytics API in milliseconds."""
+    allowance = request.get(_ALLOWANCE)
+    if allowance is not None:
+        reset = int(allowance.resets_at.timestamp())
+        in_milliseconds = request.path.startswith("/api/v2/")
+        response.headers["X-RateLimit-Limit"] = str(allowance.limit)
+        response.headers["X-RateLimit-Remaining"] = str(allowance.remaining)
+        response.headers["X-RateLimit-Reset"] = str(reset * 1000 if in_milliseconds else reset)

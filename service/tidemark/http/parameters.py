@@ -1,0 +1,97 @@
+"""Query parameters that the endpoints of the cold-chain API share."""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from tidemark.base.errors import invalid
+from tidemark.base.time import FIRST_YEAR, LAST_YEAR, askable
+from tidemark.catalog import fields
+from tidemark.catalog.fields import integer
+from tidemark.readings.fill import Fill
+from tidemark.readings.http.fetch_parameters import instant
+
+MAX_YEARS = 5
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def refuse_unknown(query: Mapping[str, str], *known: str) -> None:
+    """Raise TidemarkError for a parameter that the endpoint does not have."""
+    for name in query:
+        if name not in known:
+            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+
+
+def dates(query: Mapping[str, str]) -> tuple[date, date]:
+    """`start_date` and `end_date`, both included and required, at most five years apart. Raises TidemarkError."""
+    first, last = day("start_date", query.get("start_date")), day("end_date", query.get("end_date"))
+    if last < first:
+        raise invalid("end_date", "end_date is before start_date.")
+    if (last.year - MAX_YEARS, last.month, last.day) > (first.year, first.month, first.day):
+        raise invalid("end_date", f"end_date is more than {MAX_YEARS} years after start_date; ask for less at a time.")
+    return first, last
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """The id that a parameter gives, None where it is not there. Raises TidemarkError."""
+    given = query.get(name)
+    return None if given is None else integer(name, given)
+
+
+def choice(query: Mapping[str, str], name: str, default: str, *allowed: str) -> str:
+    """One of the allowed words. Raises TidemarkError."""
+    given = query.get(name, default)
+    if given not in allowed:
+        words = f"{', '.join(allowed[:-1])}, or {allowed[-1]}" if len(allowed) > 2 else " or ".join(allowed)
+        raise invalid(name, f"{name} must be one of {words}.")
+    return given
+
+
+def names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """The entries of a comma list, each once, in order; none where it is not there. Raises TidemarkError."""
+    given = query.get(name)
+    if given is None:
+        return ()
+    return tuple(dict.fromkeys(fields.text(name, item).strip(" ") for item in given.split(",")))
+
+
+def timezone(query: Mapping[str, str]) -> ZoneInfo | None:
+    """The `timezone` that is asked for, None where none is. Raises TidemarkError."""
+    given = query.get("timezone")
+    # The plus of Etc/GMT+3 arrives as a space where it was not percent-encoded.
+    return None if given is None else ZoneInfo(fields.timezone("timezone", given.replace(" ", "+")))
+
+
+def fill(query: Mapping[str, str], *, raw: bool) -> Fill:
+    """How buckets without readings are filled; raw readings have none to fill. Raises TidemarkError."""
+    found = Fill(choice(query, "fill", "none", *(one.value for one in Fill)))
+    if raw and found is not Fill.NONE:
+        raise invalid("fill", "fill is for buckets; give another aggregation than raw with it, such as hourly.")
+    return found
+
+
+def moment(name: str, given: str | None) -> int:
+    """An instant from 1970 to 9998, in microseconds since 1970 UTC. Raises TidemarkError where there is none."""
+    if not given:
+        raise invalid(name, f"{name} is required, as a date and time in ISO 8601.")
+    at = instant(name, given)
+    if not askable(at):
+        raise invalid(name, f"{name} must be an instant from {FIRST_YEAR} to {LAST_YEAR}.")
+    return at
+
+
+def day(name: str, given: str | None) -> date:
+    """A date from 1970 to 9998, as YYYY-MM-DD. Raises TidemarkError where it is none, or not there."""
+    if not given:
+        raise invalid(name, f"{name} is required, as YYYY-MM-DD.")
+    try:
+        found = datetime.strptime(given, "%Y-%m-%d").date() if _DAY.fullmatch(given) else None  # noqa: DTZ007
+    except ValueError:
+        found = None
+    if found is None:
+        raise invalid(name, f"{name} must be a date such as 2026-01-31.")
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:
+        raise invalid(name, f"{name} must be a date from {FIRST_YEAR} to {LAST_YEAR}.")
+    return found

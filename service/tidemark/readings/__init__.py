@@ -1,0 +1,1 @@
+"""Readings of sensors: the way in, the roll-ups, the way out."""

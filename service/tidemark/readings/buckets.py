@@ -1,0 +1,86 @@
+"""The buckets that a window is cut into: minutes and hours of UTC, or the days of a time zone.
+
+Bounds are microseconds since 1970 UTC, in order; bucket number i holds bounds[i] ≤ instant < bounds[i + 1].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from tidemark.base.time import EARLIEST, HOUR, LATEST, Window, ceil, floor, instant, microseconds
+
+ONE_DAY = timedelta(days=1)
+
+
+class Grid(Protocol):
+    """One way to cut time into buckets."""
+
+    def bounds(self, window: Window) -> Sequence[int]:
+        """The bounds of all buckets that hold a part of the window, whole; empty for an empty window."""
+
+    def around(self, at: int) -> Window:
+        """The bucket that holds an instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Even:
+    """Buckets of one length, in microseconds, that begin at its multiples since 1970 UTC."""
+
+    unit: int
+
+    def bounds(self, window: Window) -> Sequence[int]:
+        """The bounds of all buckets that hold a part of the window, whole; empty for an empty window."""
+        if window.finish <= window.start:
+            return ()
+        return range(floor(window.start, self.unit), ceil(window.finish, self.unit) + 1, self.unit)
+
+    def around(self, at: int) -> Window:
+        """The bucket that holds an instant."""
+        return Window(floor(at, self.unit), floor(at, self.unit) + self.unit)
+
+
+HOURS = Even(HOUR)
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days of a time zone, each from the first instant of its date to the first of the next: 23 to 25 hours, mostly."""
+
+    zone: ZoneInfo
+
+    def bounds(self, window: Window) -> list[int]:
+        """The bounds of all days that hold a part of the window, whole; empty for an empty window."""
+        if window.finish <= window.start:
+            return []
+        day = self._date(window.start)
+        found = [day_start(day, self.zone)]
+        while found[-1] < window.finish:
+            day += ONE_DAY
+            start = day_start(day, self.zone)
+            # A zone that crosses the date line leaves a date out.
+            if start > found[-1]:
+                found.append(start)
+        return found
+
+    def around(self, at: int) -> Window:
+        """The day that holds an instant."""
+        first, last = self.bounds(Window(at, at + 1))
+        return Window(first, last)
+
+    def _date(self, at: int) -> date:
+        day = instant(at).astimezone(self.zone).date()
+        # A clock set back over midnight shows the old date again; the day has begun all the same.
+        return day + ONE_DAY if day_start(day + ONE_DAY, self.zone) <= at else day
+
+
+def day_start(day: date, zone: ZoneInfo) -> int:
+    """The first instant of a date: its midnight, or where clocks skip that, the instant at which they do."""
+    return microseconds(datetime.combine(day, time(), zone).astimezone(UTC))
+
+
+def window_of_days(first: date, last: date, zone: ZoneInfo) -> Window:
+    """From the start of one day to the end of another."""
+    start, finish = day_start(first, zone), day_start(last + ONE_DAY, zone)
+    return Window(max(start, EARLIEST), min(max(finish, EARLIEST), LATEST))

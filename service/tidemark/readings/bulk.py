@@ -1,0 +1,229 @@
+"""Writes readings that come many at a time, at the database's own speed.
+
+COPY is several times as fast as an upsert but cannot overwrite. A reading newer than the newest stored one of its
+series cannot be a repeat, nor can one that a look at the table does not find; those are copied straight to their table,
+the others go by a staging table. Should another writer have stored one of the former meanwhile, the primary key refuses
+the copy, and the whole batch goes by the staging table.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tidemark.base.time import HOUR, instant, microseconds
+from tidemark.base.watch import Watch
+from tidemark.commit.committer import Committer
+from tidemark.commit.group_commit import GroupCommit
+from tidemark.database.database import Database
+from tidemark.database.statements import statements
+from tidemark.readings.copy_format import copy_payload
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+MAX_BATCH = 15_000
+"""Readings in one commit; larger ones would stall the others."""
+LANES = 2
+"""Connections that write at once: one commits while the other's readings are still on their way."""
+REMEMBERED = 1_000_000
+"""Series whose newest instant is remembered at most."""
+COPY_BYTES = 256 * 1024
+"""How much is given to the database's connection at a time."""
+WORTH_LOOKING = 500
+"""Readings from which looking for those that are stored already costs less than it saves."""
+DENSE = 8
+"""How many times as many stored readings as there are new ones are looked through."""
+
+
+@dataclass(slots=True)
+class Block:
+    """Readings of known series in columns; NaN stands for an absent coordinate, None for an absent column."""
+
+    series_id: npt.NDArray[np.int32]
+    at: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    latitude: npt.NDArray[np.float64] | None = None
+    longitude: npt.NDArray[np.float64] | None = None
+    x_axis_value: npt.NDArray[np.float64] | None = None
+    metadata: npt.NDArray[np.object_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def take(self, chosen: npt.NDArray[Any] | slice) -> "Block":
+        """The readings at these positions, or where a mask is true."""
+        return Block(
+            self.series_id[chosen],
+            self.at[chosen],
+            self.value[chosen],
+            None if self.latitude is None else self.latitude[chosen],
+            None if self.longitude is None else self.longitude[chosen],
+            None if self.x_axis_value is None else self.x_axis_value[chosen],
+            None if self.metadata is None else self.metadata[chosen],
+        )
+
+
+def merged(blocks: list[Block]) -> Block:
+    """All readings sorted by (series, instant); of those that share both, the last one alone."""
+    if len(blocks) == 1:
+        whole = blocks[0]
+    else:
+        whole = Block(
+            np.concatenate([block.series_id for block in blocks]),
+            np.concatenate([block.at for block in blocks]),
+            np.concatenate([block.value for block in blocks]),
+            _joined(blocks, "latitude"),
+            _joined(blocks, "longitude"),
+            _joined(blocks, "x_axis_value"),
+            _joined_texts(blocks),
+        )
+    order = np.lexsort((whole.at, whole.series_id))  # stable: equal keys stay in the order of their arrival
+    whole = whole.take(order)
+    last = np.ones(len(whole), dtype=bool)
+    last[:-1] = (whole.series_id[1:] != whole.series_id[:-1]) | (whole.at[1:] != whole.at[:-1])
+    return whole if last.all() else whole.take(last)
+
+
+class BulkWriter:
+    """Stores blocks of readings, over some connections side by side."""
+
+    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
+        self._newest: dict[int, int] = {}
+        self._committers = [Committer(database) for _ in range(LANES)]
+        self._group: GroupCommit[Block] = GroupCommit(
+            [partial(self._store, committer) for committer in self._committers],
+            max_batch=MAX_BATCH,
+            max_pending=max_pending,
+            watch=watch,
+            name="bulk writer",
+        )
+
+    def write(self, block: Block) -> "asyncio.Future[None]":
+        """Accept a block; see GroupCommit.write. Which of two blocks that wait together commits first is open."""
+        return self._group.write(block, len(block))
+
+    async def close(self) -> None:
+        """Commit what was accepted, then stop."""
+        await self._group.close()
+        for committer in self._committers:
+            await committer.close()
+
+    async def _store(self, committer: Committer, blocks: list[Block]) -> None:
+        block = merged(blocks)
+        attempts = count()
+
+        async def write(connection: "Connection[Any]") -> None:
+            # A second attempt takes the way that always works.
+            await self._write(connection, block, staging=next(attempts) > 0)
+
+        await committer.commit(write, len(block))
+        ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
+        for series_id, at in zip(block.series_id[ends].tolist(), block.at[ends].tolist(), strict=True):
+            if at > self._newest.get(series_id, -1):
+                self._newest[series_id] = at
+
+    async def _write(self, connection: "Connection[Any]", block: Block, *, staging: bool) -> None:
+        sql = statements()
+        if staging:
+            self._newest.clear()
+            new = np.zeros(len(block), dtype=bool)
+        else:
+            new = await self._newer(connection, block)
+            if np.count_nonzero(~new) >= WORTH_LOOKING:
+                new[~new] = ~await _stored(connection, block.take(~new))
+        if not new.all():
+            await sql.make_staging.run(connection)
+        async with connection.transaction():
+            line = microseconds(await sql.hold_mark_line.value(connection))
+            late = block.at < line
+            if late.any():
+                series_ids, hours = _hours(block.take(late))
+                await sql.mark_late_hours.run(connection, series_ids=series_ids, hours_us=hours)
+            if new.any():
+                await _copy(connection, "reading", block if new.all() else block.take(new))
+            if not new.all():
+                await _copy(connection, "staged_reading", block.take(~new))
+                await sql.write_staged.run(connection)
+
+    async def _newer(self, connection: "Connection[Any]", block: Block) -> npt.NDArray[np.bool_]:
+        """Which readings are newer than all that is stored of their series, as far as this process knows."""
+        series_ids, inverse = np.unique(block.series_id, return_inverse=True)
+        unknown = [one for one in series_ids.tolist() if one not in self._newest]
+        if unknown:
+            if len(self._newest) > REMEMBERED:
+                self._newest.clear()
+            rows = await statements().newest_readings.rows(connection, series_ids=unknown)
+            self._newest.update(dict.fromkeys(unknown, -1))
+            self._newest.update({row["series_id"]: row["at_us"] for row in rows})
+        newest = np.array([self._newest.get(one, 2**62) for one in series_ids.tolist()], dtype=np.int64)
+        return block.at > newest[inverse]
+
+
+async def _stored(connection: "Connection[Any]", block: Block) -> npt.NDArray[np.bool_]:
+    """Which readings of a sorted block are stored; where much more is stored than it has, all that may be."""
+    ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
+    starts = np.append(0, ends[:-1] + 1)
+    most = (ends - starts + 1) * DENSE
+    rows = await statements().stored_instants.rows(
+        connection,
+        series_ids=block.series_id[ends].tolist(),
+        first_us=block.at[starts].tolist(),
+        last_us=block.at[ends].tolist(),
+        most=most.tolist(),
+        start=instant(int(block.at.min())),
+        finish=instant(int(block.at.max())),
+    )
+    if not rows:
+        return np.zeros(len(block), dtype=bool)
+    places, found = np.array([tuple(row) for row in rows], dtype=np.int64).T
+    full: npt.NDArray[np.bool_] = np.bincount(places, minlength=len(ends)) == most
+    # A reading as one number: the place of its series, and that of its instant among all of the block.
+    instants, of_reading = np.unique(block.at, return_inverse=True)
+    series = np.repeat(np.arange(len(ends)), ends - starts + 1)
+    nearest = np.searchsorted(instants, found).clip(max=len(instants) - 1)
+    same = instants[nearest] == found
+    stored = np.isin(series * len(instants) + of_reading, places[same] * len(instants) + nearest[same])
+    return np.logical_or(stored, full[series])
+
+
+async def _copy(connection: "Connection[Any]", table: str, block: Block) -> None:
+    # Numbers take a fraction of a millisecond, less than a thread does; texts are handled one by one.
+    payload = copy_payload(block) if block.metadata is None else await asyncio.to_thread(copy_payload, block)
+    await connection.copy_to_table(table, source=_pieces(payload.data), columns=payload.columns, format="binary")
+
+
+def _hours(block: Block) -> tuple[list[int], list[int]]:
+    """The distinct (series, hour) of a block."""
+    pairs = np.unique(np.stack([block.series_id.astype(np.int64), block.at // HOUR * HOUR]), axis=1)
+    return pairs[0].tolist(), pairs[1].tolist()
+
+
+def _joined(blocks: list[Block], name: str) -> npt.NDArray[np.float64] | None:
+    columns = [getattr(block, name) for block in blocks]
+    if all(column is None for column in columns):
+        return None
+    return np.concatenate(
+        [
+            np.full(len(block), np.nan) if column is None else column
+            for block, column in zip(blocks, columns, strict=True)
+        ]
+    )
+
+
+def _joined_texts(blocks: list[Block]) -> npt.NDArray[np.object_] | None:
+    if all(block.metadata is None for block in blocks):
+        return None
+    return np.concatenate(
+        [np.full(len(block), None, dtype=object) if block.metadata is None else block.metadata for block in blocks]
+    )
+
+
+async def _pieces(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), COPY_BYTES):
+        yield data[start : start + COPY_BYTES]

@@ -1,0 +1,1 @@
+"""Readings over HTTP: the sensor API, bulk ingestion, InfluxDB, Prometheus, collectd, series."""

@@ -1,0 +1,78 @@
+"""`/api/v1/readings`: readings in bulk as JSON, NDJSON or CSV, and their correction."""
+
+from functools import partial
+
+from aiohttp import web
+
+from tidemark.base.errors import invalid, not_found
+from tidemark.base.time import Window, instant
+from tidemark.base.values import EPOCH_UNITS
+from tidemark.bodies.pipeline import Pipeline
+from tidemark.database.statements import statements
+from tidemark.http import authentication
+from tidemark.http.many_records import Format, format_of, take
+from tidemark.http.parameters import moment
+from tidemark.readings import quota
+from tidemark.readings.columns import Columns
+from tidemark.readings.first_sight import KnownSensors
+from tidemark.readings.wire.csv_rows import CsvDecoder
+from tidemark.readings.wire.json_array import JsonArrayDecoder
+from tidemark.readings.wire.ndjson import NdjsonDecoder
+from tidemark.server.core import CORE
+
+
+async def store(request: web.Request) -> web.Response:
+    """`POST`: 200 where all records are stored, 207 where some, 422 where none."""
+    core = request.app[CORE]
+    principal = await authentication.ingestion(core.access, request.headers)
+    form = format_of(request, _formats(_timestamp_unit(request)))
+    pipeline = Pipeline(
+        KnownSensors(core.access, principal),
+        core.bulk_writer,
+        partial(quota.spend, core.database, principal),
+        streams=form.streams,
+    )
+    return await take(request, form, pipeline)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """`DELETE`: a sensor's readings from `start` to `finish`, both included; statistics are exact right after."""
+    core = request.app[CORE]
+    principal = await authentication.token(core.access, request.headers, "admin")
+    for name in request.query:
+        if name not in ("sensor", "start", "end"):
+            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+        if len(request.query.getall(name)) > 1:
+            raise invalid(name, f"{name} is given more than once.")
+    sensor_id = request.query.get("sensor")
+    if not sensor_id:
+        raise invalid("sensor", "sensor is missing.")
+    window = Window.inclusive(*(moment(name, request.query.get(name)) for name in ("start", "end")))
+    if window.finish <= window.start:
+        raise invalid("end", "end is before start.")
+    sensors = await core.access.sensors(principal.company_id, (sensor_id,))
+    if sensor_id not in sensors:
+        raise not_found(f"There is no sensor {sensor_id[:100]!r}.", "sensor")
+    async with core.database.session() as connection:
+        deleted = await statements().delete_readings.value(
+            connection,
+            series_id=sensors[sensor_id].series_id,
+            start=instant(window.start),
+            finish=instant(window.finish),
+        )
+    return web.json_response({"deleted": deleted})
+
+
+def _formats(unit: str | None) -> dict[str, Format[Columns]]:
+    return {
+        "application/json": Format(partial(JsonArrayDecoder, unit=unit), streams=False),
+        "application/x-ndjson": Format(partial(NdjsonDecoder, unit=unit), streams=True),
+        "text/csv": Format(partial(CsvDecoder, unit=unit), streams=True),
+    }
+
+
+def _timestamp_unit(request: web.Request) -> str | None:
+    given = request.query.getall("timestamp_unit", [])
+    if len(given) > 1 or not set(given) <= EPOCH_UNITS.keys():
+        raise invalid("timestamp_unit", f"timestamp_unit is one of {', '.join(EPOCH_UNITS)}, given once.")
+    return given[0] if given else None

@@ -1,0 +1,30 @@
+"""`POST /api/v1/collectd`: what collectd's plugin write_http sends with `Format "JSON"`."""
+
+from functools import partial
+
+from aiohttp import web
+
+from tidemark.bodies.pipeline import Pipeline
+from tidemark.http import authentication
+from tidemark.http.many_records import Format, format_of, take
+from tidemark.readings import quota
+from tidemark.readings.columns import Columns
+from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.wire.collectd import CollectdDecoder
+from tidemark.server.core import CORE
+
+_FORMATS: dict[str, Format[Columns]] = {"application/json": Format(CollectdDecoder, streams=False)}
+
+
+async def store(request: web.Request) -> web.Response:
+    """200 where all values are stored, 207 where some, 422 where none."""
+    core = request.app[CORE]
+    principal = await authentication.ingestion(core.access, request.headers)
+    principal.require_all_units()
+    pipeline = Pipeline(
+        NamedSeries(core.access, core.database, principal.company_id),
+        core.bulk_writer,
+        partial(quota.spend, core.database, principal),
+        streams=False,
+    )
+    return await take(request, format_of(request, _FORMATS), pipeline)

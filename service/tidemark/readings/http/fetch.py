@@ -1,0 +1,201 @@
+"""The eight fetch endpoints: raw readings and statistics, by inputs or by asset, of a window or the latest."""
+
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from aiohttp import hdrs, web
+
+from tidemark.base.errors import not_found
+from tidemark.base.values import clock, format_number
+from tidemark.catalog.access import Principal, Sensor
+from tidemark.catalog.fields import MAX_INTEGER
+from tidemark.database.statements import statements
+from tidemark.http import authentication
+from tidemark.http.answer import Answer, cached
+from tidemark.http.streaming import stream
+from tidemark.readings.http.fetch_parameters import Fetch, parse_fetch
+from tidemark.readings.raw import AT_ONCE, readings
+from tidemark.readings.statistics import Statistics
+from tidemark.server.core import CORE, Core
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+CONTENT_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request whose sensors are found: what it asks, of which sensors, under which asset (its id and name)."""
+
+    fetch: Fetch
+    sensors: Sequence[Sensor]
+    asset: tuple[int, str] | None
+
+
+class _TooMuchAtOnceError(Exception):
+    """An answer that may be too large for memory: it is streamed, and never cached."""
+
+    def __init__(self, asked: _Asked) -> None:
+        super().__init__()
+        self.asked = asked
+
+
+def routes() -> list[tuple[str, Callable[[web.Request], Any]]]:
+    """The paths below the surface's base, and their handlers."""
+    return [
+        (
+            f"get_{latest}{statistics}inputdata_by_{kind}",
+            _handler(kind == "asset", bool(latest), bool(statistics)),
+        )
+        for kind in ("inputs", "asset")
+        for latest in ("", "latest_")
+        for statistics in ("", "statistics_")
+    ]
+
+
+def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Request], Any]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        core = request.app[CORE]
+        principal = await authentication.organization(core.access, request.headers)
+        fetch = parse_fetch(request.query.items(), of_asset=of_asset, latest=latest, now=clock())
+
+        async def make() -> Answer:
+            asked_at = time.monotonic()
+            asked = await _find(core, principal, fetch)
+            if not statistics and len(asked.sensors) * fetch.limit > AT_ONCE:
+                raise _TooMuchAtOnceError(asked)
+            pieces = _statistics(core, asked) if statistics else _raw(core, asked)
+            return Answer(b"".join([piece async for piece in pieces]), CONTENT_TYPE, asked_at)
+
+        key = (principal.company_id, request.path.rstrip("/"), request.query_string)
+        try:
+            return await cached(request, core.cache, key, make)
+        except _TooMuchAtOnceError as too_much:
+            return await stream(
+                request, {hdrs.CONTENT_TYPE: f"{CONTENT_TYPE}; charset=utf-8"}, _raw(core, too_much.asked)
+            )
+
+    return handle
+
+
+async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
+    if fetch.asset_id is None:
+        found = await core.access.sensors(principal.company_id, fetch.input_ids)
+        for input_id in fetch.input_ids:
+            if input_id not in found:
+                raise not_found(f"There is no input {input_id[:100]!r}.", "input_ids")
+        return _Asked(fetch, [found[input_id] for input_id in fetch.input_ids], None)
+    name = None
+    if fetch.asset_id <= MAX_INTEGER:
+        async with core.database.snapshot() as connection:
+            row = await statements().read_asset.row(
+                connection, company_id=principal.company_id, id=fetch.asset_id, seen=None
+            )
+        name = row["name"] if row is not None else None
+    if name is None:
+        raise not_found(f"There is no asset {fetch.asset_id}.", "asset_id")
+    sensors = await core.access.sensors_of_asset(principal.company_id, fetch.asset_id)
+    if fetch.input_ids:
+        known = {sensor.id for sensor in sensors}
+        for input_id in fetch.input_ids:
+            if input_id not in known:
+                raise not_found(f"The asset {fetch.asset_id} has no input {input_id[:100]!r}.", "input_ids")
+        sensors = [sensor for sensor in sensors if sensor.id in set(fetch.input_ids)]
+    return _Asked(fetch, sensors, (fetch.asset_id, name))
+
+
+async def _raw(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
+    fetch = asked.fetch
+    envelope = _Envelope(asked)
+    found = readings(
+        core.database,
+        [sensor.series_id for sensor in asked.sensors],
+        fetch.window,
+        order_by=fetch.order_by,
+        descending=fetch.descending,
+        limit=fetch.limit,
+    )
+    current: int | None = None
+    async with aclosing(found) as pieces:
+        async for piece in pieces:
+            parts: list[str] = []
+            for row in piece:
+                if row["series_id"] != current:
+                    current = row["series_id"]
+                    parts.append(envelope.until(row["series_id"]))
+                else:
+                    parts.append(",")
+                parts.append(_record(row, fetch))
+            yield "".join(parts).encode()
+    yield envelope.rest().encode()
+
+
+async def _statistics(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
+    found = await core.statistics.of([sensor.series_id for sensor in asked.sensors], asked.fetch.window)
+    envelope = _Envelope(asked)
+    for sensor in asked.sensors:
+        yield envelope.until(sensor.series_id).encode()
+        yield _functions(found[sensor.series_id], asked.fetch.functions).encode()
+    yield envelope.rest().encode()
+
+
+def _functions(statistics: Statistics, functions: Sequence[str]) -> str:
+    if statistics.count == 0:
+        return ""
+    values = {"min": statistics.minimum, "max": statistics.maximum, "avg": statistics.mean}
+    return "{" + ",".join(f'"{name}":{_number(values[name])}' for name in functions) + "}"
+
+
+def _record(row: "Record", fetch: Fetch) -> str:
+    # asyncpg reads timestamptz as UTC, so the text ends in "+00:00".
+    text = (
+        f'{{"timestamp":"{row["ts"].isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(row["value"])}"'
+    )
+    if fetch.with_position:
+        text += f',"latitude":{_number(row["latitude"])},"longitude":{_number(row["longitude"])}'
+    if fetch.with_metadata:
+        text += f',"metadata":{row["metadata"] or "null"}'
+    if fetch.with_x_axis:
+        text += f',"x_axis_value":{_number(row["x_axis_value"])}'
+    return text + "}"
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else f'"{format_number(value)}"'
+
+
+class _Envelope:
+    """The JSON around the records, handed out as far as it is due."""
+
+    def __init__(self, asked: _Asked) -> None:
+        self._sensors = list(asked.sensors)
+        self._next = 0
+        if asked.asset is None:
+            self._head, self._tail = "[", "]"
+        else:
+            asset_id, name = asked.asset
+            self._head = f'{{"id":{asset_id},"name":{orjson.dumps(name).decode()},"inputs":['
+            self._tail = "]}"
+
+    def until(self, series_id: int | None) -> str:
+        """Everything up to where the records of this series begin; up to the end of the last one for None."""
+        parts = []
+        while self._next < len(self._sensors):
+            sensor = self._sensors[self._next]
+            head = self._head if self._next == 0 else "]},"
+            about = {"id": sensor.id, "name": sensor.name, "measure_unit": sensor.measure_unit}
+            parts.append(f'{head}{{"input":{orjson.dumps(about).decode()},"inputdata":[')
+            self._next += 1
+            if sensor.series_id == series_id:
+                break
+        return "".join(parts)
+
+    def rest(self) -> str:
+        """What remains after the last record."""
+        remaining = self.until(None)
+        return f"{remaining}]}}{self._tail}" if self._sensors else f"{self._head}{self._tail}"

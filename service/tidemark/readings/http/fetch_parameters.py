@@ -1,0 +1,167 @@
+"""Query parameters of the eight fetch endpoints."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tidemark.base.errors import invalid
+from tidemark.base.time import DAY, HOUR, WEEK, Window
+from tidemark.base.values import FieldError, parse_instant
+
+FUNCTIONS = ("min", "max", "avg")
+DEFAULT_LIMIT = 1000
+MAX_LIMIT = 2**31 - 1
+
+_KNOWN = frozenset(
+    (
+        "asset_id",
+        "input_ids",
+        "timeperiod_start",
+        "timeperiod_finish",
+        "timeperiod_last",
+        "limit",
+        "is_add_lat_long",
+        "is_add_x_axis_data",
+        "is_add_metadata",
+        "order_by",
+        "sort_by",
+        "aggregation_func",
+    )
+)
+_LAST = re.compile(r"([0-9]{1,18})_(hour|day|week)s?")
+_UNITS = {"hour": HOUR, "day": DAY, "week": WEEK}
+_ORDERS = {"timestamp": "timestamp", "date": "timestamp", "value": "value"}
+_PLUS_LOST = re.compile(r"(.*:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What a fetch request asks for."""
+
+    asset_id: int | None
+    input_ids: tuple[str, ...]
+    window: Window
+    limit: int
+    order_by: str
+    descending: bool
+    functions: tuple[str, ...]
+    with_position: bool
+    with_x_axis: bool
+    with_metadata: bool
+
+
+def parse_fetch(query: Iterable[tuple[str, str]], *, of_asset: bool, latest: bool, now: int) -> Fetch:
+    """Read the parameters of one request; `now` in microseconds since 1970 UTC.
+
+    Names may have hyphens for underscores, values may stand in double quotes. Raises TidemarkError
+    naming the parameter.
+    """
+    given = _given(query)
+    if of_asset and "asset_id" not in given:
+        raise invalid("asset_id", "asset_id is missing.")
+    if not of_asset and "asset_id" in given:
+        raise invalid("asset_id", "asset_id belongs to the endpoints by asset; this one takes input_ids.")
+    if not of_asset and "input_ids" not in given:
+        raise invalid("input_ids", "input_ids is missing; give one or more sensor ids, separated by commas.")
+    order = given.get("order_by", "timestamp").lower()
+    if order not in _ORDERS:
+        raise invalid("order_by", "order_by must be timestamp, date or value.")
+    direction = given.get("sort_by", "desc" if latest else "asc").lower()
+    if direction not in ("asc", "desc"):
+        raise invalid("sort_by", "sort_by must be asc or desc.")
+    return Fetch(
+        asset_id=_positive("asset_id", given["asset_id"]) if of_asset else None,
+        input_ids=_list("input_ids", given.get("input_ids")),
+        window=_window(given, now),
+        limit=_positive("limit", given["limit"], MAX_LIMIT) if "limit" in given else DEFAULT_LIMIT,
+        order_by=_ORDERS[order],
+        descending=direction == "desc",
+        functions=_functions(given.get("aggregation_func")),
+        with_position=_boolean("is_add_lat_long", given),
+        with_x_axis=_boolean("is_add_x_axis_data", given),
+        with_metadata=_boolean("is_add_metadata", given),
+    )
+
+
+def _given(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    given: dict[str, str] = {}
+    for spelled, value in query:
+        name = spelled.strip().lower().replace("-", "_")
+        name = "input_ids" if name == "inputs_ids" else name
+        if name not in _KNOWN:
+            raise invalid(name[:100], f"There is no parameter {spelled[:100]!r} here.")
+        if name in given:
+            raise invalid(name, f"{name} is given twice.")
+        given[name] = _unquoted(value)
+        if not given[name]:
+            raise invalid(name, f"{name} is empty.")
+    return given
+
+
+def _unquoted(value: str) -> str:
+    value = value.strip(" ")
+    return value[1:-1].strip(" ") if len(value) > 1 and value[0] == value[-1] == '"' else value
+
+
+def _list(name: str, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    items = tuple(dict.fromkeys(item.strip(' "') for item in value.split(",")))
+    if not all(items):
+        raise invalid(name, f"{name} has an empty entry.")
+    return items
+
+
+def _positive(name: str, value: str, most: int | None = None) -> int:
+    if not (value.isascii() and value.isdigit()) or len(value) > 18 or int(value) == 0:
+        raise invalid(name, f"{name} must be a positive whole number, not {value[:50]!r}.")
+    return int(value) if most is None else min(int(value), most)
+
+
+def _boolean(name: str, given: dict[str, str]) -> bool:
+    value = given.get(name, "false").lower()
+    if value not in ("true", "false"):
+        raise invalid(name, f"{name} must be true or false.")
+    return value == "true"
+
+
+def _functions(value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return FUNCTIONS
+    asked = _list("aggregation_func", value.lower())
+    for function in asked:
+        if function not in FUNCTIONS:
+            raise invalid("aggregation_func", f"aggregation_func must be some of min, max, avg, not {function[:50]!r}.")
+    return asked
+
+
+def _window(given: dict[str, str], now: int) -> Window:
+    last = given.get("timeperiod_last")
+    first, final = (_instant(name, given.get(name)) for name in ("timeperiod_start", "timeperiod_finish"))
+    if last is None:
+        if first is not None and final is not None and first > final:
+            raise invalid("timeperiod_finish", "timeperiod_finish is before timeperiod_start.")
+        return Window.inclusive(first, final)
+    if first is not None or final is not None:
+        raise invalid(
+            "timeperiod_last",
+            "timeperiod_last cannot be combined with timeperiod_start or timeperiod_finish.",
+        )
+    match = _LAST.fullmatch(last.lower())
+    if match is None or int(match[1]) == 0:
+        raise invalid("timeperiod_last", "timeperiod_last must be like 2_hours, 1_day or 3_weeks.")
+    return Window.inclusive(now - int(match[1]) * _UNITS[match[2]], None)
+
+
+def _instant(name: str, value: str | None) -> int | None:
+    return None if value is None else instant(name, value)
+
+
+def instant(name: str, value: str) -> int:
+    """Microseconds since 1970 UTC of a parameter; the plus of an offset may have been lost. Raises TidemarkError."""
+    # The plus of an offset that was not percent-encoded arrives as a space.
+    value = _PLUS_LOST.sub(r"\1+\2", value)
+    try:
+        return parse_instant(value, name)
+    except FieldError as error:
+        raise invalid(name, error.message) from None

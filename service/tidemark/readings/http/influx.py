@@ -1,0 +1,189 @@
+"""What InfluxDB's clients and Telegraf write: line protocol on the endpoints of its three versions."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
+
+import structlog
+from aiohttp import web
+
+from tidemark.base.errors import TidemarkError, invalid
+from tidemark.base.values import clock
+from tidemark.bodies.pipeline import Outcome, Pipeline, decoded
+from tidemark.catalog.access import Principal
+from tidemark.http import authentication, body
+from tidemark.readings import quota
+from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.wire.line_protocol import LineProtocol, PrecisionError, precision
+from tidemark.server.core import CORE, Core
+
+log = structlog.get_logger(__name__)
+
+HINT_SECONDS = 60
+"""How often an organization's timestamps of 1970 are told of."""
+_MOST_HINTS = 10_000
+_END_OF_1970 = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+_BOOLEANS = {"true": True, "false": False}
+
+
+async def write_v1(request: web.Request) -> web.Response:
+    """`POST /write`: line protocol as InfluxDB 1 takes it."""
+    return await _write(request, 1)
+
+
+async def write_v2(request: web.Request) -> web.Response:
+    """`POST /api/v2/write`: line protocol as InfluxDB 2 takes it."""
+    return await _write(request, 2)
+
+
+async def write_v3(request: web.Request) -> web.Response:
+    """`POST /api/v3/write_lp`: line protocol as InfluxDB 3 takes it; all lines or none with `accept_partial=false`."""
+    principal = await _sender(request)
+    unit = _unit(request, 3, "auto")
+    if _flag(request, "no_sync", default=False):
+        raise invalid("no_sync", "What is acknowledged here is durable; leave no_sync out.")
+    partly = _flag(request, "accept_partial", default=True)
+    outcome = await _take(request, principal, LineProtocol(unit, clock), whole=not partly)
+    if not outcome.rejected:
+        return web.Response(status=204)
+    lines = [
+        {
+            "original_line": one.original,
+            "line_number": one.index + 1,
+            "error_message": f"{one.field}: {one.message}",
+        }
+        for one in outcome.rejections
+    ]
+    document: dict[str, Any] = (
+        {"error": "partial write of line protocol occurred", "data": lines}
+        if partly
+        else {"error": "parsing failed for write_lp endpoint", "data": lines[0]}
+    )
+    return web.json_response(document, status=400)
+
+
+async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
+    principal = await _sender(request)
+    outcome = await _take(request, principal, LineProtocol(_unit(request, version, "ns"), clock))
+    if outcome.rejected:
+        first = outcome.rejections[0]
+        raise invalid("body", _partial(outcome, f"line {first.index}: {first.field}: {first.message}"))
+    return web.Response(status=204)
+
+
+async def _sender(request: web.Request) -> Principal:
+    principal = await authentication.ingestion(request.app[CORE].access, request.headers)
+    principal.require_all_units()
+    return principal
+
+
+def _unit(request: web.Request, version: Literal[1, 2, 3], default: str) -> int:
+    try:
+        return precision(request.query.get("precision", default), version)
+    except PrecisionError as error:
+        raise invalid("precision", str(error)) from None
+
+
+def _flag(request: web.Request, name: str, *, default: bool) -> bool:
+    given = request.query.get(name)
+    if given is not None and given not in _BOOLEANS:
+        raise invalid(name, f"{name} is true or false.")
+    return default if given is None else _BOOLEANS[given]
+
+
+async def _take(request: web.Request, principal: Principal, decoder: LineProtocol, *, whole: bool = False) -> Outcome:
+    """Store the lines of a body: those that can be, as they come; or, `whole`, all or none.
+
+    Raises TidemarkError where the body is not taken to its end.
+    """
+    core = request.app[CORE]
+    pipeline = _pipeline(core, principal, _Whole if whole else Pipeline)
+    try:
+        if whole:
+            async with body.held(request) as pieces:
+                await pipeline.run(decoded(decoder, pieces))
+        else:
+            await pipeline.run(_watched(request, principal, decoded(decoder, body.pieces(request))))
+    except BodyError as error:
+        taken = pipeline.outcome.accepted + pipeline.outcome.rejected
+        raise invalid("body", _partial(pipeline.outcome, str(error)) if taken else str(error)) from None
+    except TidemarkError as error:
+        if pipeline.outcome.accepted:
+            error.message = _partial(pipeline.outcome, error.message)
+        raise
+    return pipeline.outcome
+
+
+class _Whole(Pipeline):
+    """Lines that are stored together or not at all; for a line that is wrong nothing is made either, no sensor."""
+
+    async def run(self, pieces: AsyncGenerator[Columns, None]) -> Outcome:
+        """See Pipeline.run; nothing is read after a line that is wrong."""
+        held = []
+        async with aclosing(pieces):
+            async for piece in pieces:
+                self.outcome.note(piece.rejections, piece.rejected)
+                if self.outcome.rejected:
+                    return self.outcome
+                held.append(piece)
+        return await super().run(_each(held))
+
+    async def _allow_all(self, records: int) -> None:
+        for _, result in self._waiting:
+            self.outcome.note(result.rejections, result.rejected)
+        if self.outcome.rejected:
+            self._waiting = []
+        else:
+            await super()._allow_all(records)
+
+
+async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
+    for piece in pieces:
+        yield piece
+
+
+def _pipeline(core: Core, principal: Principal, kind: type[Pipeline]) -> Pipeline:
+    return kind(
+        NamedSeries(core.access, core.database, principal.company_id),
+        core.bulk_writer,
+        partial(quota.spend, core.database, principal),
+        streams=kind is Pipeline,
+    )
+
+
+def _partial(outcome: Outcome, reason: str) -> str:
+    return f"partial write: {reason} dropped={outcome.rejected}"
+
+
+async def _watched(
+    request: web.Request, principal: Principal, pieces: AsyncGenerator[Columns, None]
+) -> AsyncGenerator[Columns, None]:
+    """The pieces; where their timestamps are of 1970 because nobody has said what they count, the log says so."""
+    async with aclosing(pieces):
+        async for piece in pieces:
+            if len(piece) and "precision" not in request.query and piece.at.min() < _END_OF_1970:
+                _hint(request.path, principal.company_id)
+            yield piece
+
+
+_hinted: dict[int, float] = {}
+"""When each organization was told of last."""
+
+
+def _hint(path: str, company_id: int) -> None:
+    now = time.monotonic()
+    if now - _hinted.get(company_id, -HINT_SECONDS) < HINT_SECONDS:
+        return
+    if len(_hinted) >= _MOST_HINTS:
+        _hinted.clear()
+    _hinted[company_id] = now
+    log.warning(
+        "timestamps of 1970 in line protocol: without precision they are nanoseconds; where the sender counts seconds, "
+        "milliseconds or microseconds, have it say precision=s, ms or us",
+        path=path,
+        company_id=company_id,
+    )

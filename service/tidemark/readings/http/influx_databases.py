@@ -1,0 +1,242 @@
+"""Databases and organizations as InfluxDB's clients look for them before they write: `/query` of version 1, buckets and
+organizations of version 2.
+
+They find what they look for in InfluxDB's own shapes. Nothing of it changes where readings go.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, urlencode
+
+import orjson
+from aiohttp import hdrs, web
+
+from tidemark.base.errors import invalid, not_found
+from tidemark.catalog import organizations
+from tidemark.catalog.access import Principal
+from tidemark.http import authentication, body
+from tidemark.http.paging import whole_number
+from tidemark.readings import influx_databases
+from tidemark.readings.influx_databases import InfluxDatabase
+from tidemark.server.core import CORE, Core
+
+BUCKETS, ORGANIZATIONS = "/api/v2/buckets", "/api/v2/orgs"
+MAX_STATEMENTS = 10
+"""Statements of one request to `/query`."""
+
+_MAX_BODY = 64 * 1024
+_MAX_PAGE, _DEFAULT_PAGE = 100, 20
+_STATEMENT = re.compile(
+    r"""\s* (?: show \s+ databases
+              | create \s+ database \s+ (?: if \s+ not \s+ exists \s+ )?
+                (?: "(?P<quoted> (?: [^"\\] | \\. )+ )" | (?P<plain> [^\s;"]+ ) )
+                (?: \s+ with \s [^;]* )?
+            ) \s* (?: ; \s* | \Z )""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_IN_A_GET = "deprecated use of CREATE DATABASE in a read only context, please use a POST request instead"
+
+
+async def query(request: web.Request) -> web.Response:
+    """`/query`: the statements with which clients make sure of their database before they write; nothing else.
+
+    Without credentials nothing is made, and only the default database is shown.
+    """
+    core = request.app[CORE]
+    statements = _statements(await _query_text(request))
+    known = any(name in request.headers for name in authentication.CREDENTIALS)
+    principal = await authentication.ingestion(core.access, request.headers) if known else None
+    results: list[dict[str, Any]] = []
+    for number, name in enumerate(statements):
+        result: dict[str, Any] = {"statement_id": number}
+        if name is None:
+            result["series"] = [{"name": "databases", "columns": ["name"], "values": await _names(core, principal)}]
+        else:
+            await _make(request, principal, name)
+            if request.method != hdrs.METH_POST:
+                result["messages"] = [{"level": "warning", "text": _IN_A_GET}]
+        results.append(result)
+    return _json({"results": results})
+
+
+async def find_organizations(request: web.Request) -> web.Response:
+    """`GET /api/v2/orgs`: the caller's own organization, which `org` (a name) and `orgID` may ask for."""
+    own = await _own(request)
+    _require(own, request.query)
+    return _json({"links": {"self": ORGANIZATIONS}, "orgs": [_as_organization(own)]})
+
+
+async def read_organization(request: web.Request) -> web.Response:
+    """`GET /api/v2/orgs/{id}`: the caller's own organization."""
+    own = await _own(request)
+    _require(own, {"orgID": request.match_info["id"]})
+    return _json(_as_organization(own))
+
+
+async def find_buckets(request: web.Request) -> web.Response:
+    """`GET /api/v2/buckets`: the caller's databases, in pages; `name`, `id`, `org` and `orgID` ask for some of them."""
+    query = request.query
+    own = await _own(request)
+    _require(own, {"org": query["org"]} if "org" in query else {})
+    asked = {name: query[name] for name in ("id", "name", "orgID") if name in query}
+    found = [bucket for bucket in await _buckets(request, own) if asked.items() <= bucket.items()]
+    if not found and ("id" in asked or {"name", "orgID"} <= asked.keys()):
+        raise not_found("bucket not found")
+    limit = whole_number(query, "limit", _DEFAULT_PAGE, _MAX_PAGE)
+    first = _first(query, found)
+    links = {"self": _page_link(query, limit, first)}
+    if first + limit < len(found):
+        links["next"] = _page_link(query, limit, first + limit)
+    return _json({"links": links, "buckets": found[first : first + limit]})
+
+
+async def read_bucket(request: web.Request) -> web.Response:
+    """`GET /api/v2/buckets/{id}`: one of the caller's databases."""
+    for bucket in await _buckets(request, await _own(request)):
+        if bucket["id"] == request.match_info["id"]:
+            return _json(bucket)
+    raise not_found("bucket not found")
+
+
+async def make_bucket(request: web.Request) -> web.Response:
+    """`POST /api/v2/buckets`: 201 and the database, also where it was there already."""
+    own = await _own(request)
+    try:
+        document = orjson.loads(await body.whole(request, most=_MAX_BODY))
+    except orjson.JSONDecodeError as error:
+        raise invalid("body", f"The body is not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise invalid("body", "The body must be a JSON object.")
+    _require(own, document)
+    if _keeps_for_a_time(document.get("retentionRules")):
+        raise invalid("retentionRules", "How long readings are kept is not the buckets' own here; leave it out.")
+    async with request.app[CORE].database.session() as connection:
+        made = await influx_databases.make(connection, own["company_id"], document.get("name"))
+    return _json(_as_bucket(made, own["company_id"]), status=201)
+
+
+async def _query_text(request: web.Request) -> str:
+    given = request.query.get("q")
+    if given is None and request.method == hdrs.METH_POST:
+        form = await body.whole(request, most=_MAX_BODY)
+        given = parse_qs(form.decode(errors="replace")).get("q", [""])[0]
+    return given or ""
+
+
+def _statements(text: str) -> list[str | None]:
+    """For each statement the database that it makes; None for one that shows them. Raises TidemarkError."""
+    found: list[str | None] = []
+    place = 0
+    while place < len(text) or not found:
+        match = _STATEMENT.match(text, place)
+        if match is None or len(found) == MAX_STATEMENTS:
+            raise invalid(
+                "q",
+                "Tidemark takes InfluxDB's writes, not its queries; ask /api/v1/series or the sensor API. Only what "
+                "clients send before they write is answered: CREATE DATABASE and SHOW DATABASES, at most "
+                f"{MAX_STATEMENTS} at a time.",
+            )
+        quoted = match["quoted"]
+        found.append(match["plain"] if quoted is None else _ESCAPED.sub(r"\1", quoted))
+        place = match.end()
+    return found
+
+
+async def _names(core: Core, principal: Principal | None) -> list[list[str]]:
+    if principal is None:
+        return [[influx_databases.DEFAULT]]
+    async with core.database.session() as connection:
+        return [[one.name] for one in await influx_databases.every(connection, principal.company_id)]
+
+
+async def _make(request: web.Request, principal: Principal | None, name: str) -> None:
+    if principal is not None and request.method != hdrs.METH_HEAD:
+        async with request.app[CORE].database.session() as connection:
+            await influx_databases.make(connection, principal.company_id, name)
+
+
+async def _own(request: web.Request) -> Mapping[str, Any]:
+    """The caller's organization. Raises TidemarkError."""
+    core = request.app[CORE]
+    principal = await authentication.ingestion(core.access, request.headers)
+    async with core.database.session() as connection:
+        return await organizations.read(connection, principal.company_id)
+
+
+async def _buckets(request: web.Request, own: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async with request.app[CORE].database.session() as connection:
+        databases = await influx_databases.every(connection, own["company_id"])
+    return [_as_bucket(one, own["company_id"]) for one in databases]
+
+
+def _as_organization(own: Mapping[str, Any]) -> dict[str, Any]:
+    number = _organization_number(own["company_id"])
+    return {
+        "links": {"self": f"{ORGANIZATIONS}/{number}", "buckets": f"{BUCKETS}?orgID={number}"},
+        "id": number,
+        "name": own["name"],
+        "description": "",
+        "status": "active",
+        "createdAt": own["created_at"],
+        "updatedAt": own["created_at"],
+    }
+
+
+def _as_bucket(database: InfluxDatabase, company_id: int) -> dict[str, Any]:
+    organization = _organization_number(company_id)
+    number = hashlib.sha256(f"{organization}/{database.name}".encode()).hexdigest()[:16]
+    return {
+        "links": {
+            "self": f"{BUCKETS}/{number}",
+            "org": f"{ORGANIZATIONS}/{organization}",
+            "write": f"/api/v2/write?org={organization}&bucket={number}",
+        },
+        "id": number,
+        "orgID": organization,
+        "type": "user",
+        "name": database.name,
+        "retentionRules": [],
+        "createdAt": database.made_at,
+        "updatedAt": database.made_at,
+        "labels": [],
+    }
+
+
+def _organization_number(company_id: int) -> str:
+    """An id as InfluxDB's are: sixteen hex digits."""
+    return f"{company_id:016x}"
+
+
+def _require(own: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Raise TidemarkError (404) where `org`, a name or Tidemark's own id, or `orgID` asks for another organization."""
+    names, number = (own["name"], own["organization_id"]), _organization_number(own["company_id"])
+    if asked.get("org", own["name"]) not in names or asked.get("orgID", number) != number:
+        raise not_found("organization not found")
+
+
+def _first(query: Mapping[str, str], found: list[dict[str, Any]]) -> int:
+    """Where a page begins: `offset` items from the first, or behind the one whose id is `after`."""
+    if "after" in query:
+        return next((place + 1 for place, one in enumerate(found) if one["id"] == query["after"]), len(found))
+    return 0 if query.get("offset") in (None, "0") else whole_number(query, "offset", 0, influx_databases.KEPT)
+
+
+def _page_link(query: Mapping[str, str], limit: int, first: int) -> str:
+    asked = {name: query[name] for name in ("id", "name", "org", "orgID") if name in query}
+    return f"{BUCKETS}?{urlencode({**asked, 'limit': limit, 'offset': first})}"
+
+
+def _keeps_for_a_time(rules: Any) -> bool:
+    return isinstance(rules, list) and any(isinstance(rule, dict) and rule.get("everySeconds") for rule in rules)
+
+
+def _json(document: Any, status: int = 200) -> web.Response:
+    return web.Response(
+        status=status,
+        body=orjson.dumps(document, option=orjson.OPT_UTC_Z),
+        content_type="application/json",
+        charset="utf-8",
+    )

@@ -1,0 +1,99 @@
+"""`GET /api/v1/latest`: the last reading of sensors, and how old it is."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import hdrs, web
+
+from tidemark.base.errors import invalid
+from tidemark.base.time import microseconds
+from tidemark.base.values import clock, format_instant
+from tidemark.database.statements import statements
+from tidemark.http import items as answering
+from tidemark.http import limits
+from tidemark.http.items import Items, Row, Table
+from tidemark.http.paging import is_paged, parse_page
+from tidemark.http.parameters import number
+from tidemark.readings.http.series import sensor_list, visible_sensors
+from tidemark.readings.raw import streamed
+from tidemark.server.core import CORE
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from tidemark.database.database import Connected
+
+_ALL = 2**62
+
+COLUMNS = ("sensor_id", "name", "asset_id", "specification_type", "measure_unit", "timestamp", "value", "age_seconds")
+
+
+def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
+    """Method, path below the surface's base, and handler."""
+    return [(hdrs.METH_GET, "latest", _latest)]
+
+
+async def _latest(request: web.Request) -> web.StreamResponse:
+    principal = await limits.limited(request, "sensor_data")
+    page = parse_page(request.query, "sensors", "asset_id")
+    ids = sensor_list(request.query)
+    asset_id = number(request.query, "asset_id")
+    if ids and asset_id is not None:
+        raise invalid("asset_id", "Give sensors or asset_id, not both.")
+
+    core = request.app[CORE]
+    if ids:
+        await visible_sensors(core, principal, ids)
+    which: dict[str, Any] = {
+        "company_id": principal.company_id,
+        "ids": list(ids) or None,
+        "asset_id": asset_id,
+        "seen": principal.seen,
+    }
+    as_csv = answering.wants_csv(request)
+    if as_csv and not is_paged(request.query):
+        async with core.database.long_snapshot() as connection, connection.transaction():
+            total = await _count(connection, which)
+            return await answering.stream_csv(request, Table(COLUMNS, _pieces(connection, which), total))
+
+    async def find() -> Items:
+        async with core.database.snapshot() as connection, connection.transaction():
+            total = await _count(connection, which)
+            rows = await statements().latest_of_sensors.rows(connection, **which, most=page.size, skip=page.skip)
+        now = clock()
+        return Items(COLUMNS, [_row(row, now) for row in rows], total)
+
+    return await answering.answer(request, principal, page, find, as_csv=as_csv)
+
+
+async def _count(connection: "Connected", which: Mapping[str, Any]) -> int:
+    """How many sensors there are. Raises TidemarkError for an asset that is unknown or not the token's."""
+    asset_id = which["asset_id"]
+    if asset_id is not None:
+        known = await statements().read_asset.row(
+            connection, company_id=which["company_id"], id=asset_id, seen=which["seen"]
+        )
+        if known is None:
+            raise invalid("asset_id", f"asset_id {asset_id} is not one of the assets here.")
+    total: int = await statements().count_seen_sensors.value(connection, **which)
+    return total
+
+
+async def _pieces(connection: "Connected", which: Mapping[str, Any]) -> AsyncGenerator[list[Row], None]:
+    now = clock()
+    async for rows in streamed(connection, statements().latest_of_sensors, **which, most=_ALL, skip=0):
+        yield [_row(row, now) for row in rows]
+
+
+def _row(row: "Record", now: int) -> Row:
+    at = None if row["ts"] is None else microseconds(row["ts"])
+    return (
+        row["id"],
+        row["name"],
+        row["asset_id"],
+        row["specification_type"],
+        row["measure_unit"],
+        None if at is None else format_instant(at),
+        row["value"],
+        None if at is None else (now - at) / 1_000_000,
+    )

@@ -1,0 +1,320 @@
+"""`GET /api/v1/series` and `POST /api/v1/series/batch`: any sensors over any window, raw or in buckets."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from aiohttp import hdrs, web
+
+from tidemark.base.errors import Kind, TidemarkError, invalid, unavailable
+from tidemark.base.time import Window
+from tidemark.base.values import format_instant
+from tidemark.catalog.access import Principal, Sensor
+from tidemark.coldchain.http.sensor_data import BUCKET, bucket, timezone_of
+from tidemark.http import body, limits
+from tidemark.http import items as answering
+from tidemark.http.answer import Answer, cached
+from tidemark.http.errors import PlatformErrors
+from tidemark.http.items import Items, Row, Table
+from tidemark.http.paging import Page, is_paged, parse_page, whole_number
+from tidemark.http.parameters import choice, day, fill, moment, names, timezone
+from tidemark.readings.buckets import window_of_days
+from tidemark.readings.fill import Fill
+from tidemark.readings.resolution import (
+    AGGREGATIONS,
+    AUTO,
+    MAX_BUCKETS,
+    RAW,
+    check_length,
+    check_summed,
+    finest,
+    grid_of,
+)
+from tidemark.readings.series import (
+    Reading,
+    count_readings,
+    every_bucket,
+    every_reading,
+    page_of_buckets,
+    page_of_readings,
+)
+from tidemark.server.core import CORE, Core
+
+if TYPE_CHECKING:
+    from tidemark.database.database import Connected
+
+MAX_SENSORS = 1000
+DEFAULT_MAX_POINTS = 2000
+"""Five years of days have 1827, and a day of minutes 1440."""
+MAX_POINTS = 1_000_000
+MAX_STREAMED_BUCKETS = 1_000_000
+"""Buckets that the window of a stream may be cut into: nearly two years of minutes."""
+MAX_QUESTIONS = 200
+BATCH_SECONDS = 60.0
+"""How long the questions of a batch may take together; they share one snapshot."""
+
+_RAW_COLUMNS = ("timestamp", "sensor_id", "value", "sample_count")
+_BUCKET_COLUMNS = ("timestamp", "sensor_id", *BUCKET)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked, checked as far as that takes no database."""
+
+    sensors: Sequence[str]
+    start: int | date
+    end: int | date
+    aggregation: str
+    max_points: int
+    zone: ZoneInfo | None
+    fill: Fill
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """What is shown: sensors by id, a window, and an aggregation that is not `auto` any more."""
+
+    sensors: Sequence[Sensor]
+    window: Window
+    aggregation: str
+    zone: ZoneInfo
+    fill: Fill
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return _RAW_COLUMNS if self.aggregation == RAW else _BUCKET_COLUMNS
+
+    @property
+    def meta(self) -> Mapping[str, str]:
+        return {"aggregation": self.aggregation}
+
+    @property
+    def series_ids(self) -> list[int]:
+        return [sensor.series_id for sensor in self.sensors]
+
+
+def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
+    """Method, path below the surface's base, and handler."""
+    return [(hdrs.METH_GET, "series", _series), (hdrs.METH_POST, "series/batch", _batch)]
+
+
+async def _series(request: web.Request) -> web.StreamResponse:
+    principal = await limits.limited(request, "sensor_data")
+    question = _parse(request.query)
+    core = request.app[CORE]
+    as_csv = answering.wants_csv(request)
+    sensors = await visible_sensors(core, principal, question.sensors)
+    if as_csv and not is_paged(request.query):
+        async with core.database.long_snapshot() as connection, connection.transaction():
+            chart = await _chart(connection, principal, question, sensors, whole=True)
+            return await answering.stream_csv(request, await _table(connection, chart))
+
+    async def find() -> Items:
+        async with core.database.snapshot() as connection, connection.transaction():
+            return await _page(connection, await _chart(connection, principal, question, sensors), question.page)
+
+    return await answering.answer(request, principal, question.page, find, as_csv=as_csv)
+
+
+async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) -> list[Sensor]:
+    """The caller's sensors of these ids, by id.
+
+    Raises TidemarkError (400) for one that is unknown, another company's or outside the token's list, without telling
+    which.
+    """
+    found = await core.access.sensors(principal.company_id, ids)
+    for sensor_id in ids:
+        sensor = found.get(sensor_id)
+        if sensor is None or not principal.sees(sensor.asset_id):
+            raise invalid("sensors", f"There is no sensor {sensor_id[:100]!r} here.")
+    return [found[sensor_id] for sensor_id in sorted(ids)]
+
+
+def sensor_list(query: Mapping[str, str]) -> tuple[str, ...]:
+    """The sensors that are asked for, none where the parameter is not there. Raises TidemarkError."""
+    found = names(query, "sensors")
+    if len(found) > MAX_SENSORS:
+        raise invalid("sensors", f"sensors are at most {MAX_SENSORS} at a time.")
+    return found
+
+
+def _parse(query: Mapping[str, str]) -> _Question:
+    page = parse_page(query, "sensors", "start", "end", "aggregation", "max_points", "timezone", "fill")
+    sensors = sensor_list(query)
+    if not sensors:
+        raise invalid("sensors", "sensors is required: one or more sensor ids, separated by commas.")
+    start, end = (_moment(name, query.get(name)) for name in ("start", "end"))
+    aggregation = choice(query, "aggregation", RAW, *AGGREGATIONS, AUTO)
+    if "max_points" in query and aggregation != AUTO:
+        raise invalid("max_points", "max_points is for aggregation=auto.")
+    max_points = whole_number(query, "max_points", DEFAULT_MAX_POINTS, MAX_POINTS)
+    found = fill(query, raw=aggregation == RAW)
+    return _Question(sensors, start, end, aggregation, max_points, timezone(query), found, page)
+
+
+def _moment(name: str, given: str | None) -> int | date:
+    """An instant in microseconds since 1970 UTC, or a whole day."""
+    if not given:
+        raise invalid(name, f"{name} is required: a date, or a date and time in ISO 8601.")
+    return day(name, given) if len(given) == len("YYYY-MM-DD") else moment(name, given)
+
+
+def _window(question: _Question, zone: ZoneInfo) -> Window:
+    """From start to end, both included: a date with the whole of its day in the time zone."""
+    start, end = question.start, question.end
+    first = window_of_days(start, start, zone).start if isinstance(start, date) else start
+    last = window_of_days(end, end, zone).finish - 1 if isinstance(end, date) else end
+    if last < first:
+        raise invalid("end", "end is before start.")
+    return Window.inclusive(first, last)
+
+
+async def _chart(
+    connection: "Connected",
+    principal: Principal,
+    question: _Question,
+    sensors: Sequence[Sensor],
+    *,
+    whole: bool = False,
+) -> _Chart:
+    """What is to be shown, `auto` decided. Raises TidemarkError for too much; the whole in pieces may be more."""
+    zone = question.zone or await timezone_of(connection, principal)
+    window = _window(question, zone)
+    aggregation = question.aggregation
+    check_length(window, aggregation, MAX_STREAMED_BUCKETS if whole else MAX_BUCKETS)
+    series_ids = [sensor.series_id for sensor in sensors]
+    if aggregation == AUTO:
+        aggregation = await finest(connection, series_ids, window, zone, question.fill, question.max_points)
+    elif not whole:
+        await check_summed(connection, series_ids, window, aggregation, question.fill)
+    return _Chart(sensors, window, aggregation, zone, question.fill)
+
+
+async def _page(connection: "Connected", chart: _Chart, page: Page) -> Items:
+    rows: list[Row]
+    if chart.aggregation == RAW:
+        readings, total = await page_of_readings(connection, chart.series_ids, chart.window, page.size, page.skip)
+        rows = _reading_rows(chart, readings)
+    else:
+        grid = grid_of(chart.aggregation, chart.zone)
+        groups = [[one] for one in chart.series_ids]
+        points, total = await page_of_buckets(connection, groups, chart.window, grid, chart.fill, page.size, page.skip)
+        rows = [bucket(chart.sensors[point.group].id, point) for point in points]
+    return Items(chart.columns, rows, total, chart.meta)
+
+
+async def _table(connection: "Connected", chart: _Chart) -> Table:
+    """All of a chart; of buckets without a fill nobody knows how many there are before they are read."""
+    if chart.aggregation == RAW:
+        total: int | None = await count_readings(connection, chart.series_ids, chart.window)
+    else:
+        bounds = grid_of(chart.aggregation, chart.zone).bounds(chart.window)
+        total = None if chart.fill is Fill.NONE else max(0, len(bounds) - 1) * len(chart.sensors)
+    return Table(chart.columns, _pieces(connection, chart), total, chart.meta)
+
+
+async def _pieces(connection: "Connected", chart: _Chart) -> AsyncGenerator[list[Row], None]:
+    if chart.aggregation == RAW:
+        async for readings in every_reading(connection, chart.series_ids, chart.window):
+            yield _reading_rows(chart, readings)
+        return
+    grid = grid_of(chart.aggregation, chart.zone)
+    groups = [[one] for one in chart.series_ids]
+    async for points in every_bucket(connection, groups, chart.window, grid, chart.fill):
+        yield [bucket(chart.sensors[point.group].id, point) for point in points]
+
+
+def _reading_rows(chart: _Chart, readings: Sequence[Reading]) -> list[Row]:
+    ids = {sensor.series_id: sensor.id for sensor in chart.sensors}
+    return [(format_instant(reading.at), ids[reading.series_id], reading.value, 1) for reading in readings]
+
+
+async def _batch(request: web.Request) -> web.Response:
+    """Many questions at once: each has its page or its error, all as of one moment."""
+    principal = await limits.limited(request, "sensor_data")
+    for name in request.query:
+        raise invalid(name[:100], "The parameters of a batch stand in its body.")
+    given = _questions(await body.document(request))
+    core = request.app[CORE]
+
+    async def make() -> Answer:
+        asked_at = time.monotonic()
+        # Before the snapshot: who holds a connection must not wait for another one.
+        asked = [await _asked(core, principal, one) for one in given]
+        try:
+            async with asyncio.timeout(BATCH_SECONDS), core.database.snapshot() as connection, connection.transaction():
+                answers = [orjson.dumps(await _document(connection, principal, one)) for one in asked]
+        except TimeoutError:
+            raise unavailable(f"These questions take more than {BATCH_SECONDS:.0f} s; ask fewer at a time.") from None
+        return Answer(b'{"data":[' + b",".join(answers) + b"]}", answering.JSON, asked_at)
+
+    key = (principal.company_id, principal.cooling_unit_ids, hashlib.sha256(orjson.dumps(given)).digest())
+    return await cached(request, core.cache, key, make)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A question of a batch whose sensors are found, and the filters that its answer repeats."""
+
+    question: _Question
+    sensors: Sequence[Sensor]
+    filters: Mapping[str, Any]
+
+
+def _questions(document: Any) -> list[Any]:
+    found = document.get("queries") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(found, list) or not 1 <= len(found) <= MAX_QUESTIONS:
+        raise invalid("queries", f'The body must be {{"queries": […]}}, a list of 1 to {MAX_QUESTIONS} questions.')
+    return found
+
+
+async def _asked(core: Core, principal: Principal, given: Any) -> _Asked | TidemarkError:
+    """A question of a batch, or what is wrong with it, which spoils no other."""
+    try:
+        query = _query(given)
+        question = _parse(query)
+        filters = {name: given[name] for name in query if name not in ("page", "page_size")}
+        return _Asked(question, await visible_sensors(core, principal, question.sensors), filters)
+    except TidemarkError as error:
+        return _of_the_question(error)
+
+
+async def _document(connection: "Connected", principal: Principal, asked: _Asked | TidemarkError) -> dict[str, Any]:
+    """The page that answers a question of a batch, or what is wrong with the question."""
+    if isinstance(asked, TidemarkError):
+        return PlatformErrors().document(asked)
+    page = asked.question.page
+    try:
+        found = await _page(connection, await _chart(connection, principal, asked.question, asked.sensors), page)
+    except TidemarkError as error:
+        return PlatformErrors().document(_of_the_question(error))
+    return answering.page_of(principal, page, found, asked.filters)
+
+
+def _of_the_question(error: TidemarkError) -> TidemarkError:
+    """The error where a question is at fault; raises it where it concerns all of them."""
+    if error.kind is not Kind.INVALID_REQUEST:
+        raise error
+    return error
+
+
+def _query(given: Any) -> dict[str, str]:
+    """A question as the parameters of a URL; numbers and lists may stand as such, null is absent."""
+    if not isinstance(given, dict):
+        raise invalid("queries", "A question is an object with the parameters of GET /api/v1/series.")
+    return {name: _text(name, value) for name, value in given.items() if value is not None}
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, list) and name == "sensors" and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value)
+    raise invalid(name[:100], f"{name[:100]} must be text or a whole number; sensors may be a list of ids.")

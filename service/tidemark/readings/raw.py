@@ -1,0 +1,53 @@
+"""Raw readings of a window."""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tidemark.base.time import Window, instant
+from tidemark.database.database import Database
+from tidemark.database.statements import Statement, statements
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from tidemark.database.database import Connected
+
+AT_ONCE = 20_000
+"""Rows that are fetched in one piece; more are streamed, so that memory stays flat whatever is asked for."""
+PIECE = 5_000
+
+
+async def readings(
+    database: Database,
+    series_ids: Sequence[int],
+    window: Window,
+    *,
+    order_by: str = "timestamp",
+    descending: bool = False,
+    limit: int,
+) -> "AsyncGenerator[list[Record], None]":
+    """The first `limit` readings of each series, in pieces, all as of one moment.
+
+    Rows of a series follow each other in the order asked for (`timestamp` or `value`); the series come one after
+    another as given. Columns: series_id, ts, value, latitude, longitude, x_axis_value, metadata. Raises TidemarkError.
+    """
+    statement = getattr(statements(), f"readings_by_{order_by}_{'desc' if descending else 'asc'}")
+    bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}
+    if len(series_ids) * limit <= AT_ONCE:
+        async with database.snapshot() as connection:
+            rows = await statement.rows(connection, series_ids=series_ids, **bounds)
+        yield rows
+        return
+    async with database.long_snapshot() as connection, connection.transaction():
+        for series_id in series_ids:
+            async for piece in streamed(connection, statement, series_ids=[series_id], **bounds):
+                yield piece
+
+
+async def streamed(
+    connection: "Connected", statement: Statement, **values: Any
+) -> "AsyncGenerator[list[Record], None]":
+    """The rows of a statement in pieces; as of one moment, which is that of the transaction this needs to be in."""
+    cursor = await connection.cursor(statement.text, *statement.in_order(values))
+    while piece := await cursor.fetch(PIECE):
+        yield piece

@@ -1,0 +1,134 @@
+"""The maintenance job that keeps hourly and daily roll-ups exact and near: docs/decisions.md, "Exact statistics".
+
+One session in the whole database runs it, whoever holds the maintenance lock. It moves the lines on every hour, repairs
+hours that late readings touched within about a second, and on TimescaleDB lets refreshes absorb old repairs. Web
+analytics has a part of its own in it.
+"""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import structlog
+
+from tidemark.database.database import OUTAGES, Database
+from tidemark.database.statements import engine_statements, statements
+from tidemark.web.rollup import WebUpkeep
+
+if TYPE_CHECKING:
+    from tidemark.database.database import Connected
+
+log = structlog.get_logger(__name__)
+
+GRACE = timedelta(minutes=5)
+"""How long an hour stays open for readings that arrive on time, before it is rolled up."""
+REPAIR_BATCH = 5000
+IDLE_SECONDS = 0.5
+REST = 2
+"""How many times as long as a repair took the next one waits, unless there are more marks than one repair takes."""
+TURN_SECONDS = 2.0
+ABSORB_SECONDS = 60.0
+
+
+def _floor_hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def _floor_day(moment: datetime) -> datetime:
+    return _floor_hour(moment).replace(hour=0)
+
+
+async def move_line(connection: "Connected", engine: str, line: datetime) -> bool:
+    """Roll up all hours before `line` (cut to a whole hour) and let readers trust them; False where they do already.
+
+    The connection must not be in a transaction.
+    """
+    sql, of_engine = statements(), engine_statements(engine)
+    lines = await sql.rollup_lines.row(connection)
+    assert lines is not None  # the migration made it
+    start, finish = lines["read_line"], max(_floor_hour(line), lines["mark_line"])
+    if start == finish:
+        return False
+    async with connection.transaction():
+        await sql.lock_mark_line.run(connection)
+        await sql.move_mark_line.run(connection, line=finish)
+    # From here on whatever still comes in before `finish` is marked; what came in before is visible.
+    await of_engine.roll_up_hours.run(connection, start=start, finish=finish)
+    first_day, last_day = _floor_day(start), _floor_day(finish)
+    if first_day < last_day:
+        await of_engine.roll_up_days.run(connection, start=first_day, finish=last_day)
+        await of_engine.settle_repaired_days.run(connection, start=first_day, finish=last_day)
+    await sql.move_read_line.run(connection, line=finish)
+    log.info("rolled up", start=start.isoformat(), finish=finish.isoformat())
+    return True
+
+
+async def repair(connection: "Connected", engine: str) -> int:
+    """Recompute hours that changed after they were rolled up; answers how many marks that settled."""
+    # Repeatable read has one snapshot for planning and execution. With two, a chunk that comes into being between them
+    # would be left out of the plan, and the marks that came with it deleted without its readings.
+    async with connection.transaction(isolation="repeatable_read"):
+        return await repair_in_snapshot(connection, engine)
+
+
+async def repair_in_snapshot(connection: "Connected", engine: str) -> int:
+    """The same in the repeatable read transaction that the connection is in."""
+    settled: int = await engine_statements(engine).repair_late_hours.value(connection, most=REPAIR_BATCH)
+    return settled
+
+
+async def absorb(connection: "Connected", engine: str) -> bool:
+    """Refresh one week that holds many or old repairs, and forget them; False where there is none."""
+    of_engine = engine_statements(engine)
+    found = await of_engine.absorbable_window.row(connection)
+    if found is None:
+        return False
+    start, finish = found["start"], found["start"] + timedelta(days=7)
+    await of_engine.roll_up_hours.run(connection, start=start, finish=finish)
+    await of_engine.roll_up_days.run(connection, start=start, finish=finish)
+    await of_engine.forget_absorbed.run(connection, start=start, finish=finish)
+    log.info("absorbed repairs", start=start.isoformat(), finish=finish.isoformat())
+    return True
+
+
+async def run(database: Database, engine: str) -> None:
+    """Do the job for ever, waiting for its turn and for the database as long as it takes."""
+    while True:
+        try:
+            connection = await database.connect()
+            try:
+                if await statements().try_maintenance_lock.value(connection):
+                    await _work(connection, engine)
+            finally:
+                connection.terminate()
+        except OUTAGES as error:
+            log.warning("maintenance interrupted", error=str(error) or type(error).__name__)
+        except Exception:
+            log.exception("maintenance failed; it is tried again")
+        await asyncio.sleep(TURN_SECONDS)
+
+
+async def _prepare_storage(connection: Any) -> None:
+    """Make room for readings of the months to come; there is a year's time to find the table free for a moment."""
+    try:
+        await statements().prepare_storage.run(connection)
+    except asyncpg.LockNotAvailableError:
+        log.info("room for the months to come is made later, the table is busy")
+
+
+async def _work(connection: Any, engine: str) -> None:
+    absorbed_at = time.monotonic()
+    web = WebUpkeep()
+    while True:
+        if await move_line(connection, engine, datetime.now(UTC) - GRACE):
+            await _prepare_storage(connection)
+        more = await web.turn(connection, datetime.now(UTC))
+        began = time.monotonic()
+        if await repair(connection, engine) < REPAIR_BATCH and not more:
+            # While late readings stream in, the same hours are marked again and again: what is settled at once is
+            # recomputed once, and the processor stays with those who write and read.
+            await asyncio.sleep(max(IDLE_SECONDS, REST * (time.monotonic() - began)))
+        if time.monotonic() - absorbed_at > ABSORB_SECONDS and not await absorb(connection, engine):
+            absorbed_at = time.monotonic()

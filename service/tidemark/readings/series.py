@@ -1,0 +1,312 @@
+"""Series over a window: raw readings, or buckets with gaps filled; a page of them, or all, in pieces.
+
+Everything that one answer needs is read in one snapshot, so the connection has to be in a repeatable read transaction.
+"""
+
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from tidemark.base.time import EARLIEST, Window, instant, microseconds
+from tidemark.database.statements import statements
+from tidemark.readings.buckets import HOURS, Days, Grid
+from tidemark.readings.fill import Fill, Point, fill_gaps
+from tidemark.readings.raw import streamed
+from tidemark.readings.statistics import mean_of
+from tidemark.readings.tiers import cover
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from tidemark.database.database import Connected
+
+Groups = Sequence[Sequence[int]]
+"""Series ids, group by group; the readings of a group are pooled."""
+
+SLICE_READINGS = 20_000
+"""Readings that are put in order at a time, where an hour has no more."""
+SLICE_BUCKETS = 10_000
+"""Buckets that are worked out at a time."""
+
+_UTC_DAYS = Days(ZoneInfo("UTC"))
+_ALL = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A raw reading; `at` in microseconds since 1970 UTC."""
+
+    at: int
+    series_id: int
+    value: float
+
+
+async def count_readings(connection: "Connected", series_ids: Sequence[int], window: Window) -> int:
+    """How many readings a window holds, from roll-ups as far as they go."""
+    counted, _ = await _buckets(connection, [series_ids], window, [window.start, window.finish], 1, 0)
+    return counted[0].count if counted else 0
+
+
+async def page_of_readings(
+    connection: "Connected", series_ids: Sequence[int], window: Window, most: int, skip: int
+) -> tuple[list[Reading], int]:
+    """Some of the readings of a window, by time and then in the order of the series; and how many there are in all.
+
+    What a page leaves out is counted by days and hours, not read.
+    """
+    days, _ = await _all_buckets(connection, series_ids, window, _UTC_DAYS)
+    total = sum(day.count for day in days)
+    if skip >= total:
+        return [], total
+    first, skipped = _holding(days, skip)
+    last, _ = _holding(days, min(skip + most, total) - 1)
+    window = _overlap(window, Window(first.at, _UTC_DAYS.around(last.at).finish))
+    if skip > skipped:
+        one_day = _overlap(window, _UTC_DAYS.around(first.at))
+        hours, _ = await _all_buckets(connection, series_ids, one_day, HOURS)
+        hour, before = _holding(hours, skip - skipped)
+        window, skipped = _overlap(window, Window(hour.at, window.finish)), skipped + before
+    rows = await statements().readings_in_order.rows(
+        connection,
+        series_ids=series_ids,
+        start=instant(window.start),
+        finish=instant(window.finish),
+        most=most,
+        skip=skip - skipped,
+    )
+    return _readings(rows), total
+
+
+async def every_reading(
+    connection: "Connected", series_ids: Sequence[int], window: Window
+) -> AsyncGenerator[list[Reading], None]:
+    """All readings of a window in pieces, by time and then in the order of the series, in constant memory."""
+    async for part in _slices(connection, series_ids, window):
+        bounds = {"start": instant(part.start), "finish": instant(part.finish)}
+        pieces = streamed(
+            connection, statements().readings_in_order, series_ids=series_ids, **bounds, most=_ALL, skip=0
+        )
+        async for rows in pieces:
+            yield _readings(rows)
+
+
+async def count_buckets(connection: "Connected", groups: Groups, window: Window, grid: Grid) -> int:
+    """How many buckets of a window hold readings, those of each group counted for themselves."""
+    _, total = await _buckets(connection, groups, window, grid.bounds(window), 0, 0)
+    return total
+
+
+async def page_of_buckets(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, most: int, skip: int
+) -> tuple[list[Point], int]:
+    """Some of the buckets of a window, by time and group; and how many there are in all.
+
+    Without a fill these are the buckets that hold readings, else every bucket of each group. Only what lies in the
+    window counts, in its first and last bucket too.
+    """
+    bounds = grid.bounds(window)
+    if fill is Fill.NONE:
+        return await _buckets(connection, groups, window, bounds, most, skip)
+    total = max(0, len(bounds) - 1) * len(groups)
+    if skip >= total:
+        return [], total
+    first, last = skip // len(groups), (min(skip + most, total) - 1) // len(groups)
+    filled = await _stretch(connection, groups, window, grid, fill, bounds[first : last + 2])
+    skip -= first * len(groups)
+    return filled[skip : skip + most], total
+
+
+async def every_bucket(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill
+) -> AsyncGenerator[list[Point], None]:
+    """What `page_of_buckets` has on all its pages, in pieces and in constant memory."""
+    bounds = grid.bounds(window)
+    size = max(1, SLICE_BUCKETS // max(1, len(groups)))
+    for first in range(0, len(bounds) - 1, size):
+        yield await _stretch(connection, groups, window, grid, fill, bounds[first : first + size + 1])
+
+
+async def has_at_most(connection: "Connected", groups: Groups, window: Window, grid: Grid, most: int) -> bool:
+    """Whether no more than so many buckets of a window hold readings, those of each group counted for themselves.
+
+    Reads about twice as far as there are so many, and no further.
+    """
+    bounds = grid.bounds(window)
+    found, first, size = 0, 0, most // max(1, len(groups)) + 1
+    while first < len(bounds) - 1 and found <= most:
+        shown = bounds[first : first + size + 1]
+        _, count = await _buckets(connection, groups, _overlap(window, Window(shown[0], shown[-1])), shown, 0, 0)
+        found, first, size = found + count, first + size, size * 2
+    return found <= most
+
+
+async def _stretch(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, shown: Sequence[int]
+) -> list[Point]:
+    """All items of the buckets between some bounds of a window that follow each other."""
+    part = _overlap(window, Window(shown[0], shown[-1]))
+    known, _ = await _buckets(connection, groups, part, shown, (len(shown) - 1) * len(groups), 0)
+    if fill is Fill.NONE:
+        return known
+    before: Mapping[int, Point] = {}
+    after: Mapping[int, Point] = {}
+    if fill is Fill.PREVIOUS:
+        before = await _nearest(
+            connection, groups, Window(EARLIEST, part.start), grid, _missing(groups, known, shown[0])
+        )
+    elif fill is Fill.LINEAR:
+        earlier, later = Window(window.start, part.start), Window(part.finish, window.finish)
+        before = await _nearest(connection, groups, earlier, grid, _missing(groups, known, shown[0]))
+        after = await _nearest(connection, groups, later, grid, _missing(groups, known, shown[-2]), first=True)
+    return fill_gaps(known, shown[:-1], len(groups), fill, before, after)
+
+
+async def _buckets(
+    connection: "Connected", groups: Groups, window: Window, bounds: Sequence[int], most: int, skip: int
+) -> tuple[list[Point], int]:
+    members = [(series_id, number) for number, group in enumerate(groups) for series_id in group]
+    if not members or len(bounds) < 2:
+        return [], 0
+    series_ids = [series_id for series_id, _ in members]
+    trust = await statements().late_hours.row(
+        connection, series_ids=series_ids, start=instant(window.start), finish=instant(window.finish)
+    )
+    assert trust is not None  # the line always stands
+    plan = cover(window, bounds, microseconds(trust["read_line"]), map(microseconds, trust["late_hours"]))
+    rows = await statements().buckets.rows(
+        connection,
+        series_ids=series_ids,
+        groups=[number for _, number in members],
+        bounds=[instant(bound) for bound in bounds],
+        raw_starts=[instant(start) for start, _ in plan.raw],
+        raw_finishes=[instant(finish) for _, finish in plan.raw],
+        raw_hours=[instant(hour) for hour in plan.raw_hours],
+        open_days=[instant(day) for day in plan.open_days],
+        most=most,
+        skip=skip,
+        hours_start=instant(plan.tiers.hours_start),
+        days_start=instant(plan.tiers.days_start),
+        days_finish=instant(plan.tiers.days_finish),
+        hours_finish=instant(plan.tiers.hours_finish),
+    )
+    found = [
+        Point(
+            bounds[row["bucket_number"] - 1],
+            row["group_number"],
+            row["sample_count"],
+            mean_of(row["value_sum"], row["sample_count"], row["value_min"], row["value_max"]),
+            row["value_min"],
+            row["value_max"],
+        )
+        for row in rows
+        if row["bucket_number"] is not None
+    ]
+    return found, rows[0]["total_count"]
+
+
+async def _all_buckets(
+    connection: "Connected", series_ids: Sequence[int], window: Window, grid: Grid
+) -> tuple[list[Point], int]:
+    bounds = grid.bounds(window)
+    return await _buckets(connection, [series_ids], window, bounds, len(bounds), 0)
+
+
+async def _slices(connection: "Connected", series_ids: Sequence[int], window: Window) -> AsyncGenerator[Window, None]:
+    """The parts of a window that hold readings, in order: days, or hours of a day that has many."""
+    days, _ = await _all_buckets(connection, series_ids, window, _UTC_DAYS)
+    for some in _portions(days):
+        part = _overlap(window, Window(some[0].at, _UTC_DAYS.around(some[-1].at).finish))
+        if some[0].count <= SLICE_READINGS:
+            yield part
+            continue
+        hours, _ = await _all_buckets(connection, series_ids, part, HOURS)
+        for few in _portions(hours):
+            yield _overlap(window, Window(few[0].at, HOURS.around(few[-1].at).finish))
+
+
+def _portions(points: Sequence[Point]) -> Iterator[Sequence[Point]]:
+    """Points in order, as many at a time as have few enough samples together; one that has more by itself."""
+    first = held = 0
+    for place, point in enumerate(points):
+        if place > first and held + point.count > SLICE_READINGS:
+            yield points[first:place]
+            first, held = place, 0
+        held += point.count
+    if points:
+        yield points[first:]
+
+
+async def _nearest(
+    connection: "Connected",
+    groups: Groups,
+    window: Window,
+    grid: Grid,
+    wanted: Sequence[int],
+    *,
+    first: bool = False,
+) -> dict[int, Point]:
+    """The last bucket of a window that holds a reading of a group, or the first; by group, for the wanted ones.
+
+    That is one bucket of each group, far away perhaps, so its raw readings are read.
+    """
+    group_of = {series_id: number for number in wanted for series_id in groups[number]}
+    if not group_of or window.finish <= window.start:
+        return {}
+    sql = statements()
+    rows = await (sql.first_instants if first else sql.last_instants).rows(
+        connection, series_ids=list(group_of), start=instant(window.start), finish=instant(window.finish)
+    )
+    nearest: dict[int, int] = {}
+    for row in rows:
+        number, at = group_of[row["series_id"]], microseconds(row["ts"])
+        nearest[number] = (min if first else max)(at, nearest.get(number, at))
+    if not nearest:
+        return {}
+    buckets = {number: grid.around(at) for number, at in nearest.items()}
+    stretches = {number: _overlap(bucket, window) for number, bucket in buckets.items()}
+    members = sorted((group_of[series_id], series_id) for series_id in group_of if group_of[series_id] in nearest)
+    rows = await sql.pieces_of_series.rows(
+        connection,
+        series_ids=[series_id for _, series_id in members],
+        starts=[instant(stretches[number].start) for number, _ in members],
+        finishes=[instant(stretches[number].finish) for number, _ in members],
+        start=instant(min(stretch.start for stretch in stretches.values())),
+        finish=instant(max(stretch.finish for stretch in stretches.values())),
+    )
+    found = {}
+    for number, pieces in groupby(
+        sorted((row for row in rows if row["sample_count"]), key=lambda row: group_of[row["series_id"]]),
+        key=lambda row: group_of[row["series_id"]],
+    ):
+        pooled = list(pieces)
+        count = sum(row["sample_count"] for row in pooled)
+        low, high = min(row["value_min"] for row in pooled), max(row["value_max"] for row in pooled)
+        mean = mean_of(sum(row["value_sum"] for row in pooled), count, low, high)
+        found[number] = Point(buckets[number].start, number, count, mean, low, high)
+    return found
+
+
+def _readings(rows: "Sequence[Record]") -> list[Reading]:
+    return [Reading(microseconds(row["ts"]), row["series_id"], row["value"]) for row in rows]
+
+
+def _missing(groups: Groups, known: Sequence[Point], at: int) -> list[int]:
+    """The groups without a known bucket that begins at an instant."""
+    present = {point.group for point in known if point.at == at}
+    return [number for number in range(len(groups)) if number not in present]
+
+
+def _holding(points: Sequence[Point], place: int) -> tuple[Point, int]:
+    """The point among whose samples the one at a place is, and how many stand before the point."""
+    before = 0
+    for point in points:
+        if place < before + point.count:
+            return point, before
+        before += point.count
+    raise IndexError(place)
+
+
+def _overlap(one: Window, other: Window) -> Window:
+    return Window(max(one.start, other.start), min(one.finish, other.finish))

@@ -1,0 +1,74 @@
+"""Exact min, max and mean of series over a window, whatever its length."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tidemark.base.time import EARLIEST, Window, instant, microseconds
+from tidemark.database.database import Database
+from tidemark.database.statements import statements
+from tidemark.readings.tiers import Tiers, plan
+
+if TYPE_CHECKING:
+    from tidemark.database.database import Connected
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What the readings of one series in a window come to; all None where there is no reading."""
+
+    count: int
+    minimum: float | None
+    maximum: float | None
+    mean: float | None
+
+
+class StatisticsQuery:
+    """Answers statistics; remembers the read line from one answer to the next."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read_line = EARLIEST
+
+    async def of(self, series_ids: Sequence[int], window: Window) -> dict[int, Statistics]:
+        """The statistics of each series. Raises TidemarkError where the database is unavailable."""
+        async with self._database.snapshot() as connection:
+            found, self._read_line = await statistics(connection, series_ids, window, self._read_line)
+        return found
+
+
+async def statistics(
+    connection: "Connected", series_ids: Sequence[int], window: Window, read_line: int
+) -> tuple[dict[int, Statistics], int]:
+    """The statistics of each series, and the read line as it is now.
+
+    `read_line` is the one to plan with, in microseconds since 1970 UTC: any that was the line once. The statements of
+    the connection must each have one snapshot for planning and execution.
+    """
+    if not series_ids:
+        return {}, read_line
+    tiers = plan(window, read_line)
+    bounds = {name: instant(getattr(tiers, name)) for name in Tiers.__slots__}
+    rows = await statements().statistics.rows(connection, series_ids=series_ids, **bounds)
+    if rows[0]["has_late_hours"]:
+        rows = await statements().statistics_with_late_hours.rows(connection, series_ids=series_ids, **bounds)
+    line = microseconds(rows[0]["read_line"])
+    if line < read_line:
+        # A line never moves back: this is not the database that it was.
+        return await statistics(connection, series_ids, window, line)
+    found = {
+        row["series_id"]: Statistics(
+            row["sample_count"],
+            row["value_min"],
+            row["value_max"],
+            mean_of(row["value_sum"], row["sample_count"], row["value_min"], row["value_max"]),
+        )
+        for row in rows
+    }
+    return found, line
+
+
+def mean_of(total: float | None, count: int, minimum: float, maximum: float) -> float | None:
+    """The mean of so many values of this sum, None without any."""
+    # Rounding may carry the quotient past the extremes by a last digit; a mean lies between them.
+    return None if total is None or count == 0 else min(max(total / count, minimum), maximum)

@@ -1,0 +1,82 @@
+"""Which tier answers which part of a window: raw readings, hourly or daily roll-ups."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from tidemark.base.time import DAY, HOUR, Window, ceil, floor
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """A window cut at six bounds, in order; microseconds since 1970 UTC.
+
+    Raw readings answer start to hours_start and hours_finish to finish, hours answer hours_start to days_start and
+    days_finish to hours_finish, days answer days_start to days_finish; any of them may be empty.
+    """
+
+    start: int
+    hours_start: int
+    days_start: int
+    days_finish: int
+    hours_finish: int
+    finish: int
+
+
+def plan(window: Window, read_line: int) -> Tiers:
+    """Cut a window into the fewest parts that roll-ups before the read line allow.
+
+    The read line is a whole hour; an older one than the true one costs time, never exactness.
+    """
+    start, finish = window.start, max(window.start, window.finish)
+    hours_start, hours_finish = ceil(start, HOUR), min(floor(finish, HOUR), read_line)
+    if hours_start >= hours_finish:
+        return Tiers(start, finish, finish, finish, finish, finish)
+    days_start, days_finish = ceil(hours_start, DAY), floor(hours_finish, DAY)
+    if days_start >= days_finish:
+        return Tiers(start, hours_start, hours_finish, hours_finish, hours_finish, finish)
+    return Tiers(start, hours_start, days_start, days_finish, hours_finish, finish)
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """What answers which part of a window that is cut into buckets; microseconds since 1970 UTC.
+
+    Days answer the tiers' days but `open_days`, hours answer those and the tiers' hours but `raw_hours`. Raw readings
+    answer the rest, `raw`: each from its first to before its second instant, in order.
+    """
+
+    tiers: Tiers
+    raw: list[tuple[int, int]]
+    raw_hours: list[int]
+    open_days: list[int]
+
+
+def cover(window: Window, bounds: Sequence[int], read_line: int, late_hours: Iterable[int]) -> Cover:
+    """Plan a window whose buckets have these bounds; `late_hours` are the starts of hours that roll-ups lag behind.
+
+    An hour that is late, or that a bound cuts in two, is read raw; days serve where no bound cuts one. Buckets shorter
+    than an hour are read raw throughout.
+    """
+    if len(bounds) > 1 and bounds[1] - bounds[0] < HOUR:
+        finish = max(window.start, window.finish)
+        return Cover(Tiers(window.start, *[finish] * 5), [(window.start, finish)], [], [])
+    tiers = plan(window, read_line)
+    inner = bounds[1:-1]
+    if any(bound % DAY for bound in inner):
+        hours = (tiers.hours_start, tiers.hours_finish, tiers.hours_finish, tiers.hours_finish)
+        tiers = Tiers(tiers.start, *hours, tiers.finish)
+    cut = {floor(bound, HOUR) for bound in inner if bound % HOUR}
+    raw_hours = sorted(hour for hour in cut.union(late_hours) if tiers.hours_start <= hour < tiers.hours_finish)
+    pieces = [
+        (tiers.start, tiers.hours_start),
+        *((hour, hour + HOUR) for hour in raw_hours),
+        (tiers.hours_finish, tiers.finish),
+    ]
+    raw: list[tuple[int, int]] = []
+    for start, finish in pieces:
+        if raw and raw[-1][1] == start:
+            raw[-1] = (raw[-1][0], finish)
+        elif start < finish:
+            raw.append((start, finish))
+    in_days = (floor(hour, DAY) for hour in raw_hours if tiers.days_start <= hour < tiers.days_finish)
+    return Cover(tiers, raw, raw_hours, sorted(set(in_days)))

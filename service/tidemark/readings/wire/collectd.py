@@ -1,0 +1,125 @@
+"""What collectd's plugin write_http sends with `Format "JSON"`: an array of value lists
+(https://collectd.org/documentation/manpages/collectd.conf.html#plugin-write_http).
+
+A value list has one value for each data source of its type, such as `rx` and `tx` of `if_octets`, all of one time.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+import msgspec
+
+from tidemark.base.values import FieldError, check_instant, is_number, parse_epoch, parse_value
+from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.wire.objects import explain, field_error
+from tidemark.readings.wire.piece import Piece
+from tidemark.readings.wire.records import Clock
+from tidemark.readings.wire.series_names import series_name
+
+PIECE = 10_000
+"""Readings after which a piece ends, with the value list that it has reached."""
+
+_MAX_COMMAS = 2_000_000  # as many elements a body may have, which are held one by one
+_REMEMBERED = 10_000  # series whose names are kept ready, as a host sends the same ones every few seconds
+
+
+class ValueList(msgspec.Struct, gc=False):
+    """One value list; `time` in seconds, with all the digits that it has. Further fields are of no use here."""
+
+    host: str
+    plugin: str
+    type: str
+    dsnames: list[str]
+    values: list[float | None]
+    time: msgspec.Raw
+    plugin_instance: str = ""
+    type_instance: str = ""
+
+
+_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_value_list = msgspec.json.Decoder(ValueList).decode
+
+
+class CollectdDecoder:
+    """A Decoder (see tidemark.bodies.pipeline). The body is held in memory: whoever feeds it limits its size.
+
+    A record is a value list: its position is the index of its readings. Each refused value counts as a rejection; a
+    value that collectd does not know (null) is none, and counted as skipped.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._parts: list[bytes] = []
+
+    def feed(self, data: bytes) -> Iterator[Columns]:
+        """Take the next bytes; nothing comes out before the end."""
+        self._parts.append(data)
+        return iter(())
+
+    def flush(self) -> Iterator[Columns]:
+        """Nothing comes out before the end."""
+        return iter(())
+
+    def finish(self) -> Iterator[Columns]:
+        """Take the end of the body. Raises BodyError."""
+        body = b"".join(self._parts)
+        self._parts = []
+        if body.count(b",") > _MAX_COMMAS:
+            raise BodyError("The array is too long to be taken at once; set BufferSize to less.")
+        try:
+            elements = _elements(body)
+        except msgspec.ValidationError:
+            raise BodyError("The body is not a JSON array of value lists.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BodyError(f"The body is not a JSON document: {explain(error)}.") from None
+        now = self._clock()
+        piece = Piece()
+        for index, element in enumerate(elements):
+            _add(piece, index, element, now)
+            if len(piece) + piece.rejected >= PIECE:
+                yield piece.columns()
+                piece = Piece()
+        if not piece.is_empty:
+            yield piece.columns()
+
+
+def _add(piece: Piece, index: int, element: msgspec.Raw, now: int) -> None:
+    try:
+        sent, at = _read(element, now)
+    except FieldError as error:
+        piece.reject(index, error)
+        return
+    for source, value in zip(sent.dsnames, sent.values, strict=True):
+        if value is None:
+            piece.skipped += 1
+            continue
+        try:
+            name = _name(sent.plugin, source, sent.host, sent.plugin_instance, sent.type, sent.type_instance)
+            piece.take(name, index, [at], [parse_value(value, "values")])
+        except FieldError as error:
+            piece.reject(index, error)
+
+
+def _read(element: msgspec.Raw, now: int) -> tuple[ValueList, int]:
+    """A value list and its instant (microseconds since 1970 UTC). Raises FieldError."""
+    try:
+        sent = _value_list(element)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise field_error(error) from None
+    if len(sent.dsnames) != len(sent.values):
+        raise FieldError("dsnames", "A value list has one name in dsnames for each of its values.")
+    return sent, check_instant(_instant(sent.time), now, "time")
+
+
+def _instant(time: msgspec.Raw) -> int:
+    text = bytes(time).decode("utf-8", "replace")
+    if not is_number(text):
+        raise FieldError("time", "time is a number of seconds since 1970.")
+    return parse_epoch(text, "s", "time")
+
+
+@lru_cache(_REMEMBERED)
+def _name(plugin: str, source: str, host: str, plugin_instance: str, kind: str, type_instance: str) -> str:
+    """`plugin.source{host=…,plugin_instance=…,type=…,type_instance=…}` without what is empty. Raises FieldError."""
+    labels = {"host": host, "plugin_instance": plugin_instance, "type": kind, "type_instance": type_instance}
+    return series_name(plugin, source, [(key, value) for key, value in labels.items() if value])

@@ -1,0 +1,202 @@
+"""CSV with a header row (RFC 4180), decoded as it comes."""
+
+import csv
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
+from tidemark.readings.columns import BodyError, Columns, Rejection
+from tidemark.readings.wire.records import Clock, Records, to_columns
+
+REQUIRED = ("sensor", "timestamp", "value")
+OPTIONAL = ("latitude", "longitude", "x_axis_value", "metadata")
+
+_COMMA, _LINE_FEED = b",\n"
+
+# Records have a limit of their own; the module's, of 128 KiB, would tear a long cell apart in its midst.
+csv.field_size_limit(MAX_RECORD)
+
+
+class CsvDecoder:
+    """Decodes rows in the order of columns that the header names; blank lines do not count as records.
+
+    A row that is no reading is a rejection, a row of more than 1 MiB ends the body. `unit` is as in `to_columns`.
+    """
+
+    def __init__(self, clock: Clock, unit: str | None = None) -> None:
+        self._clock = clock
+        self._unit = unit
+        self._lines = Lines()
+        self._blank = BlankLines()
+        self._header: list[str] = []
+        self._open: list[bytes] = []
+        """Lines of a row whose quoted cell is not closed yet."""
+        self._count = 0
+
+    def feed(self, data: bytes) -> Iterator[Columns]:
+        """Take the next bytes. Raises BodyError."""
+        for lines in self._lines.feed(data):
+            yield from self._decode(lines)
+
+    def flush(self) -> Iterator[Columns]:
+        """Take the complete rows that have come. Raises BodyError."""
+        for lines in self._lines.flush():
+            yield from self._decode(lines)
+
+    def finish(self) -> Iterator[Columns]:
+        """Take the end of the body. Raises BodyError."""
+        for lines in self._lines.finish():
+            yield from self._decode(lines)
+        if self._open and self._header:
+            self._open = []
+            rejection = Rejection(self._count, "", "A quoted cell of this row is never closed.")
+            yield to_columns(self._records([], []), [rejection], self._clock(), self._unit)
+        if not self._header:
+            raise BodyError(f"The body has no header row, such as {','.join(REQUIRED)}.")
+
+    def _decode(self, lines: list[bytes]) -> Iterator[Columns]:
+        blank = lines.count(b"") + lines.count(b"\r")
+        self._blank.note(blank, len(lines) - blank)
+        lines = self._open + lines
+        rows = _Rows(lines)
+        if not self._header:
+            self._header = _read_header(rows)
+        if self._header:
+            cells = None if self._open else _split_plain(lines[rows.start :], len(self._header))
+            if cells is not None:
+                index = range(self._count, self._count + len(cells[0]))
+                self._count += len(index)
+                yield to_columns(self._records(cells, index), [], self._clock(), self._unit)
+                self._open = []
+                return
+            yield self._decode_rows(rows)
+        self._open = lines[rows.start :]
+        if rows.too_long or sum(map(len, self._open)) + len(self._open) - 1 > MAX_RECORD:
+            raise BodyError(f"Record {self._count} is longer than {MAX_RECORD // 1024 // 1024} MiB.")
+
+    def _decode_rows(self, rows: "_Rows") -> Columns:
+        """Decode rows that are quoted, of several lengths, or broken."""
+        taken: list[list[str]] = []
+        index: list[int] = []
+        rejections: list[Rejection] = []
+        for row in rows:
+            if isinstance(row, list) and len(row) == len(self._header):
+                taken.append(row)
+                index.append(self._count)
+            else:
+                message = row if isinstance(row, str) else f"The row has {len(row)} cells, not {len(self._header)}."
+                rejections.append(Rejection(self._count, "", message))
+            self._count += 1
+        records = self._records([list(cells) for cells in zip(*taken, strict=True)], index)
+        return to_columns(records, rejections, self._clock(), self._unit)
+
+    def _records(self, cells: list[list[str]], index: Sequence[int]) -> Records:
+        columns = dict(zip(self._header, cells, strict=False))
+
+        def optional(name: str) -> list[str | None] | None:
+            return [cell or None for cell in columns[name]] if name in columns else None
+
+        metadata = optional("metadata")
+        return Records(
+            index,
+            columns.get("sensor", []),
+            columns.get("timestamp", []),
+            columns.get("value", []),
+            optional("latitude"),
+            optional("longitude"),
+            optional("x_axis_value"),
+            None if metadata is None else [None if text is None else text.encode() for text in metadata],
+        )
+
+
+class _Rows:
+    """The rows of some lines, by the standard library's reader; a text in place of a row says what is wrong with it.
+
+    `start` is the line after the last complete row: from there on, a quoted cell is still open, or a row is too long.
+    """
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = lines
+        self._exhausted = False
+        self._reader = csv.reader(self._texts(), strict=True)
+        self.start = 0
+        self.too_long = False
+
+    def _texts(self) -> Iterator[str]:
+        for line in self._lines:
+            yield line.decode("utf-8", "surrogateescape") + "\n"
+        self._exhausted = True
+
+    def __iter__(self) -> Iterator[list[str] | str]:
+        all_utf8 = _is_utf8(self._lines)
+        while True:
+            row: list[str] | str
+            try:
+                row = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                if self._exhausted:  # inside of a quoted cell
+                    return
+                row = f"The row is not CSV: {error}."
+            end = self._reader.line_num
+            if (
+                end - self.start > 1
+                and sum(map(len, self._lines[self.start : end])) + end - self.start - 1 > MAX_RECORD
+            ):
+                self.too_long = True
+                return
+            if not all_utf8 and not _is_utf8(self._lines[self.start : end]):
+                row = "The row is not UTF-8."
+            self.start = end
+            if row:
+                yield row
+
+
+def _is_utf8(lines: list[bytes]) -> bool:
+    try:
+        b"\n".join(lines).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_header(rows: _Rows) -> list[str]:
+    header = next(iter(rows), None)
+    if header is None:
+        return []
+    if isinstance(header, str):
+        raise BodyError(f"The header row cannot be read. {header}")
+    for name in header:
+        if name not in REQUIRED + OPTIONAL:
+            raise BodyError(f"There is no column {name[:50]!r}; the columns are {', '.join(REQUIRED + OPTIONAL)}.")
+        if header.count(name) > 1:
+            raise BodyError(f"The header row names the column {name!r} twice.")
+    for name in REQUIRED:
+        if name not in header:
+            raise BodyError(f"The header row lacks the column {name!r}.")
+    return header
+
+
+def _split_plain(lines: list[bytes], width: int) -> list[list[str]] | None:
+    """The cells, column by column, of rows without quotes that all have `width` cells; None where they are not so."""
+    block = b"\n".join(lines) + b"\n"
+    if b"\r" in block:
+        block = block.replace(b"\r\n", b"\n")
+    if b'"' in block or b"\r" in block:
+        return None
+    if b"\n\n" in block or block[0] == _LINE_FEED:
+        lines = [line for line in lines if line not in (b"", b"\r")]
+        block = b"\n".join(lines).replace(b"\r\n", b"\n") + b"\n"
+    if not lines:
+        return [[] for _ in range(width)]
+    characters = np.frombuffer(block, np.uint8)
+    separators = characters[(characters == _COMMA) | (characters == _LINE_FEED)]
+    if len(separators) != len(lines) * width or (separators[width - 1 :: width] != _LINE_FEED).any():
+        return None
+    try:
+        cells = block[:-1].decode().replace("\n", ",").split(",")
+    except UnicodeDecodeError:
+        return None
+    return [cells[column::width] for column in range(width)]

@@ -1,0 +1,121 @@
+"""Timestamps of many readings at once: the common shapes of ISO 8601 and plain epoch numbers, column by column."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from tidemark.base.values import EPOCH_UNITS
+from tidemark.readings.columns import Integers
+
+Flags = npt.NDArray[np.bool_]
+
+_SHAPE = re.compile(r"0000-00-00[Tt ]00:00:00(?:[.,](0{1,30}))?(?: ?(?:[Zz]|([+-])00(?::?(00))?))?")
+_TO_SHAPE = str.maketrans("123456789", "000000000")
+_SHORTEST, _LONGEST = 19, 57
+_SHAPES = 4
+"""Shapes of one length that are looked for in one piece; what has yet another one is left to the exact path."""
+
+_SECOND = 1_000_000
+_DAY_1970 = 719_162  # days from 0001-01-01 to 1970-01-01 in the proleptic Gregorian calendar
+_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
+_DAYS_BEFORE = np.concatenate(([0], np.cumsum(_MONTH_DAYS)[:-1]))
+
+
+def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
+    """Microseconds since 1970 UTC, and which of them are known.
+
+    A known instant is the one of `parse_instant`. Whatever has another form than date, time with seconds, fraction
+    and offset, and whatever is no instant, is not known.
+    """
+    at = np.zeros(len(texts), np.int64)
+    known = np.zeros(len(texts), np.bool_)
+    joined = "".join(texts)
+    if not joined.isascii():
+        return at, known
+    characters = np.frombuffer(joined.encode(), np.uint8)
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    starts = np.cumsum(sizes) - sizes
+    for size in np.unique(sizes):
+        if not _SHORTEST <= size <= _LONGEST:
+            continue
+        rows = np.flatnonzero(sizes == size)
+        for _ in range(_SHAPES):
+            if len(rows) == len(texts):
+                cut = characters.reshape(-1, size)
+            else:
+                cut = characters[starts[rows, None] + np.arange(size)]
+            # One line for each position of the text: what follows works along the readings.
+            table = np.ascontiguousarray(cut.T)
+            shape = texts[rows[0]].translate(_TO_SHAPE)
+            alike = _have_shape(table, shape)
+            match = _SHAPE.fullmatch(shape)
+            if match is not None:
+                at[rows[alike]], known[rows[alike]] = _parse_alike(table[:, alike] - np.uint8(48), match)
+            rows = rows[~alike]
+            if not len(rows):
+                break
+    return at, known
+
+
+def parse_epochs(texts: Sequence[str], unit: str) -> tuple[Integers, Flags]:
+    """Microseconds since 1970 UTC of numbers in one of `EPOCH_UNITS`, and which of them are known.
+
+    A known instant is the one of `parse_epoch`. Whatever has a sign or an exponent, is too large or no number, is not
+    known.
+    """
+    if not "".join(texts).isascii():
+        return np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
+    finer = EPOCH_UNITS[unit]
+    text, whole, fraction = pl.col("text"), pl.col("field_0"), pl.col("field_1")
+    digits = fraction.fill_null("").str.pad_end(finer, "0").str.slice(0, finer)
+    count = whole.cast(pl.Int64, strict=False)
+    at = count // 10**-finer if finer <= 0 else count * 10**finer + digits.cast(pl.Int64, strict=False)
+    plain = text.str.contains(rf"^[0-9]{{1,{18 - finer}}}(\.[0-9]{{1,30}})?$")  # of more the result would overflow
+    found = (
+        pl.DataFrame({"text": texts}, schema={"text": pl.String})
+        .select(text.str.splitn(".", 2), plain.alias("plain"))
+        .unnest("text")
+        .select(pl.when("plain").then(at).alias("at"))
+        .to_series()
+    )
+    return found.fill_null(0).to_numpy().copy(), found.is_not_null().to_numpy()
+
+
+def _have_shape(table: npt.NDArray[np.uint8], shape: str) -> Flags:
+    expected = np.frombuffer(shape.encode(), np.uint8)[:, None]
+    is_digit = table - np.uint8(48) <= 9
+    alike: Flags = np.where(is_digit, np.uint8(48), table) == expected
+    return np.asarray(alike.all(axis=0))
+
+
+def _parse_alike(table: npt.NDArray[np.uint8], shape: re.Match[str]) -> tuple[Integers, Flags]:
+    def number(start: int, end: int) -> Integers:
+        total: Integers = table[start].astype(np.int64)
+        for line in table[start + 1 : end]:
+            total *= 10
+            total += line
+        return total
+
+    year, month, day = number(0, 4), number(5, 7), number(8, 10)
+    hour, minute, second = number(11, 13), number(14, 16), number(17, 19)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    known = (year >= 1) & (month >= 1) & (month <= 12) & (hour <= 23) & (minute <= 59) & (second <= 59)
+    month[~known] = 1
+    known &= (day >= 1) & (day <= _MONTH_DAYS[month] + (leap & (month == 2)))
+    past = year - 1
+    days = past * 365 + past // 4 - past // 100 + past // 400 - _DAY_1970
+    days += _DAYS_BEFORE[month] + (leap & (month > 2)) + day - 1
+    at = (((days * 24 + hour) * 60 + minute) * 60 + second) * _SECOND
+    if shape[1]:
+        digits = min(len(shape[1]), 6)
+        at += number(shape.start(1), shape.start(1) + digits) * 10 ** (6 - digits)
+    if shape[2]:
+        hours = number(shape.end(2), shape.end(2) + 2)
+        minutes = number(*shape.span(3)) if shape[3] else np.zeros_like(hours)
+        known &= (hours <= 23) & (minutes <= 59)
+        ahead = (hours * 60 + minutes) * 60 * _SECOND
+        at += ahead if shape[2] == "-" else -ahead
+    return at, known

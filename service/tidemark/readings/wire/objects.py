@@ -1,0 +1,109 @@
+"""JSON objects as records."""
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import cast
+
+import msgspec
+
+from tidemark.base.values import FieldError
+from tidemark.readings.columns import Rejection
+from tidemark.readings.wire.records import Records, needs_unit
+
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_NUMERIC = re.compile(r"Expected `str`, got `(?:int|float)` - at `\$\.timestamp`")
+
+
+class JsonRecord(msgspec.Struct, gc=False):
+    """The object of one reading; other fields are ignored, null is absent."""
+
+    sensor: str
+    timestamp: str
+    value: str | float
+    latitude: str | float | None = None
+    longitude: str | float | None = None
+    x_axis_value: str | float | None = None
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class EpochRecord(JsonRecord, gc=False):
+    """The same where a timestamp may be a number, whose digits are wanted as they stand there."""
+
+    timestamp: msgspec.Raw  # type: ignore[assignment]
+
+
+_DECODE: dict[type[JsonRecord], Callable[[bytes | msgspec.Raw], JsonRecord]] = {
+    kind: msgspec.json.Decoder(kind).decode for kind in (JsonRecord, EpochRecord)
+}
+
+
+def record_type(unit: str | None) -> type[JsonRecord]:
+    """What to decode objects as, by the unit of timestamps that are numbers; None where those are refused."""
+    return JsonRecord if unit is None else EpochRecord
+
+
+def read_objects(
+    texts: list[bytes] | list[msgspec.Raw], first: int, kind: type[JsonRecord] = JsonRecord
+) -> tuple[Records, list[Rejection]]:
+    """Decode the JSON texts of records, of which the first is record `first` of the body."""
+    decode = _DECODE[kind]
+    try:
+        return as_records(list(map(decode, texts)), range(first, first + len(texts))), []
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # which of them are wrong, the loop below finds
+    objects: list[JsonRecord] = []
+    index: list[int] = []
+    rejections: list[Rejection] = []
+    for number, text in enumerate(texts, first):
+        try:
+            objects.append(decode(text))
+            index.append(number)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            found = field_error(error)
+            rejections.append(Rejection(number, found.field, found.message))
+    return as_records(objects, index), rejections
+
+
+def as_records(objects: Sequence[JsonRecord], index: Sequence[int]) -> Records:
+    """The fields of decoded objects, list by list."""
+    return Records(
+        index=index,
+        sensor=[each.sensor for each in objects],
+        timestamp=_timestamps(objects),
+        value=[each.value for each in objects],
+        latitude=[each.latitude for each in objects],
+        longitude=[each.longitude for each in objects],
+        x_axis_value=[each.x_axis_value for each in objects],
+        metadata=[None if each.metadata is msgspec.UNSET else bytes(each.metadata) for each in objects],
+    )
+
+
+def _timestamps(objects: Sequence[JsonRecord]) -> list[str]:
+    if objects and isinstance(objects[0], EpochRecord):
+        return [_as_text(bytes(cast("EpochRecord", each).timestamp)) for each in objects]
+    return [each.timestamp for each in objects]
+
+
+def _as_text(raw: bytes) -> str:
+    """A JSON string's text; any other JSON, or a string that is broken, as it stands there."""
+    if b"\\" in raw:
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(raw, type=str)
+    return raw.strip(b'"').decode("utf-8", "replace")
+
+
+def explain(error: Exception) -> str:
+    """Why a text could not be decoded, as the end of a sentence."""
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def field_error(error: Exception) -> FieldError:
+    """What to tell of a record that could not be decoded."""
+    if not isinstance(error, msgspec.ValidationError):
+        return FieldError("", f"This is not a JSON document: {explain(error)}.")
+    if _NUMERIC.match(str(error)):
+        return needs_unit("A number")
+    message, _, path = str(error).partition(" - at `$.")
+    missing = _MISSING.match(message)
+    return FieldError(missing[1] if missing else path.rstrip("`"), f"{message}.")

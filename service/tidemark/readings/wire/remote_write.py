@@ -1,0 +1,277 @@
+"""Prometheus remote write, 1.0 and 2.0, as https://prometheus.io/docs/specs/prw/ defines them.
+
+Both send labels and samples in a snappy block of protobuf. In 1.0 each series has its labels as texts, in 2.0 it refers
+to symbols that all series of a request share.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from math import isfinite
+from typing import Any, Protocol, TypeAlias
+
+import cramjam
+from google.protobuf.message import DecodeError
+
+from tidemark.base.values import FieldError, check_instant, parse_value
+from tidemark.readings.columns import BodyError, BodyTooLongError, Columns
+from tidemark.readings.wire.piece import Piece
+from tidemark.readings.wire.protobuf import OF, MalformedError, fields_of, message_classes
+from tidemark.readings.wire.records import Clock
+from tidemark.readings.wire.series_names import MAX_NAME, series_name, too_long
+
+PIECE = 10_000
+"""Samples after which a piece ends, with the series that it has reached."""
+MAX_PARTS = 100_000
+"""Time series, metadata and symbols of a request; senders' batches are of some thousand samples."""
+MAX_PART_SIZE = 256 * 1024
+"""Bytes of one of those: a time series has some 15,000 samples then."""
+
+_METRIC = "__name__"
+_REMEMBERED = 10_000  # series whose names are kept ready, as senders send the same ones every few seconds
+_LONGEST_REMEMBERED = 2_000  # bytes of their labels
+
+
+class _Sample(Protocol):
+    value: float
+    timestamp: int
+
+
+_Labels: TypeAlias = tuple[bytes, ...]
+_Pairs: TypeAlias = list[tuple[str, str]]
+
+# Labels are parsed when they are needed, and what is only counted stays bytes.
+_SAMPLE = (("value", 1, OF.TYPE_DOUBLE, False), ("timestamp", 2, OF.TYPE_INT64, False))
+_ONE = message_classes(
+    "prometheus",
+    {
+        "Label": (("name", 1, OF.TYPE_STRING, False), ("value", 2, OF.TYPE_STRING, False)),
+        "Sample": _SAMPLE,
+        "TimeSeries": (
+            ("labels", 1, OF.TYPE_BYTES, True),
+            ("samples", 2, "Sample", True),
+            ("exemplars", 3, OF.TYPE_BYTES, True),
+            ("histograms", 4, OF.TYPE_BYTES, True),
+        ),
+    },
+)
+_TWO = message_classes(
+    "io.prometheus.write.v2",
+    {
+        "Sample": _SAMPLE,
+        "TimeSeries": (
+            ("labels_refs", 1, OF.TYPE_UINT32, True),
+            ("samples", 2, "Sample", True),
+            ("histograms", 3, OF.TYPE_BYTES, True),
+            ("exemplars", 4, OF.TYPE_BYTES, True),
+        ),
+    },
+)
+
+
+class _RemoteWrite(ABC):
+    """A Decoder (see tidemark.bodies.pipeline). `limit` is in bytes, uncompressed; `clock` in µs since 1970 UTC.
+
+    A record is a time series: its position is the index of its readings. Each refused sample counts as a rejection.
+    Samples that are NaN (which says that a series has ended) or infinite, exemplars, histograms and the metadata of 1.0
+    are no readings and counted as skipped.
+    """
+
+    _message: str
+    """What the body is, for errors."""
+    _time_series: int
+    """The number of the field that has them."""
+    _parse: Callable[[bytes], Any]
+    """Reads one of them. Raises DecodeError."""
+
+    def __init__(self, limit: int, clock: Clock) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Columns]:
+        """Take the next bytes; nothing comes out before the end. Raises BodyError."""
+        self._body += data
+        if len(self._body) > self._limit + self._limit // 6 + 32:  # the most that snappy makes of `limit` bytes
+            raise _body_too_long(self._limit)
+        yield from ()
+
+    def flush(self) -> Iterator[Columns]:
+        """Nothing comes out before the end."""
+        return iter(())
+
+    def finish(self) -> Iterator[Columns]:
+        """Take the end of the body. Raises BodyError where it is not snappy or not the message that it should be."""
+        request = _decompress(bytes(self._body), self._limit)
+        self._body.clear()
+        now = self._clock()
+        # Whatever is wrong with its parts is found before the first reading is given away.
+        parts = _parts(request, self._message)
+        piece = Piece()
+        piece.skipped = self._begin(parts)
+        for index, content in enumerate(content for number, content in parts if number == self._time_series):
+            try:
+                series = self._parse(content)
+            except DecodeError:
+                piece.reject(index, FieldError("series", f"This is not a time series of {self._message}."))
+            else:
+                self._add(piece, index, series, now)
+            if len(piece) + piece.rejected >= PIECE:
+                yield piece.columns()
+                piece = Piece()
+        if not piece.is_empty:
+            yield piece.columns()
+
+    def _add(self, piece: Piece, index: int, series: Any, now: int) -> None:
+        """Take the samples of a time series; its name is read where it has any."""
+        sent: Sequence[_Sample] = series.samples
+        samples = [sample for sample in sent if isfinite(sample.value)]
+        piece.skipped += len(sent) - len(samples) + len(series.exemplars) + len(series.histograms)
+        if not samples:
+            return
+        try:
+            name = self._name(series)
+        except FieldError as error:
+            piece.reject(index, error, len(samples))
+            return
+        at: list[int] = []
+        value: list[float] = []
+        for sample in samples:
+            try:
+                moment, number = check_instant(sample.timestamp * 1000, now), parse_value(sample.value)
+            except FieldError as error:
+                piece.reject(index, error)
+                continue
+            at.append(moment)
+            value.append(number)
+        piece.take(name, index, at, value)
+
+    def _name(self, series: Any) -> str:
+        labels = self._labels(series)
+        short = len(labels) + sum(map(len, labels)) <= _LONGEST_REMEMBERED
+        return _remembered_name(labels, self._pairs) if short else _read_name(labels, self._pairs)
+
+    @abstractmethod
+    def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
+        """Look at what stands beside the time series; answers how much of it is skipped."""
+
+    @abstractmethod
+    def _labels(self, series: Any) -> _Labels:
+        """The labels as `_pairs` reads them. Raises FieldError."""
+
+    @staticmethod
+    @abstractmethod
+    def _pairs(labels: _Labels) -> _Pairs:
+        """Labels as texts. One with an empty value is, as in Prometheus, the same as no label. Raises FieldError."""
+
+
+class RemoteWrite(_RemoteWrite):
+    """`prometheus.WriteRequest` of remote write 1.0."""
+
+    _message = "a WriteRequest of remote write 1.0"
+    _time_series = 1
+    _parse = _ONE["TimeSeries"].FromString
+
+    def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
+        return sum(number == 3 for number, _ in parts)  # metadata
+
+    def _labels(self, series: Any) -> _Labels:
+        return tuple(series.labels)
+
+    @staticmethod
+    def _pairs(labels: _Labels) -> _Pairs:
+        try:
+            read = [_ONE["Label"].FromString(content) for content in labels]
+        except DecodeError:
+            raise FieldError("series", "A label is malformed, or not UTF-8.") from None
+        return [(label.name, label.value) for label in read if label.value]
+
+
+class RemoteWrite2(_RemoteWrite):
+    """`io.prometheus.write.v2.Request` of remote write 2.0."""
+
+    _message = "a Request of remote write 2.0"
+    _time_series = 5
+    _parse = _TWO["TimeSeries"].FromString
+
+    def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
+        self._symbols = [content for number, content in parts if number == 4]
+        return 0
+
+    def _labels(self, series: Any) -> _Labels:
+        if len(series.labels_refs) % 2:
+            raise FieldError("series", "labels_refs are pairs of a name and a value; one is left over.")
+        try:
+            return tuple([self._symbols[place] for place in series.labels_refs])
+        except IndexError:
+            raise FieldError("series", "A label refers to a symbol that the request does not have.") from None
+
+    @staticmethod
+    def _pairs(labels: _Labels) -> _Pairs:
+        pairs = [(name, value) for name, value in zip(labels[::2], labels[1::2], strict=True) if value]
+        # Two bytes can refer to a symbol of any length: nothing is made of them before this.
+        if sum(len(name) + len(value) for name, value in pairs) > len(_METRIC) + MAX_NAME:
+            raise too_long()
+        try:
+            return [(name.decode(), value.decode()) for name, value in pairs]
+        except UnicodeDecodeError:
+            raise FieldError("series", "A label is not UTF-8.") from None
+
+
+def _read_name(labels: _Labels, pairs_of: Callable[[_Labels], _Pairs]) -> str:
+    pairs = pairs_of(labels)
+    metrics = [value for key, value in pairs if key == _METRIC]
+    if len(metrics) != 1:
+        raise FieldError("series", "A time series needs one __name__ label: the name of its metric.")
+    return series_name(None, metrics[0], [pair for pair in pairs if pair[0] != _METRIC])
+
+
+_remembered_name = lru_cache(_REMEMBERED)(_read_name)
+
+
+def _parts(request: bytes, message: str) -> list[tuple[int, bytes]]:
+    """The fields of a request that have a length: their numbers and contents. Raises BodyError."""
+    parts = []
+    try:
+        for count, (number, content) in enumerate(fields_of(request), 1):
+            if count > MAX_PARTS:
+                raise BodyError(
+                    f"A request has at most {MAX_PARTS} time series, metadata and symbols; "
+                    "set the sender to smaller batches."
+                )
+            if content is None:
+                continue
+            if len(content) > MAX_PART_SIZE:
+                raise BodyError(
+                    f"A time series or symbol has at most {MAX_PART_SIZE} bytes; set the sender to smaller batches."
+                )
+            parts.append((number, content))
+    except MalformedError:
+        raise BodyError(f"The body is not {message} in protobuf.") from None
+    return parts
+
+
+def _decompress(body: bytes, limit: int) -> bytes:
+    """A snappy block, decompressed if it is no longer than `limit` bytes then. Raises BodyError.
+
+    It begins with its uncompressed length as a varint (https://github.com/google/snappy/blob/main/format_description.txt).
+    """
+    length = 0
+    for place, byte in enumerate(body[:5]):
+        length |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            break
+    else:
+        raise BodyError("The body is not a snappy block: its length is missing.")
+    if length > limit:
+        raise _body_too_long(limit)
+    try:
+        return bytes(cramjam.snappy.decompress_raw(body))
+    except cramjam.DecompressionError:
+        raise BodyError("The body is not a snappy block (not the framed format): it cannot be decompressed.") from None
+
+
+def _body_too_long(limit: int) -> BodyTooLongError:
+    return BodyTooLongError(
+        f"The body is too long: uncompressed at most {limit} bytes; set the sender to smaller batches."
+    )

@@ -1,0 +1,1 @@
+"""The running service: the application, its two lanes, its processes."""

@@ -1,0 +1,187 @@
+"""The open connections of a process, in both lanes: how many there may be, and that none stays when it is late."""
+
+import asyncio
+import contextlib
+import math
+import resource
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_network
+from typing import Protocol
+
+import structlog
+
+from tidemark.base.errors import unavailable
+from tidemark.base.settings import MaxConnections
+from tidemark.http import patience
+from tidemark.http.client_address import Network, address_of
+from tidemark.http.errors import render
+
+log = structlog.get_logger(__name__)
+
+NEVER = math.inf
+RESERVED = 200
+"""File descriptors that are kept for the database, files, and connections that are being refused."""
+RETRY_AFTER = 5
+_REFUSING = 100
+"""Connections that are refused at a time and heard out, so that the refusal reaches them."""
+CHECK_SECONDS = 1.0
+_REPORT_SECONDS = 60.0
+_MACOS_DESCRIPTORS = 10_240
+"""What macOS grants; it calls its hard limit unlimited."""
+_IPV6_SITE = 64
+"""Bits of an IPv6 address that are a site's; the others anybody there chooses freely."""
+
+
+class Timed(Protocol):
+    """A connection that ends when it is late."""
+
+    due: float
+    """When it is late, on the loop's clock; NEVER while the next move is the service's."""
+
+    def late(self) -> None:
+        """End, or name another time."""
+
+
+class Connections:
+    """The open connections of a process, of which there are at most so many, in all and from one address.
+
+    `trusted` are the networks of proxies, which have many clients: they may have any number within the total.
+    """
+
+    def __init__(self, most: MaxConnections, trusted: Sequence[Network]) -> None:
+        self._most = most
+        self._open: dict[Timed, str | None] = {}
+        self._from: Counter[str] = Counter()
+        self._party = lru_cache(10_000)(lambda address: _party(address, trusted))
+        self._refusing: set[_Refusal] = set()
+        self._refused = 0
+        self._loop = asyncio.get_running_loop()
+        self._reported = -math.inf
+        self._check()
+
+    def admit(self, connection: Timed, transport: asyncio.Transport) -> bool:
+        """Count a new connection; False where there are too many, and it is being refused."""
+        peer = transport.get_extra_info("peername")
+        party = self._party(peer[0]) if isinstance(peer, tuple) else None
+        if len(self._open) >= self._most.total or (party is not None and self._from[party] >= self._most.per_address):
+            self._refuse(transport)
+            return False
+        self._open[connection] = party
+        if party is not None:
+            self._from[party] += 1
+        return True
+
+    def hand_over(self, connection: Timed, following: Timed) -> None:
+        """Another protocol has taken over a connection."""
+        self._open[following] = self._open.pop(connection)
+
+    def remove(self, connection: Timed) -> None:
+        """A connection has ended."""
+        party = self._open.pop(connection, None)
+        if party is not None:
+            self._from[party] -= 1
+            if not self._from[party]:
+                del self._from[party]
+
+    def close(self) -> None:
+        """Watch them no longer."""
+        self._timer.cancel()
+
+    def _check(self) -> None:
+        now = self._loop.time()
+        for connection in [one for one in self._open if one.due < now]:
+            connection.late()
+        if self._refused and now - self._reported > _REPORT_SECONDS:
+            log.warning("connections refused: too many are open", refused=self._refused, open=len(self._open))
+            self._refused, self._reported = 0, now
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
+
+    def _refuse(self, transport: asyncio.Transport) -> None:
+        self._refused += 1
+        transport.write(_refusal())
+        if len(self._refusing) >= _REFUSING:
+            transport.close()
+        else:
+            transport.set_protocol(_Refusal(transport, self._refusing))
+
+
+class _Refusal(asyncio.Protocol):
+    """A connection that is being refused. Closed at once with a request unread, it would be reset, answer and all."""
+
+    def __init__(self, transport: asyncio.Transport, refusing: "set[_Refusal]") -> None:
+        self._refusing = refusing
+        self._timer = asyncio.get_running_loop().call_later(patience.GOODBYE_SECONDS, transport.abort)
+        refusing.add(self)
+        transport.write_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has heard it, or its time is over."""
+        self._timer.cancel()
+        self._refusing.discard(self)
+
+
+def possible(most: MaxConnections, workers: int) -> MaxConnections:
+    """The share that one of so many processes has of the connections, as far as file descriptors go.
+
+    Raises the limit of file descriptors as far as the system allows.
+    """
+    share = most.share(workers)
+    limit = _raise_descriptors()
+    room = max(limit - RESERVED, limit // 4, 1)
+    if share.total <= room:
+        return share
+    log.warning(
+        "fewer connections than asked for: raise the limit of file descriptors (ulimit -Hn)",
+        connections=room,
+        asked_for=share.total,
+        descriptors=limit,
+        needed=share.total + RESERVED,
+    )
+    return MaxConnections(room, min(share.per_address, room))
+
+
+def say_goodbye(transport: asyncio.Transport) -> None:
+    """Let the client hear the last answer: closed while it sends, the connection would be reset, answer and all."""
+    if not transport.is_closing():
+        transport.pause_reading()
+        transport.write_eof()
+
+
+def http_answer(status: int, headers: dict[str, str], body: bytes, date: bytes) -> bytes:
+    """An HTTP response in one piece, for connections that aiohttp does not have."""
+    lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Length: {len(body)}", f"Date: {date.decode()}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def _refusal() -> bytes:
+    # Nothing of a request has been read: there is no path whose surface could have a shape of its own.
+    status, headers, body = render("/", unavailable("Too many connections are open; come back later.", RETRY_AFTER))
+    return http_answer(status, {**headers, "Connection": "close"}, body, formatdate(usegmt=True).encode())
+
+
+def _party(address: str, trusted: Sequence[Network]) -> str | None:
+    """Whose connections are counted together; None where they are not."""
+    parsed = address_of(address)
+    if parsed is None:
+        return address
+    if any(parsed in network for network in trusted):
+        return None
+    if isinstance(parsed, IPv6Address):
+        return str(ip_network((int(parsed), _IPV6_SITE), strict=False))
+    return str(parsed)
+
+
+def _raise_descriptors() -> int:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for limit in (hard, _MACOS_DESCRIPTORS):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            return limit if limit != resource.RLIM_INFINITY else sys.maxsize
+    return soft

@@ -1,0 +1,45 @@
+"""Health checks, for those who start, watch and stop the service."""
+
+import asyncio
+
+from aiohttp import web
+
+from tidemark.base.errors import TidemarkError
+from tidemark.database.database import Database
+from tidemark.database.statements import statements
+from tidemark.server.core import CORE
+
+READY_SECONDS = 2.0
+
+
+async def live(_request: web.Request) -> web.Response:
+    """200 as long as the process answers at all."""
+    return web.json_response({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """200 where the database answers with the right schema and everything here runs that has to, else 503."""
+    core = request.app[CORE]
+    if core.watch.failed:
+        return _unavailable(f"A part of the service has failed: {', '.join(core.watch.failed)}. Restart it.")
+    if not core.database.ready.is_set():
+        return _unavailable(core.database.obstacle)
+    # A task of its own: a server that hangs also keeps waiting who gives a connection back, even when cancelled.
+    ping = asyncio.create_task(_ping(core.database))
+    if not (await asyncio.wait((ping,), timeout=READY_SECONDS))[0]:
+        ping.cancel()
+        return _unavailable(f"The database does not answer within {READY_SECONDS:g} seconds.")
+    try:
+        ping.result()
+    except TidemarkError as error:
+        return _unavailable(error.message)
+    return web.json_response({"status": "ok"})
+
+
+async def _ping(database: Database) -> None:
+    async with database.snapshot() as connection:
+        await connection.execute(statements().ping.text)
+
+
+def _unavailable(reason: str) -> web.Response:
+    return web.json_response({"status": "unavailable", "reason": reason}, status=503, headers={"Retry-After": "1"})

@@ -1,0 +1,187 @@
+"""One server process: its parts, its sockets, and how they start and stop together."""
+
+import asyncio
+import contextlib
+import gc
+import socket
+from collections.abc import AsyncIterator
+
+import structlog
+from aiohttp import web
+
+from tidemark.base.settings import Settings
+from tidemark.base.watch import Watch
+from tidemark.catalog import welcome
+from tidemark.catalog.access import Access
+from tidemark.coldchain.operation_writer import OperationWriter
+from tidemark.database.database import OUTAGES, Database, obstacle_of
+from tidemark.database.migration import migrate
+from tidemark.http.answer import AnswerCache
+from tidemark.http.room import Room
+from tidemark.readings import rollup
+from tidemark.readings.bulk import BulkWriter
+from tidemark.readings.statistics import StatisticsQuery
+from tidemark.readings.writer import Writer
+from tidemark.server.aiohttp_lane import AiohttpLane
+from tidemark.server.application import application
+from tidemark.server.connections import Connections, possible
+from tidemark.server.core import Core
+from tidemark.server.express import ExpressLane
+from tidemark.web.addresses import Addresses
+from tidemark.web.countries import Countries
+from tidemark.web.visitors import Visitors
+from tidemark.web.writer import CollectorLimits, WebWriter
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 1024
+HELD_BODIES = 2
+"""How many bodies of the largest size have room in memory at once."""
+BULK_SHARE = 5
+"""Bulk readings may wait in so many times the number of single ones: they take a fraction of the memory."""
+RECONNECT_SECONDS = 1.0
+UNHEARD_SECONDS = 2.0
+"""How long a process waits for its database before it listens without one."""
+FINISH_SECONDS = 5.0
+"""How long requests under way get to end when the process is asked to stop; with the rest it stays below 10 s."""
+COMMIT_SECONDS = 2.0
+"""How long what is accepted then gets to commit: that takes milliseconds, or the database hangs."""
+
+
+async def serve(
+    settings: Settings, url: str, listening: socket.socket, stop: asyncio.Event, *, json_output: bool = False
+) -> None:
+    """Serve on a listening socket until `stop` is set, then finish what was accepted.
+
+    Raises EngineError or SchemaTooNewError where the database is not one for this Tidemark.
+    """
+    gc.freeze()  # what is imported stays; collections need not look at it
+    async with _core(settings, url) as core:
+        address = listening.getsockname()
+        preparing = asyncio.create_task(_prepare(core, address[:2], json_output))
+        hearing = core.watch.start("announcements", core.access.listen())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            # With a database at hand nobody need see this process unready; without one it says so itself.
+            await asyncio.wait((preparing, stopped), timeout=UNHEARD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if preparing.done():
+                preparing.result()
+            async with _listening(core, listening):
+                log.info("listening", host=address[0], port=address[1])
+                await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if preparing.done():
+                    job = core.watch.start("maintenance", rollup.run(core.database, preparing.result()))
+                    await stopped
+                    await _cancel(job)
+                log.info("stopping")
+        finally:
+            await _cancel(preparing, hearing, stopped)
+
+
+@contextlib.asynccontextmanager
+async def unready(settings: Settings, listening: socket.socket) -> AsyncIterator[Database]:
+    """Answer on a listening socket while there is no database to serve from yet: live, not ready, 503 for the rest.
+
+    Yields the database that is not ready, which nothing connects to.
+    """
+    async with _core(settings, "postgresql://") as core, _listening(core, listening):
+        yield core.database
+
+
+@contextlib.asynccontextmanager
+async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
+    countries = Countries(settings.geoip_db)
+    database, watch = Database(url), Watch()
+    await database.open()
+    core = Core(
+        settings,
+        database,
+        Access(database),
+        Writer(database, watch, max_pending=settings.max_pending),
+        BulkWriter(database, watch, max_pending=settings.max_pending * BULK_SHARE),
+        OperationWriter(database, watch, max_pending=settings.max_pending),
+        StatisticsQuery(database),
+        AnswerCache(settings.cache_seconds),
+        WebWriter(database, watch, max_pending=settings.max_pending, limits=_collector_limits(settings)),
+        Visitors(database),
+        Addresses(database),
+        countries,
+        Room(settings.max_body * HELD_BODIES),
+        watch,
+    )
+    try:
+        yield core
+    finally:
+        writers = (core.writer, core.bulk_writer, core.operation_writer, core.web_writer)
+        for last_work in (asyncio.gather(*(one.close() for one in writers)), core.access.note_token_use()):
+            try:
+                await asyncio.wait_for(last_work, COMMIT_SECONDS)
+            except TimeoutError:
+                log.warning("stopping without the database, which hangs; only what has committed was acknowledged")
+        core.visitors.close()
+        await database.close()
+        countries.close()
+
+
+def _collector_limits(settings: Settings) -> CollectorLimits:
+    return CollectorLimits(settings.collect_per_minute, settings.collect_per_address, settings.collect_names)
+
+
+@contextlib.asynccontextmanager
+async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None]:
+    """Both lanes on the socket: connections begin in the express lane and may move to aiohttp."""
+    runner = web.AppRunner(
+        application(core),
+        access_log=None,
+        shutdown_timeout=FINISH_SECONDS,
+    )
+    await runner.setup()
+    assert runner.server is not None  # setup makes it
+    settings = core.settings
+    connections = Connections(possible(settings.max_connections, settings.workers), settings.trusted_proxies)
+    lane = ExpressLane(
+        core.database,
+        core.access,
+        core.writer,
+        AiohttpLane(runner.server, connections),
+        connections,
+        max_body=settings.max_body,
+        log_requests=settings.log_level == "debug",
+    )
+    server = await asyncio.get_running_loop().create_server(lane, sock=listening, backlog=BACKLOG)
+    try:
+        yield
+    finally:
+        server.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(lane.close(), runner.cleanup()), FINISH_SECONDS + 1)
+        connections.close()
+
+
+async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> str:
+    """Bring the database up to date as soon as it can be reached; answers the engine."""
+    waiting = False
+    while True:
+        try:
+            connection = await core.database.connect()
+            try:
+                schema = await migrate(connection, core.settings.engine)
+                await welcome.first_organization(connection, *address, json_output=json_output)
+            finally:
+                await connection.close()
+        except OUTAGES as error:
+            if not waiting:
+                log.warning("waiting for the database", error=str(error) or type(error).__name__)
+            waiting = True
+            core.database.obstacle = obstacle_of(error)
+            await asyncio.sleep(RECONNECT_SECONDS)
+        else:
+            log.info("ready", engine=schema.engine, reason=schema.reason, schema=schema.version)
+            core.database.ready.set()
+            return schema.engine
+
+
+async def _cancel(*tasks: "asyncio.Task[object]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Web analytics: page views in, figures out."""

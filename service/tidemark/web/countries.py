@@ -1,0 +1,37 @@
+"""Which country an address is in, by a database in MaxMind's format."""
+
+from pathlib import Path
+
+import maxminddb
+
+from tidemark.base.settings import SettingError
+
+
+class Countries:
+    """The country database, where there is one."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises SettingError where the file cannot be used."""
+        self._reader = None
+        if path is not None:
+            try:
+                self._reader = maxminddb.open_database(path)
+            except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
+                raise SettingError(f"TIDEMARK_GEOIP_DB must name a database in MaxMind's format: {error}.") from None
+
+    def country(self, address: str) -> str | None:
+        """ISO 3166 alpha-2 of an IP address; None where it is not known."""
+        if self._reader is None:
+            return None
+        try:
+            found = self._reader.get(address)
+        except ValueError:  # no address, or one of IPv6 where the database has only IPv4
+            return None
+        country = found.get("country") if isinstance(found, dict) else None
+        code = country.get("iso_code") if isinstance(country, dict) else None
+        return code if isinstance(code, str) and len(code) == 2 else None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._reader is not None:
+            self._reader.close()

@@ -1,0 +1,1 @@
+"""The web analytics API and its collector."""

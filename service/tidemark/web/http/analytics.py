@@ -1,0 +1,114 @@
+"""The five endpoints that dashboards read, as in the seed."""
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from tidemark.base.errors import forbidden, invalid
+from tidemark.catalog.access import Site
+from tidemark.database.statements import statements
+from tidemark.http.answer import Answer, cached
+from tidemark.http.limits import limited
+from tidemark.server.core import CORE, Core
+from tidemark.web import figures
+from tidemark.web.figures import Days
+from tidemark.web.record import OTHER, as_pathname
+
+SCOPE = "sites"
+RANGES = {f"{days}d": days for days in figures.RANGES}
+DEFAULT_RANGE = "7d"
+CONTENT_TYPE = "application/json"
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+Make = Callable[[Core, Site, dict[str, str]], Awaitable[Any]]
+
+
+def routes() -> list[tuple[str, Handler]]:
+    """Path below the surface's base, and handler; all of them are read with GET."""
+    return [
+        ("sites", _sites),
+        ("sites/{site_id}/stats", _endpoint(_stats, "range")),
+        ("sites/{site_id}/realtime", _endpoint(_realtime)),
+        ("sites/{site_id}/events", _endpoint(_events, "range")),
+        ("sites/{site_id}/pageviews", _endpoint(_pageviews, "range", "pathname")),
+    ]
+
+
+async def _sites(request: web.Request) -> web.Response:
+    principal = await limited(request, SCOPE)
+    _parameters(request)
+    async with request.app[CORE].database.snapshot() as connection:
+        rows = await statements().sites_of_company.rows(connection, company_id=principal.company_id)
+    document = orjson.dumps({"sites": [dict(row) for row in rows]})
+    return web.Response(body=document, content_type=CONTENT_TYPE, charset="utf-8")
+
+
+def _endpoint(make: Make, *allowed: str) -> Handler:
+    async def handle(request: web.Request) -> web.Response:
+        core = request.app[CORE]
+        principal = await limited(request, SCOPE)
+        parameters = _parameters(request, *allowed)
+        site = await core.access.site(request.match_info["site_id"])
+        if site is None or site.company_id != principal.company_id:
+            raise forbidden("Forbidden — you do not have access to this site", "siteId")
+
+        async def answer() -> Answer:
+            asked_at = time.monotonic()
+            return Answer(orjson.dumps(await make(core, site, parameters)), CONTENT_TYPE, asked_at)
+
+        # The number of a site is never used again, and its time zone may change.
+        key = ("web", make.__name__, site, *sorted(parameters.items()))
+        return await cached(request, core.cache, key, answer)
+
+    return handle
+
+
+async def _stats(core: Core, site: Site, parameters: dict[str, str]) -> dict[str, Any]:
+    async with core.database.snapshot() as connection:
+        return await figures.stats(connection, site.site_number, _days(site, parameters))
+
+
+async def _realtime(core: Core, site: Site, _parameters: dict[str, str]) -> dict[str, Any]:
+    async with core.database.snapshot() as connection:
+        return await figures.realtime(connection, site.site_number, datetime.now(UTC))
+
+
+async def _events(core: Core, site: Site, parameters: dict[str, str]) -> dict[str, Any]:
+    async with core.database.snapshot() as connection:
+        return {"events": await figures.events(connection, site.site_number, _days(site, parameters))}
+
+
+async def _pageviews(core: Core, site: Site, parameters: dict[str, str]) -> dict[str, Any]:
+    pathname = parameters.get("pathname")
+    async with core.database.snapshot() as connection:
+        return await figures.pageviews(
+            connection,
+            site.site_number,
+            _days(site, parameters),
+            None if pathname is None else as_pathname(pathname),
+        )
+
+
+def _parameters(request: web.Request, *allowed: str) -> dict[str, str]:
+    """The parameters of the query, each once, and right as far as they can be without I/O. Raises TidemarkError."""
+    found: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name not in allowed:
+            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
+        if name in found:
+            raise invalid(name, f"{name} is given more than once.")
+        found[name] = value
+    if found.get("range", DEFAULT_RANGE) not in RANGES:
+        raise invalid("range", f"range must be one of {', '.join(RANGES)}.")
+    if not found.get("pathname", "/").startswith("/") and found["pathname"] != OTHER:
+        raise invalid("pathname", "pathname must begin with a slash, as /pricing does.")
+    return found
+
+
+def _days(site: Site, parameters: dict[str, str]) -> Days:
+    today = datetime.now(UTC).astimezone(site.zone).date()
+    return Days.until(today, RANGES[parameters.get("range", DEFAULT_RANGE)])

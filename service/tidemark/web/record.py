@@ -1,0 +1,121 @@
+"""What a collector takes from a page: the document that the script sends, and where it may come from."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import orjson
+
+from tidemark.base.errors import forbidden, invalid
+from tidemark.base.values import has_control
+from tidemark.catalog.fields import MAX_TEXT, ascii_host
+
+KINDS = ("pageview", "event", "leave")
+MAX_BODY = 64 * 1024
+MAX_SENT = 1024
+"""Characters of a url, a referrer or a name; longer ones are refused."""
+MAX_PATHNAME = 500
+"""Characters of a pathname; what goes beyond is cut off."""
+MAX_NAME_BYTES = 2048
+"""Bytes of a name in UTF-8 that are kept: roll-ups have it in a key, and a key has room for 2,700."""
+
+OTHER = "(other)"
+"""What names count as when their day has as many as it may; no pathname and no host is written like it."""
+
+_HOST = re.compile(r"[a-z0-9_.:\[\]-]{1,253}")
+# What browsers leave as it is in a path; anything else is percent-encoded, as they do.
+_SAFE = "/%:@!$&'()*+,;=~[]|^"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a page has sent: of which site, what, and where."""
+
+    site_id: str
+    kind: str
+    name: str | None
+    host: str
+    pathname: str
+    referrer: str | None
+    """Host of the referrer, `www.` included; None where there is none."""
+
+
+def decode_sent(body: bytes) -> Sent:
+    """The document of a collector request. Raises TidemarkError naming the field at fault."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise invalid("body", f"The body is not JSON: {error}.") from None
+    if not isinstance(document, dict):
+        raise invalid("body", "The body must be a JSON object.")
+    site_id = _text(document, "site", MAX_TEXT)
+    kind = document.get("type")
+    if kind not in KINDS:
+        raise invalid("type", f"type must be one of {', '.join(KINDS)}.")
+    name = _text(document, "name", MAX_SENT) if kind == "event" else None
+    if name is not None and has_control(name):
+        raise invalid("name", "name must not contain control characters.")
+    url = _text(document, "url", MAX_SENT)
+    host = host_of(url)
+    if host is None:
+        raise invalid("url", "url must be the http or https address of the page.")
+    referrer = document.get("referrer")
+    if referrer is not None and not isinstance(referrer, str):
+        raise invalid("referrer", "referrer must be text.")
+    _check_length("referrer", referrer or "", MAX_SENT)
+    pathname = as_pathname(urlsplit(url).path)
+    return Sent(site_id, kind, name and _kept(name), host, pathname, host_of(referrer) if referrer else None)
+
+
+def host_of(url: str) -> str | None:
+    """The host of an http or https address, in lower case and as punycode; None where it is no such address."""
+    try:
+        parts = urlsplit(url)
+        host = ascii_host(parts.hostname or "")
+    except ValueError:
+        return None
+    return host if parts.scheme in ("http", "https") and _HOST.fullmatch(host) else None
+
+
+def as_pathname(path: str) -> str:
+    """A path as pages are known by it: percent-encoded as browsers do, at most 500 characters."""
+    return quote(path or "/", safe=_SAFE, errors="replace")[:MAX_PATHNAME]
+
+
+def belongs(host: str, domain: str) -> bool:
+    """Whether a host is a site's domain or a sub-domain of it."""
+    return host == domain or host.endswith(f".{domain}")
+
+
+def check_place(sent: Sent, origin: str | None, domain: str) -> None:
+    """Raise TidemarkError (403) where the page, or the origin that the browser names, is not on the site's domain."""
+    if not belongs(sent.host, domain):
+        raise forbidden("The page is not on the site's domain.", "url")
+    if origin is not None and not belongs(host_of(origin) or "", domain):
+        raise forbidden("The origin is not on the site's domain.", "Origin")
+
+
+def external_referrer(sent: Sent, domain: str) -> str | None:
+    """The referrer's host without `www.`; None where there is none, or where it is the site itself."""
+    if sent.referrer is None or belongs(sent.referrer, domain):
+        return None
+    return sent.referrer.removeprefix("www.") or None
+
+
+def _kept(name: str) -> str:
+    """A name without what goes beyond the bytes that are kept."""
+    return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
+
+
+def _text(document: dict[str, Any], name: str, most: int) -> str:
+    value = document.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise invalid(name, f"{name} must be text that is not empty.")
+    _check_length(name, value, most)
+    return value
+
+
+def _check_length(name: str, value: str, most: int) -> None:
+    if len(value) > most:
+        raise invalid(name, f"{name} is at most {most} characters long.")

@@ -1,0 +1,150 @@
+"""Writes what pages send, in groups, as far as limits go."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from tidemark.base.errors import Kind, TidemarkError
+from tidemark.base.watch import Watch
+from tidemark.commit.committer import Committer
+from tidemark.commit.group_commit import GroupCommit
+from tidemark.database.database import Database
+from tidemark.database.statements import statements
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+MAX_BATCH = 5_000
+MINUTE = 60_000_000
+"""Microseconds."""
+
+
+@dataclass(frozen=True)
+class CollectorLimits:
+    """What the collector takes; what goes beyond a rate is refused, a name too many counts as `(other)`."""
+
+    per_site: int = 60_000
+    """Records a minute of a site."""
+    per_address: int = 600
+    """Records a minute from an address."""
+    names: int = 5_000
+    """Distinct pages, event names, referrers and browsers, of each so many, of a site's day."""
+
+
+class WebRecord(NamedTuple):
+    """A page view, custom event or leaving; (site_number, at, id) identifies it."""
+
+    site_number: int
+    at: int
+    """Microseconds since 1970 UTC."""
+    id: int
+    """Random, 63 bits."""
+    day: date
+    """The site's day."""
+    visitor: UUID
+    kind: str
+    pathname: str
+    event: str | None = None
+    referrer: str | None = None
+    browser: str | None = None
+    country: str | None = None
+    address: UUID | None = None
+    """What the address that sent it is counted as in that minute; it is not stored with the record."""
+
+    @property
+    def minute(self) -> int:
+        """The minute in which it counts, since 1970 UTC."""
+        return self.at // MINUTE
+
+
+@dataclass(slots=True)
+class _Sending:
+    """A record on its way, and after the commit whose limit refused it: `address`, `site` or nobody's."""
+
+    record: WebRecord
+    refusal: str | None = None
+
+
+class WebWriter:
+    """Stores records that come one at a time, over a connection of its own.
+
+    They are counted in the transaction that stores them, so limits hold for all server processes together. What is full
+    in a minute stays full, so each process remembers what it was refused and asks no more.
+    """
+
+    def __init__(
+        self, database: Database, watch: Watch, *, max_pending: int, limits: CollectorLimits | None = None
+    ) -> None:
+        self._committer = Committer(database, "records")
+        self._limits = limits or CollectorLimits()
+        self._full: dict[int | UUID, int] = {}
+        self._full_minute = 0
+        self._group = GroupCommit(
+            [self._store],
+            max_batch=MAX_BATCH,
+            max_pending=max_pending,
+            watch=watch,
+            name="web writer",
+            noun="records",
+        )
+
+    async def store(self, record: WebRecord) -> None:
+        """Store a record; returns once it is durable.
+
+        Raises TidemarkError: 429 where its site or its address has sent as many as it may in that minute, 503 where it
+        could not be stored.
+        """
+        for sender, whose in ((record.address, "address"), (record.site_number, "site")):
+            if sender is not None and self._full.get(sender) == record.minute:
+                raise self._refused(record, whose)
+        sending = _Sending(record)
+        # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
+        await asyncio.shield(self._group.write(sending))
+        if sending.refusal is not None:
+            raise self._refused(record, sending.refusal)
+
+    async def close(self) -> None:
+        """Commit what was accepted, then stop."""
+        await self._group.close()
+        await self._committer.close()
+
+    async def _store(self, sendings: list[_Sending]) -> None:
+        sendings = sorted(sendings, key=lambda sending: sending.record)
+        columns: tuple[tuple[Any, ...], ...] = tuple(zip(*(sending.record for sending in sendings), strict=True))
+        limits = self._limits
+
+        async def write(connection: "Connection[Any]") -> None:
+            # Done again after a lost connection it counts once more, so that a limit may be reached early.
+            rows = await connection.fetch(
+                statements().write_web_records.text,
+                *columns,
+                limits.per_site,
+                limits.per_address,
+                limits.names,
+            )
+            for row in rows:
+                self._refuse(sendings[row["place"] - 1], row["refusal"])
+
+        await self._committer.commit(write, len(sendings))
+
+    def _refuse(self, sending: _Sending, refusal: str) -> None:
+        record = sending.record
+        sending.refusal = refusal
+        if record.minute > self._full_minute:
+            self._full, self._full_minute = {}, record.minute
+        sender = record.address if refusal == "address" else record.site_number
+        assert sender is not None  # what has no address is not counted by it
+        self._full[sender] = record.minute
+
+    def _refused(self, record: WebRecord, whose: str) -> TidemarkError:
+        wait = 60 - record.at // 1_000_000 % 60
+        what = (
+            f"One address may send {self._limits.per_address}"
+            if whose == "address"
+            else f"The site takes {self._limits.per_site}"
+        )
+        return TidemarkError(
+            Kind.RATE_LIMIT_EXCEEDED, f"{what} records a minute; come back in {wait} s.", retry_after=wait
+        )
