@@ -13,9 +13,9 @@ import pytest
 from tidemark.base.values import clock
 from tidemark.bodies.compression import decompressor
 from tidemark.bodies.lines import BLANK_A_RECORD, MAX_BLANK
+from tidemark.bodies.outcome import BodyError
 from tidemark.bodies.pipeline import MAX_REJECTIONS
 from tidemark.coldchain.operation import OperationLines
-from tidemark.readings.columns import BodyError
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.line_protocol import LineProtocol
 from tidemark.readings.wire.ndjson import NdjsonDecoder

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.bodies.outcome import BodyError
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire import collectd
 from tidemark.readings.wire.collectd import CollectdDecoder
 

@@ -13,7 +13,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.bodies.compression import PIECE, UnsupportedEncodingError, decompressor
-from tidemark.readings.columns import BodyError
+from tidemark.bodies.outcome import BodyError
 
 
 def raw_deflate(data: bytes) -> bytes:

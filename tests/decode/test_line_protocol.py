@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.base.values import FieldError
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.bodies.outcome import BodyError
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire.line_protocol import (
     AUTO,
     MAX_LINE,

@@ -17,8 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tidemark.base.values import EPOCH_UNITS, FieldError, parse_epoch, parse_instant
 from tidemark.bodies import lines
+from tidemark.bodies.outcome import BodyError, Rejection
 from tidemark.bodies.pipeline import Decoder
-from tidemark.readings.columns import BodyError, Columns, Rejection
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.instants import parse_epochs, parse_instants
 from tidemark.readings.wire.json_array import JsonArrayDecoder

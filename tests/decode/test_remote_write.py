@@ -10,7 +10,8 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.bodies.outcome import BodyError
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire import remote_write
 from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
 

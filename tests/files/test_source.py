@@ -11,7 +11,8 @@ import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.bodies.outcome import BodyError
+from tidemark.readings.columns import Columns
 from tidemark.readings.files import source
 from tidemark.readings.files.formats import FileFormat, UnknownFormatError, format_of
 from tidemark.readings.files.source import pieces, rest

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import zstandard
 
-from tidemark.readings.columns import BodyError
+from tidemark.bodies.outcome import BodyError
 
 PIECE = 1024 * 1024
 """The most bytes that come out at once."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidemark.readings.columns import BodyError
+from tidemark.bodies.outcome import BodyError
 from tidemark.readings.wire.records import PIECE_RECORDS
 
 MAX_RECORD = 1024 * 1024

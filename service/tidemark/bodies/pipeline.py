@@ -2,16 +2,11 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sized
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-import numpy as np
-
-from tidemark.readings.bulk import Block, BulkWriter
-from tidemark.readings.columns import LISTED, BodyError, Columns, Rejection
+from tidemark.bodies.outcome import Outcome, Rejection, TooManyRejectionsError
 
 IN_THREAD = 64 * 1024
 """Bytes from which decoding leaves the event loop to others."""
@@ -39,62 +34,6 @@ class Decoder(Protocol[Piece_co]):
 
     def finish(self) -> Iterator[Piece_co]:
         """Take the end of the body. Raises BodyError."""
-
-
-class Resolver(Protocol):
-    """Finds the series behind the sensors that a format names."""
-
-    async def series_ids(self, names: Sequence[str]) -> list[int | str]:
-        """For each name its series, or the reason why there is none. Raises TidemarkError."""
-
-
-class Spend(Protocol):
-    """Counts readings against a limit."""
-
-    async def __call__(self, readings: int, *, together: bool) -> int:
-        """How many of them may be stored; all or none where they have to be stored together. Raises TidemarkError
-        where none may.
-        """
-
-
-class TooManyRejectionsError(BodyError):
-    """So many records of a body were rejected that it is read no further."""
-
-    def __init__(self, rejected: int, first: Rejection) -> None:
-        where = f"{first.field}: " if first.field else ""
-        super().__init__(
-            f"{rejected} records are rejected, the first (record {first.index}) as {where}{first.message} "
-            "The rest of the body was not read."
-        )
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a body so far: records that are durable, records that were refused.
-
-    It tells of whole pieces in their order, so what it counts is the beginning of the body, without gaps.
-    """
-
-    accepted: int = 0
-    rejected: int = 0
-    skipped: int = 0
-    rejections: list[Rejection] = field(default_factory=list)
-
-    def note(self, rejections: Sequence[Rejection], rejected: int) -> None:
-        """Count rejected records; the first of them are listed."""
-        self.rejected += rejected
-        self.rejections += rejections[: LISTED - len(self.rejections)]
-
-    def document(self) -> dict[str, Any]:
-        """What a sender is told of it."""
-        errors = [{"index": one.index, "field": one.field, "message": one.message} for one in self.rejections]
-        return {"accepted": self.accepted, "rejected": self.rejected, "errors": errors}
-
-    def add(self, following: "Outcome") -> None:
-        """Count what became of the part of the body that follows."""
-        self.accepted += following.accepted
-        self.skipped += following.skipped
-        self.note(following.rejections, following.rejected)
 
 
 async def decoded(decoder: Decoder[Piece], body: AsyncIterator[bytes]) -> AsyncGenerator[Piece, None]:
@@ -249,60 +188,3 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
             self._count(block, result)
             self._rejected += result.rejected - known
             self.outcome.add(result)
-
-
-class Pipeline(BodyPipeline[Columns, Block]):
-    """A body of readings. `spend` is asked before they are stored: see `quota.spend`."""
-
-    def __init__(
-        self,
-        resolver: Resolver,
-        writer: BulkWriter,
-        spend: Spend,
-        *,
-        streams: bool,
-        outcome: Outcome | None = None,
-        max_rejections: int | None = MAX_REJECTIONS,
-    ) -> None:
-        super().__init__(writer.write, streams=streams, outcome=outcome, max_rejections=max_rejections)
-        self._resolver = resolver
-        self._spend = spend
-
-    async def _allow_all(self, records: int) -> None:
-        await self._spend(records, together=True)
-
-    async def _allow_some(self, block: Block) -> tuple[Block, Block | None]:
-        granted = await self._spend(len(block), together=False)
-        if granted == len(block):
-            return block, None
-        return block.take(slice(granted)), block.take(slice(granted, None))
-
-    async def _known(self, columns: Columns) -> tuple[Block, Outcome]:
-        """The readings whose sensors exist, and what becomes of the others."""
-        found = await self._resolver.series_ids(columns.names)
-        series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[columns.sensor]
-        block = Block(
-            series_ids,
-            columns.at,
-            columns.value,
-            columns.latitude,
-            columns.longitude,
-            columns.x_axis_value,
-            None if columns.metadata is None else np.array(columns.metadata, dtype=object),
-        )
-        taken = series_ids >= 0
-        rejections, rejected = columns.rejections, columns.rejected
-        if not taken.all():
-            unknown = [
-                Rejection(int(columns.index[place]), "sensor", str(found[columns.sensor[place]]))
-                for place in np.flatnonzero(~taken)
-            ]
-            rejections = sorted([*rejections, *unknown], key=attrgetter("index"))
-            rejected += len(unknown)
-        if len(rejections) == rejected and (last := self._last(rejections)) is not None:
-            taken &= columns.index <= last
-            rejections = [one for one in rejections if one.index <= last]
-            rejected = len(rejections)
-        result = Outcome(skipped=columns.skipped)
-        result.note(rejections, rejected)
-        return block if taken.all() else block.take(taken), result

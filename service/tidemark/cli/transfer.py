@@ -26,16 +26,17 @@ from tidemark.base.settings import Settings
 from tidemark.base.time import FIRST_YEAR, LAST_YEAR, Window, askable
 from tidemark.base.values import FieldError, clock, parse_instant
 from tidemark.base.watch import Watch
-from tidemark.bodies.pipeline import Outcome, Pipeline
+from tidemark.bodies.outcome import BodyError, Outcome
 from tidemark.catalog.access import Access, Principal
 from tidemark.cli.session import as_json, company_of, of_organization, opened, run, show
 from tidemark.readings import export as query
 from tidemark.readings.bulk import BulkWriter
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.columns import Columns
 from tidemark.readings.files import source, target
 from tidemark.readings.files.bookmark import Bookmark, fingerprint
 from tidemark.readings.files.formats import CSV, FORMATS, PARQUET, FileFormat, UnknownFormatError, format_of
 from tidemark.readings.first_sight import KnownSensors
+from tidemark.readings.pipeline import Pipeline
 from tidemark.server.supervisor import ServeError
 
 if TYPE_CHECKING:

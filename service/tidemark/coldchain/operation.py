@@ -12,7 +12,7 @@ import msgspec
 from tidemark.base.time import instant
 from tidemark.base.values import FieldError, check_instant, has_control, parse_instant
 from tidemark.bodies.lines import BlankLines, Lines
-from tidemark.readings.columns import BodyError, Rejection
+from tidemark.bodies.outcome import BodyError, Rejection
 from tidemark.readings.wire.objects import explain
 from tidemark.readings.wire.records import Clock
 

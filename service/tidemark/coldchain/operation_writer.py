@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from tidemark.base.errors import unavailable
 from tidemark.base.watch import Watch
-from tidemark.bodies.pipeline import BodyPipeline, Outcome
+from tidemark.bodies.outcome import Outcome, Rejection
+from tidemark.bodies.pipeline import BodyPipeline
 from tidemark.catalog.access import Principal
 from tidemark.coldchain.operation import Operation, Operations
 from tidemark.commit.committer import Committer
 from tidemark.commit.group_commit import RETRY_AFTER, GroupCommit
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
-from tidemark.readings.columns import Rejection
 
 if TYPE_CHECKING:
     from asyncpg import Connection

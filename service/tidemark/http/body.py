@@ -11,8 +11,8 @@ from aiohttp import hdrs, web
 
 from tidemark.base.errors import Kind, TidemarkError, invalid
 from tidemark.bodies.compression import UnsupportedEncodingError, decompressor
+from tidemark.bodies.outcome import BodyError
 from tidemark.http import patience
-from tidemark.readings.columns import BodyError
 from tidemark.server.core import CORE
 
 # On Linux the end of what a client sends is an event of its own; to aiohttp it is the end of the connection.

@@ -12,9 +12,9 @@ from aiohttp import hdrs, web
 
 from tidemark.base.errors import Kind, TidemarkError, invalid
 from tidemark.base.values import clock
-from tidemark.bodies.pipeline import BodyPipeline, Decoder, Outcome, Piece, decoded
+from tidemark.bodies.outcome import BodyError, Outcome
+from tidemark.bodies.pipeline import BodyPipeline, Decoder, Piece, decoded
 from tidemark.http import body
-from tidemark.readings.columns import BodyError
 from tidemark.readings.wire.records import Clock
 
 

@@ -6,22 +6,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from tidemark.bodies.outcome import Rejection
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
-
-LISTED = 100
-"""Rejections that are kept with their reasons; the others are counted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a record of a body was not taken; `index` counts the records of the body from 0."""
-
-    index: int
-    field: str
-    message: str
-    original: str = ""
-    """The beginning of the record as it was sent, where the format keeps it."""
 
 
 @dataclass(slots=True)
@@ -52,11 +40,3 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.at)
-
-
-class BodyError(ValueError):
-    """The body as a whole cannot be read from here on; what came before may have been stored."""
-
-
-class BodyTooLongError(BodyError):
-    """The body is larger than a format that does not stream may be."""

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import orjson
 
-from tidemark.bodies.pipeline import Outcome
+from tidemark.bodies.outcome import Outcome, Rejection
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
-from tidemark.readings.columns import Rejection
 
 EVERY_SECONDS = 0.5
 """How often a bookmark is moved on, at most; what came after it is stored again, which changes nothing."""

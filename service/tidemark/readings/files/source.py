@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import polars as pl
 
 from tidemark.bodies.compression import decompressor
+from tidemark.bodies.outcome import LISTED, BodyError
 from tidemark.bodies.pipeline import Decoder, decoded
-from tidemark.readings.columns import LISTED, BodyError, Columns
+from tidemark.readings.columns import Columns
 from tidemark.readings.files.formats import CSV, FIELDS, PARQUET, FileFormat
 from tidemark.readings.wire.csv_rows import REQUIRED, CsvDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder

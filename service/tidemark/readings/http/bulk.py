@@ -7,7 +7,6 @@ from aiohttp import web
 from tidemark.base.errors import invalid, not_found
 from tidemark.base.time import Window, instant
 from tidemark.base.values import EPOCH_UNITS
-from tidemark.bodies.pipeline import Pipeline
 from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.many_records import Format, format_of, take
@@ -15,6 +14,7 @@ from tidemark.http.parameters import moment
 from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import KnownSensors
+from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.json_array import JsonArrayDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder

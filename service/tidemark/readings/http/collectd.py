@@ -4,12 +4,12 @@ from functools import partial
 
 from aiohttp import web
 
-from tidemark.bodies.pipeline import Pipeline
 from tidemark.http import authentication
 from tidemark.http.many_records import Format, format_of, take
 from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.collectd import CollectdDecoder
 from tidemark.server.core import CORE
 

@@ -12,12 +12,14 @@ from aiohttp import web
 
 from tidemark.base.errors import TidemarkError, invalid
 from tidemark.base.values import clock
-from tidemark.bodies.pipeline import Outcome, Pipeline, decoded
+from tidemark.bodies.outcome import BodyError, Outcome
+from tidemark.bodies.pipeline import decoded
 from tidemark.catalog.access import Principal
 from tidemark.http import authentication, body
 from tidemark.readings import quota
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.line_protocol import LineProtocol, PrecisionError, precision
 from tidemark.server.core import CORE, Core
 

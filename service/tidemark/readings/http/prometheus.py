@@ -6,12 +6,13 @@ from aiohttp import hdrs, web
 
 from tidemark.base.errors import Kind, TidemarkError, invalid, unavailable
 from tidemark.base.values import clock
-from tidemark.bodies.pipeline import Outcome, Pipeline, decoded
+from tidemark.bodies.outcome import BodyError, BodyTooLongError, Outcome
+from tidemark.bodies.pipeline import decoded
 from tidemark.http import authentication, body
 from tidemark.http.errors import render
 from tidemark.readings import quota
-from tidemark.readings.columns import BodyError, BodyTooLongError
 from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
 from tidemark.server.core import CORE, Core
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 import msgspec
 
 from tidemark.base.values import FieldError, check_instant, is_number, parse_epoch, parse_value
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.bodies.outcome import BodyError
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire.objects import explain, field_error
 from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.records import Clock

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
-from tidemark.readings.columns import BodyError, Columns, Rejection
+from tidemark.bodies.outcome import BodyError, Rejection
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire.records import Clock, Records, to_columns
 
 REQUIRED = ("sensor", "timestamp", "value")

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tidemark.readings.columns import BodyError, Columns
+from tidemark.bodies.outcome import BodyError
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire.objects import EpochRecord, JsonRecord, as_records, explain, read_objects, record_type
 from tidemark.readings.wire.records import PIECE_RECORDS, Clock, to_columns
 

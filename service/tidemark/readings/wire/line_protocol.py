@@ -15,7 +15,8 @@ import polars as pl
 
 from tidemark.base.values import MAX_AHEAD, MAX_VALUE, FieldError, check_instant, parse_value
 from tidemark.bodies.lines import BlankLines
-from tidemark.readings.columns import LISTED, BodyError, Columns, Floats, Integers, Rejection
+from tidemark.bodies.outcome import LISTED, BodyError, Rejection
+from tidemark.readings.columns import Columns, Floats, Integers
 from tidemark.readings.wire.records import Clock
 from tidemark.readings.wire.series_names import series_name
 

@@ -8,7 +8,7 @@ from typing import cast
 import msgspec
 
 from tidemark.base.values import FieldError
-from tidemark.readings.columns import Rejection
+from tidemark.bodies.outcome import Rejection
 from tidemark.readings.wire.records import Records, needs_unit
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")

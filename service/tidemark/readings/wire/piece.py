@@ -3,7 +3,8 @@
 import numpy as np
 
 from tidemark.base.values import FieldError
-from tidemark.readings.columns import LISTED, Columns, Rejection
+from tidemark.bodies.outcome import LISTED, Rejection
+from tidemark.readings.columns import Columns
 
 
 class Piece:

@@ -26,7 +26,8 @@ from tidemark.base.values import (
     parse_longitude,
     parse_value,
 )
-from tidemark.readings.columns import Columns, Floats, Integers, Rejection
+from tidemark.bodies.outcome import Rejection
+from tidemark.readings.columns import Columns, Floats, Integers
 from tidemark.readings.wire.instants import Flags, parse_epochs, parse_instants
 
 PIECE_RECORDS = 20_000

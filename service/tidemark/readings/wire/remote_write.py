@@ -14,7 +14,8 @@ import cramjam
 from google.protobuf.message import DecodeError
 
 from tidemark.base.values import FieldError, check_instant, parse_value
-from tidemark.readings.columns import BodyError, BodyTooLongError, Columns
+from tidemark.bodies.outcome import BodyError, BodyTooLongError
+from tidemark.readings.columns import Columns
 from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.protobuf import OF, MalformedError, fields_of, message_classes
 from tidemark.readings.wire.records import Clock

@@ -1,0 +1,85 @@
+"""Bodies of readings on their way: their sensors found, counted against the limit, stored."""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Protocol
+
+import numpy as np
+
+from tidemark.bodies.outcome import Outcome, Rejection
+from tidemark.bodies.pipeline import MAX_REJECTIONS, BodyPipeline
+from tidemark.readings.bulk import Block, BulkWriter
+from tidemark.readings.columns import Columns
+
+
+class Resolver(Protocol):
+    """Finds the series behind the sensors that a format names."""
+
+    async def series_ids(self, names: Sequence[str]) -> list[int | str]:
+        """For each name its series, or the reason why there is none. Raises TidemarkError."""
+
+
+class Spend(Protocol):
+    """Counts readings against a limit."""
+
+    async def __call__(self, readings: int, *, together: bool) -> int:
+        """How many of them may be stored; all or none where they have to be stored together. Raises TidemarkError
+        where none may.
+        """
+
+
+class Pipeline(BodyPipeline[Columns, Block]):
+    """A body of readings. `spend` is asked before they are stored: see `quota.spend`."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        writer: BulkWriter,
+        spend: Spend,
+        *,
+        streams: bool,
+        outcome: Outcome | None = None,
+        max_rejections: int | None = MAX_REJECTIONS,
+    ) -> None:
+        super().__init__(writer.write, streams=streams, outcome=outcome, max_rejections=max_rejections)
+        self._resolver = resolver
+        self._spend = spend
+
+    async def _allow_all(self, records: int) -> None:
+        await self._spend(records, together=True)
+
+    async def _allow_some(self, block: Block) -> tuple[Block, Block | None]:
+        granted = await self._spend(len(block), together=False)
+        if granted == len(block):
+            return block, None
+        return block.take(slice(granted)), block.take(slice(granted, None))
+
+    async def _known(self, columns: Columns) -> tuple[Block, Outcome]:
+        """The readings whose sensors exist, and what becomes of the others."""
+        found = await self._resolver.series_ids(columns.names)
+        series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[columns.sensor]
+        block = Block(
+            series_ids,
+            columns.at,
+            columns.value,
+            columns.latitude,
+            columns.longitude,
+            columns.x_axis_value,
+            None if columns.metadata is None else np.array(columns.metadata, dtype=object),
+        )
+        taken = series_ids >= 0
+        rejections, rejected = columns.rejections, columns.rejected
+        if not taken.all():
+            unknown = [
+                Rejection(int(columns.index[place]), "sensor", str(found[columns.sensor[place]]))
+                for place in np.flatnonzero(~taken)
+            ]
+            rejections = sorted([*rejections, *unknown], key=attrgetter("index"))
+            rejected += len(unknown)
+        if len(rejections) == rejected and (last := self._last(rejections)) is not None:
+            taken &= columns.index <= last
+            rejections = [one for one in rejections if one.index <= last]
+            rejected = len(rejections)
+        result = Outcome(skipped=columns.skipped)
+        result.note(rejections, rejected)
+        return block if taken.all() else block.take(taken), result
