@@ -15,7 +15,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tidemark.base.values import EPOCH_UNITS, FieldError, parse_epoch, parse_instant
+from tidemark.base.values import EPOCH_UNITS, Clock, FieldError, parse_epoch, parse_instant
 from tidemark.bodies import lines
 from tidemark.bodies.outcome import BodyError, Rejection
 from tidemark.bodies.pipeline import Decoder
@@ -24,7 +24,7 @@ from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.instants import parse_epochs, parse_instants
 from tidemark.readings.wire.json_array import JsonArrayDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
-from tidemark.readings.wire.records import Clock, ExactReading, Records, read_record, to_columns
+from tidemark.readings.wire.records import ExactReading, Records, read_record, to_columns
 
 NOW = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 MIB = 1024 * 1024

@@ -3,10 +3,12 @@ the characters of ids and names."""
 
 import re
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Context, Decimal, InvalidOperation
 from functools import lru_cache
 from math import isfinite, isnan
+from typing import TypeAlias
 
 import orjson
 
@@ -30,6 +32,10 @@ _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,30})?)?)?)"
     r" ?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
 )
+
+
+Clock: TypeAlias = Callable[[], int]
+"""Tells the time of now in microseconds since 1970 UTC."""
 
 
 class FieldError(ValueError):

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from tidemark.bodies.outcome import BodyError
-from tidemark.readings.wire.records import PIECE_RECORDS
 
+PIECE_RECORDS = 20_000
+"""The most records that one piece of a body holds."""
 MAX_RECORD = 1024 * 1024
 """Bytes of the longest record that a streaming format takes."""
 _PIECE = 512 * 1024

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidemark.base.time import instant
-from tidemark.base.values import FieldError, check_instant, has_control, parse_instant
+from tidemark.base.values import Clock, FieldError, check_instant, has_control, parse_instant
+from tidemark.bodies.json_errors import explain
 from tidemark.bodies.lines import BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection
-from tidemark.readings.wire.objects import explain
-from tidemark.readings.wire.records import Clock
 
 PIECE_OPERATIONS = 5_000
 """The most operations that one piece of a body holds."""

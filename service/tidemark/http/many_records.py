@@ -11,11 +11,10 @@ import orjson
 from aiohttp import hdrs, web
 
 from tidemark.base.errors import Kind, TidemarkError, invalid
-from tidemark.base.values import clock
+from tidemark.base.values import Clock, clock
 from tidemark.bodies.outcome import BodyError, Outcome
 from tidemark.bodies.pipeline import BodyPipeline, Decoder, Piece, decoded
 from tidemark.http import body
-from tidemark.readings.wire.records import Clock
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,16 @@ from typing import Any, TypeVar
 
 import polars as pl
 
+from tidemark.base.values import Clock
 from tidemark.bodies.compression import decompressor
+from tidemark.bodies.lines import PIECE_RECORDS
 from tidemark.bodies.outcome import LISTED, BodyError
 from tidemark.bodies.pipeline import Decoder, decoded
 from tidemark.readings.columns import Columns
 from tidemark.readings.files.formats import CSV, FIELDS, PARQUET, FileFormat
 from tidemark.readings.wire.csv_rows import REQUIRED, CsvDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
-from tidemark.readings.wire.records import PIECE_RECORDS, Clock, Records, to_columns
+from tidemark.readings.wire.records import Records, to_columns
 
 CHUNK = 1024 * 1024
 

@@ -9,12 +9,12 @@ from functools import lru_cache
 
 import msgspec
 
-from tidemark.base.values import FieldError, check_instant, is_number, parse_epoch, parse_value
+from tidemark.base.values import Clock, FieldError, check_instant, is_number, parse_epoch, parse_value
+from tidemark.bodies.json_errors import explain
 from tidemark.bodies.outcome import BodyError
 from tidemark.readings.columns import Columns
-from tidemark.readings.wire.objects import explain, field_error
+from tidemark.readings.wire.objects import field_error
 from tidemark.readings.wire.piece import Piece
-from tidemark.readings.wire.records import Clock
 from tidemark.readings.wire.series_names import series_name
 
 PIECE = 10_000

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tidemark.base.values import Clock
 from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection
 from tidemark.readings.columns import Columns
-from tidemark.readings.wire.records import Clock, Records, to_columns
+from tidemark.readings.wire.records import Records, to_columns
 
 REQUIRED = ("sensor", "timestamp", "value")
 OPTIONAL = ("latitude", "longitude", "x_axis_value", "metadata")

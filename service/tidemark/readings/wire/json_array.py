@@ -4,10 +4,13 @@ from collections.abc import Iterator
 
 import msgspec
 
+from tidemark.base.values import Clock
+from tidemark.bodies.json_errors import explain
+from tidemark.bodies.lines import PIECE_RECORDS
 from tidemark.bodies.outcome import BodyError
 from tidemark.readings.columns import Columns
-from tidemark.readings.wire.objects import EpochRecord, JsonRecord, as_records, explain, read_objects, record_type
-from tidemark.readings.wire.records import PIECE_RECORDS, Clock, to_columns
+from tidemark.readings.wire.objects import EpochRecord, JsonRecord, as_records, read_objects, record_type
+from tidemark.readings.wire.records import to_columns
 
 _MAX_COMMAS = 2_000_000
 """In an array with a wrong element: its elements are held one by one then, and a body of nothing but commas is many."""

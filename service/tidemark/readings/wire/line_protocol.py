@@ -13,11 +13,10 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from tidemark.base.values import MAX_AHEAD, MAX_VALUE, FieldError, check_instant, parse_value
+from tidemark.base.values import MAX_AHEAD, MAX_VALUE, Clock, FieldError, check_instant, parse_value
 from tidemark.bodies.lines import BlankLines
 from tidemark.bodies.outcome import LISTED, BodyError, Rejection
 from tidemark.readings.columns import Columns, Floats, Integers
-from tidemark.readings.wire.records import Clock
 from tidemark.readings.wire.series_names import series_name
 
 MAX_LINE = 1024 * 1024

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+from tidemark.base.values import Clock
 from tidemark.bodies.lines import BlankLines, Lines
 from tidemark.readings.columns import Columns
 from tidemark.readings.wire.objects import read_objects, record_type
-from tidemark.readings.wire.records import Clock, to_columns
+from tidemark.readings.wire.records import to_columns
 
 
 class NdjsonDecoder:

@@ -8,6 +8,7 @@ from typing import cast
 import msgspec
 
 from tidemark.base.values import FieldError
+from tidemark.bodies.json_errors import explain
 from tidemark.bodies.outcome import Rejection
 from tidemark.readings.wire.records import Records, needs_unit
 
@@ -91,11 +92,6 @@ def _as_text(raw: bytes) -> str:
         with suppress(msgspec.DecodeError):
             return msgspec.json.decode(raw, type=str)
     return raw.strip(b'"').decode("utf-8", "replace")
-
-
-def explain(error: Exception) -> str:
-    """Why a text could not be decoded, as the end of a sentence."""
-    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def field_error(error: Exception) -> FieldError:

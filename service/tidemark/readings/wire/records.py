@@ -5,7 +5,7 @@ values, which either take it or say what is wrong with it.
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, cast
 
@@ -30,11 +30,6 @@ from tidemark.bodies.outcome import Rejection
 from tidemark.readings.columns import Columns, Floats, Integers
 from tidemark.readings.wire.instants import Flags, parse_epochs, parse_instants
 
-PIECE_RECORDS = 20_000
-"""The most readings that one piece of a body holds."""
-
-Clock: TypeAlias = Callable[[], int]
-"""Tells the time of now in microseconds since 1970 UTC."""
 Number: TypeAlias = str | float
 
 _NUMBER_CHARACTERS = b"0123456789+-.eE"

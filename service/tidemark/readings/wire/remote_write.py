@@ -13,12 +13,11 @@ from typing import Any, Protocol, TypeAlias
 import cramjam
 from google.protobuf.message import DecodeError
 
-from tidemark.base.values import FieldError, check_instant, parse_value
+from tidemark.base.values import Clock, FieldError, check_instant, parse_value
 from tidemark.bodies.outcome import BodyError, BodyTooLongError
 from tidemark.readings.columns import Columns
 from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.protobuf import OF, MalformedError, fields_of, message_classes
-from tidemark.readings.wire.records import Clock
 from tidemark.readings.wire.series_names import MAX_NAME, series_name, too_long
 
 PIECE = 10_000
