@@ -18,6 +18,7 @@ from tidemark.readings.buckets import Days
 from tidemark.readings.fill import Fill
 from tidemark.readings.series import page_of_buckets
 from tidemark.readings.statistics import Statistics, statistics
+from tidemark.server import maintenance
 
 BEGIN = datetime(2024, 3, 25, tzinfo=UTC)
 DAYS = 20
@@ -284,7 +285,7 @@ async def test_the_job_catches_up_by_itself(
 ) -> None:
     writer, reader = await connect(), await connect(QUERY_SESSION)
     await write(writer, {(SERIES[0], microseconds(BEGIN) + 12_345): 3.0})
-    job = asyncio.create_task(rollup.run(Database(migrated_url), engine))
+    job = asyncio.create_task(maintenance.run(Database(migrated_url), engine))
     while (line := await reader.fetchval("SELECT read_line FROM rollup_line")) == BEGIN:
         assert not job.done()
     await write(writer, {(SERIES[0], microseconds(BEGIN) + 54_321): 4.0})

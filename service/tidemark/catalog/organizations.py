@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from tidemark.base.errors import invalid, not_found
 from tidemark.catalog import secrets
@@ -125,3 +126,9 @@ async def rotate_key(connection: "Connected", company_id: int) -> str:
     await statements().replace_api_key.run(connection, company_id=company_id, api_key_hash=secrets.secret_hash(api_key))
     await heard_by_all(connection)
     return api_key
+
+
+async def timezone_of(connection: "Connected", company_id: int) -> ZoneInfo:
+    """The time zone of an organization."""
+    organization = await statements().organization.row(connection, company_id=company_id)
+    return ZoneInfo(organization["timezone"] if organization is not None else "UTC")

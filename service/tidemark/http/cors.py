@@ -9,7 +9,6 @@ import re
 from aiohttp import hdrs, web
 
 from tidemark.server.core import CORE
-from tidemark.web.http.collect import PATH as COLLECTOR
 
 PREFLIGHT_SECONDS = 7200
 """How long browsers may remember a preflight's answer; Chromium takes no more."""
@@ -28,7 +27,7 @@ _RESPONSE_HEADERS = (
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Let pages of the allowed origins read an answer, errors too, and send what a preflight asks about."""
     allowed = request.app[CORE].settings.cors_origins
-    if not allowed or not _SURFACES.match(request.path) or request.path.rstrip("/") == COLLECTOR:
+    if not allowed or not _SURFACES.match(request.path) or hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in response.headers:
         return
     headers = response.headers
     headers[hdrs.VARY] = f"{headers[hdrs.VARY]}, Origin" if hdrs.VARY in headers else "Origin"

@@ -1,4 +1,4 @@
-"""Query parameters that the endpoints of the cold-chain API share."""
+"""Query parameters that several surfaces share."""
 
 import re
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 
 from tidemark.base.errors import invalid
 from tidemark.base.time import FIRST_YEAR, LAST_YEAR, askable
+from tidemark.base.values import FieldError, parse_instant
 from tidemark.catalog import fields
 from tidemark.catalog.fields import integer
-from tidemark.readings.fill import Fill
-from tidemark.readings.http.fetch_parameters import instant
 
 MAX_YEARS = 5
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PLUS_LOST = re.compile(r"(.*:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})")
 
 
 def refuse_unknown(query: Mapping[str, str], *known: str) -> None:
@@ -64,12 +64,14 @@ def timezone(query: Mapping[str, str]) -> ZoneInfo | None:
     return None if given is None else ZoneInfo(fields.timezone("timezone", given.replace(" ", "+")))
 
 
-def fill(query: Mapping[str, str], *, raw: bool) -> Fill:
-    """How buckets without readings are filled; raw readings have none to fill. Raises TidemarkError."""
-    found = Fill(choice(query, "fill", "none", *(one.value for one in Fill)))
-    if raw and found is not Fill.NONE:
-        raise invalid("fill", "fill is for buckets; give another aggregation than raw with it, such as hourly.")
-    return found
+def instant(name: str, value: str) -> int:
+    """Microseconds since 1970 UTC of a parameter; the plus of an offset may have been lost. Raises TidemarkError."""
+    # The plus of an offset that was not percent-encoded arrives as a space.
+    value = _PLUS_LOST.sub(r"\1+\2", value)
+    try:
+        return parse_instant(value, name)
+    except FieldError as error:
+        raise invalid(name, error.message) from None
 
 
 def moment(name: str, given: str | None) -> int:

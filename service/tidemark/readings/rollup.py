@@ -1,21 +1,16 @@
-"""The maintenance job that keeps hourly and daily roll-ups exact and near: docs/decisions.md, "Exact statistics".
+"""What keeps hourly and daily roll-ups exact and near: docs/decisions.md, "Exact statistics".
 
-One session in the whole database runs it, whoever holds the maintenance lock. It moves the lines on every hour, repairs
-hours that late readings touched within about a second, and on TimescaleDB lets refreshes absorb old repairs. Web
-analytics has a part of its own in it.
+The maintenance job moves the lines on every hour, repairs hours that late readings touched within about a second, and
+on TimescaleDB lets refreshes absorb old repairs.
 """
 
-import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import structlog
 
-from tidemark.database.database import OUTAGES, Database
 from tidemark.database.statements import engine_statements, statements
-from tidemark.web.rollup import WebUpkeep
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -25,11 +20,6 @@ log = structlog.get_logger(__name__)
 GRACE = timedelta(minutes=5)
 """How long an hour stays open for readings that arrive on time, before it is rolled up."""
 REPAIR_BATCH = 5000
-IDLE_SECONDS = 0.5
-REST = 2
-"""How many times as long as a repair took the next one waits, unless there are more marks than one repair takes."""
-TURN_SECONDS = 2.0
-ABSORB_SECONDS = 60.0
 
 
 def _floor_hour(moment: datetime) -> datetime:
@@ -93,42 +83,9 @@ async def absorb(connection: "Connected", engine: str) -> bool:
     return True
 
 
-async def run(database: Database, engine: str) -> None:
-    """Do the job for ever, waiting for its turn and for the database as long as it takes."""
-    while True:
-        try:
-            connection = await database.connect()
-            try:
-                if await statements().try_maintenance_lock.value(connection):
-                    await _work(connection, engine)
-            finally:
-                connection.terminate()
-        except OUTAGES as error:
-            log.warning("maintenance interrupted", error=str(error) or type(error).__name__)
-        except Exception:
-            log.exception("maintenance failed; it is tried again")
-        await asyncio.sleep(TURN_SECONDS)
-
-
-async def _prepare_storage(connection: Any) -> None:
+async def prepare_storage(connection: Any) -> None:
     """Make room for readings of the months to come; there is a year's time to find the table free for a moment."""
     try:
         await statements().prepare_storage.run(connection)
     except asyncpg.LockNotAvailableError:
         log.info("room for the months to come is made later, the table is busy")
-
-
-async def _work(connection: Any, engine: str) -> None:
-    absorbed_at = time.monotonic()
-    web = WebUpkeep()
-    while True:
-        if await move_line(connection, engine, datetime.now(UTC) - GRACE):
-            await _prepare_storage(connection)
-        more = await web.turn(connection, datetime.now(UTC))
-        began = time.monotonic()
-        if await repair(connection, engine) < REPAIR_BATCH and not more:
-            # While late readings stream in, the same hours are marked again and again: what is settled at once is
-            # recomputed once, and the processor stays with those who write and read.
-            await asyncio.sleep(max(IDLE_SECONDS, REST * (time.monotonic() - began)))
-        if time.monotonic() - absorbed_at > ABSORB_SECONDS and not await absorb(connection, engine):
-            absorbed_at = time.monotonic()

@@ -18,10 +18,10 @@ from tidemark.database.database import OUTAGES, Database, obstacle_of
 from tidemark.database.migration import migrate
 from tidemark.http.answer import AnswerCache
 from tidemark.http.room import Room
-from tidemark.readings import rollup
 from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.statistics import StatisticsQuery
 from tidemark.readings.writer import Writer
+from tidemark.server import maintenance
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.application import application
 from tidemark.server.connections import Connections, possible
@@ -70,7 +70,7 @@ async def serve(
                 log.info("listening", host=address[0], port=address[1])
                 await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if preparing.done():
-                    job = core.watch.start("maintenance", rollup.run(core.database, preparing.result()))
+                    job = core.watch.start("maintenance", maintenance.run(core.database, preparing.result()))
                     await stopped
                     await _cancel(job)
                 log.info("stopping")

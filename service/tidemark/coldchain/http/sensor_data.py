@@ -13,14 +13,16 @@ from tidemark.base.errors import invalid
 from tidemark.base.values import format_instant
 from tidemark.catalog import cooling_units
 from tidemark.catalog.access import Principal
+from tidemark.catalog.organizations import timezone_of
 from tidemark.database.statements import statements
 from tidemark.http import items as answering
 from tidemark.http import limits
-from tidemark.http.items import Items, Row
+from tidemark.http.items import Items
 from tidemark.http.paging import Page, parse_page
-from tidemark.http.parameters import choice, dates, fill, names, number, timezone
+from tidemark.http.parameters import choice, dates, names, number, timezone
 from tidemark.readings.buckets import HOURS, Days, Grid, window_of_days
-from tidemark.readings.fill import Fill, Point
+from tidemark.readings.fill import Fill
+from tidemark.readings.http.buckets import BUCKET, bucket, fill
 from tidemark.readings.series import page_of_buckets, page_of_readings
 from tidemark.server.core import CORE
 
@@ -92,7 +94,7 @@ async def _find(connection: "Connected", principal: Principal, asked: _Asked) ->
     if asked.types:
         await _require_known(connection, principal, asked.types, sensors)
         sensors = [sensor for sensor in sensors if sensor["specification_type"] in asked.types]
-    zone = asked.zone or await timezone_of(connection, principal)
+    zone = asked.zone or await timezone_of(connection, principal.company_id)
     window = window_of_days(asked.first, asked.last, zone)
     if asked.aggregation == "raw":
         return await _raw(connection, sensors, window, asked.page)
@@ -139,18 +141,3 @@ async def _require_known(
     for one in others:
         if one not in known:
             raise invalid("specification_type", f"No sensor here has the specification_type {one[:100]!r}.")
-
-
-async def timezone_of(connection: "Connected", principal: Principal) -> ZoneInfo:
-    """The time zone of the caller's organization."""
-    organization = await statements().organization.row(connection, company_id=principal.company_id)
-    return ZoneInfo(organization["timezone"] if organization is not None else "UTC")
-
-
-BUCKET = ("value", "sample_count", "min_value", "max_value")
-"""The fields of a bucket after the instant where it begins and what it is of."""
-
-
-def bucket(group: str, point: Point) -> Row:
-    """The values of a bucket."""
-    return format_instant(point.at), group, point.value, point.count, point.minimum, point.maximum

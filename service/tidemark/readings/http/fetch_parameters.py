@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tidemark.base.errors import invalid
 from tidemark.base.time import DAY, HOUR, WEEK, Window
-from tidemark.base.values import FieldError, parse_instant
+from tidemark.http.parameters import instant
 
 FUNCTIONS = ("min", "max", "avg")
 DEFAULT_LIMIT = 1000
@@ -31,7 +31,6 @@ _KNOWN = frozenset(
 _LAST = re.compile(r"([0-9]{1,18})_(hour|day|week)s?")
 _UNITS = {"hour": HOUR, "day": DAY, "week": WEEK}
 _ORDERS = {"timestamp": "timestamp", "date": "timestamp", "value": "value"}
-_PLUS_LOST = re.compile(r"(.*:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +154,3 @@ def _window(given: dict[str, str], now: int) -> Window:
 
 def _instant(name: str, value: str | None) -> int | None:
     return None if value is None else instant(name, value)
-
-
-def instant(name: str, value: str) -> int:
-    """Microseconds since 1970 UTC of a parameter; the plus of an offset may have been lost. Raises TidemarkError."""
-    # The plus of an offset that was not percent-encoded arrives as a space.
-    value = _PLUS_LOST.sub(r"\1+\2", value)
-    try:
-        return parse_instant(value, name)
-    except FieldError as error:
-        raise invalid(name, error.message) from None

@@ -16,16 +16,17 @@ from tidemark.base.errors import Kind, TidemarkError, invalid, unavailable
 from tidemark.base.time import Window
 from tidemark.base.values import format_instant
 from tidemark.catalog.access import Principal, Sensor
-from tidemark.coldchain.http.sensor_data import BUCKET, bucket, timezone_of
+from tidemark.catalog.organizations import timezone_of
 from tidemark.http import body, limits
 from tidemark.http import items as answering
 from tidemark.http.answer import Answer, cached
 from tidemark.http.errors import PlatformErrors
 from tidemark.http.items import Items, Row, Table
 from tidemark.http.paging import Page, is_paged, parse_page, whole_number
-from tidemark.http.parameters import choice, day, fill, moment, names, timezone
+from tidemark.http.parameters import choice, day, moment, names, timezone
 from tidemark.readings.buckets import window_of_days
 from tidemark.readings.fill import Fill
+from tidemark.readings.http.buckets import BUCKET, bucket, fill
 from tidemark.readings.resolution import (
     AGGREGATIONS,
     AUTO,
@@ -185,7 +186,7 @@ async def _chart(
     whole: bool = False,
 ) -> _Chart:
     """What is to be shown, `auto` decided. Raises TidemarkError for too much; the whole in pieces may be more."""
-    zone = question.zone or await timezone_of(connection, principal)
+    zone = question.zone or await timezone_of(connection, principal.company_id)
     window = _window(question, zone)
     aggregation = question.aggregation
     check_length(window, aggregation, MAX_STREAMED_BUCKETS if whole else MAX_BUCKETS)
