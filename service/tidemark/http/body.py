@@ -13,7 +13,7 @@ from tidemark.base.errors import Kind, TidemarkError, invalid
 from tidemark.bodies.compression import UnsupportedEncodingError, decompressor
 from tidemark.bodies.outcome import BodyError
 from tidemark.http import patience
-from tidemark.server.core import CORE
+from tidemark.http.core import CORE
 
 # On Linux the end of what a client sends is an event of its own; to aiohttp it is the end of the connection.
 _HUNG_UP = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)

@@ -8,7 +8,7 @@ import re
 
 from aiohttp import hdrs, web
 
-from tidemark.server.core import CORE
+from tidemark.http.core import CORE
 
 PREFLIGHT_SECONDS = 7200
 """How long browsers may remember a preflight's answer; Chromium takes no more."""

@@ -15,9 +15,9 @@ from aiohttp import hdrs, web
 
 from tidemark.catalog.access import Principal
 from tidemark.http.answer import VARY, Answer, cached
+from tidemark.http.core import CORE
 from tidemark.http.paging import Page, envelope
 from tidemark.http.streaming import stream
-from tidemark.server.core import CORE
 
 JSON = "application/json"
 CSV = "text/csv"

@@ -11,7 +11,7 @@ from tidemark.base.errors import Kind, TidemarkError
 from tidemark.catalog.access import Principal, unauthorized
 from tidemark.database.statements import statements
 from tidemark.http import authentication
-from tidemark.server.core import CORE
+from tidemark.http.core import CORE
 
 if TYPE_CHECKING:
     from datetime import datetime

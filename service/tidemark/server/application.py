@@ -10,7 +10,9 @@ from aiohttp import hdrs, web
 from tidemark.base.errors import Kind, TidemarkError
 from tidemark.catalog.http import management
 from tidemark.coldchain.http import analytics, operations, sensor_data
+from tidemark.coldchain.http.parts import OPERATIONS
 from tidemark.http import authentication, body, cors, limits
+from tidemark.http.core import CORE
 from tidemark.http.errors import NO_SNIFFING, SERVER
 from tidemark.http.errors import response as error_response
 from tidemark.readings.http import bulk as readings
@@ -25,10 +27,12 @@ from tidemark.readings.http import (
     series,
     upload,
 )
+from tidemark.readings.http.parts import READINGS
 from tidemark.server import health
-from tidemark.server.core import CORE, Core
+from tidemark.server.parts import Parts
 from tidemark.web.http import analytics as web_analytics
 from tidemark.web.http import collect
+from tidemark.web.http.parts import WEB
 
 log = structlog.get_logger(__name__)
 
@@ -39,10 +43,13 @@ WEB_BASE = "/api/v2"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def application(core: Core) -> web.Application:
+def application(parts: Parts) -> web.Application:
     """The application over one process's parts of the service."""
-    app = web.Application(middlewares=[_around], client_max_size=core.settings.max_body)
-    app[CORE] = core
+    app = web.Application(middlewares=[_around], client_max_size=parts.core.settings.max_body)
+    app[CORE] = parts.core
+    app[READINGS] = parts.readings
+    app[OPERATIONS] = parts.operations
+    app[WEB] = parts.web
     app.on_response_prepare.append(_add_headers)
     app.on_response_prepare.append(limits.add_headers)
     app.on_response_prepare.append(collect.add_headers)
@@ -106,7 +113,7 @@ async def _upload(request: web.Request) -> web.Response:
     principal = await authentication.organization(core.access, request.headers)
     content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
     decoded = upload.decode(request.match_info["input_pk"], content_type, await body.whole(request))
-    document = await upload.store(core.database, core.access, core.writer, principal, decoded)
+    document = await upload.store(core.database, core.access, request.app[READINGS].writer, principal, decoded)
     return web.Response(status=201, body=document, content_type=upload.CONTENT_TYPE)
 
 

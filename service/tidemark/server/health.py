@@ -7,7 +7,7 @@ from aiohttp import web
 from tidemark.base.errors import TidemarkError
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
-from tidemark.server.core import CORE
+from tidemark.http.core import CORE
 
 READY_SECONDS = 2.0
 

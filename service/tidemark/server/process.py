@@ -17,18 +17,21 @@ from tidemark.coldchain.operation_writer import OperationWriter
 from tidemark.database.database import OUTAGES, Database, obstacle_of
 from tidemark.database.migration import migrate
 from tidemark.http.answer import AnswerCache
+from tidemark.http.core import Core
 from tidemark.http.room import Room
 from tidemark.readings.bulk import BulkWriter
+from tidemark.readings.http.parts import ReadingParts
 from tidemark.readings.statistics import StatisticsQuery
 from tidemark.readings.writer import Writer
 from tidemark.server import maintenance
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.application import application
 from tidemark.server.connections import Connections, possible
-from tidemark.server.core import Core
 from tidemark.server.express import ExpressLane
+from tidemark.server.parts import Parts
 from tidemark.web.addresses import Addresses
 from tidemark.web.countries import Countries
+from tidemark.web.http.parts import WebParts
 from tidemark.web.visitors import Visitors
 from tidemark.web.writer import CollectorLimits, WebWriter
 
@@ -56,7 +59,8 @@ async def serve(
     Raises EngineError or SchemaTooNewError where the database is not one for this Tidemark.
     """
     gc.freeze()  # what is imported stays; collections need not look at it
-    async with _core(settings, url) as core:
+    async with _parts(settings, url) as parts:
+        core = parts.core
         address = listening.getsockname()
         preparing = asyncio.create_task(_prepare(core, address[:2], json_output))
         hearing = core.watch.start("announcements", core.access.listen())
@@ -66,7 +70,7 @@ async def serve(
             await asyncio.wait((preparing, stopped), timeout=UNHEARD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
             if preparing.done():
                 preparing.result()
-            async with _listening(core, listening):
+            async with _listening(parts, listening):
                 log.info("listening", host=address[0], port=address[1])
                 await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if preparing.done():
@@ -84,41 +88,48 @@ async def unready(settings: Settings, listening: socket.socket) -> AsyncIterator
 
     Yields the database that is not ready, which nothing connects to.
     """
-    async with _core(settings, "postgresql://") as core, _listening(core, listening):
-        yield core.database
+    async with _parts(settings, "postgresql://") as parts, _listening(parts, listening):
+        yield parts.core.database
 
 
 @contextlib.asynccontextmanager
-async def _core(settings: Settings, url: str) -> AsyncIterator[Core]:
+async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
     countries = Countries(settings.geoip_db)
     database, watch = Database(url), Watch()
     await database.open()
-    core = Core(
-        settings,
-        database,
-        Access(database),
-        Writer(database, watch, max_pending=settings.max_pending),
-        BulkWriter(database, watch, max_pending=settings.max_pending * BULK_SHARE),
-        OperationWriter(database, watch, max_pending=settings.max_pending),
-        StatisticsQuery(database),
-        AnswerCache(settings.cache_seconds),
-        WebWriter(database, watch, max_pending=settings.max_pending, limits=_collector_limits(settings)),
-        Visitors(database),
-        Addresses(database),
-        countries,
-        Room(settings.max_body * HELD_BODIES),
-        watch,
+    access, most = Access(database), settings.max_pending
+    parts = Parts(
+        Core(
+            settings,
+            database,
+            access,
+            AnswerCache(settings.cache_seconds),
+            Room(settings.max_body * HELD_BODIES),
+            watch,
+        ),
+        ReadingParts(
+            Writer(database, watch, max_pending=most),
+            BulkWriter(database, watch, max_pending=most * BULK_SHARE),
+            StatisticsQuery(database),
+        ),
+        OperationWriter(database, watch, max_pending=most),
+        WebParts(
+            WebWriter(database, watch, max_pending=most, limits=_collector_limits(settings)),
+            Visitors(database),
+            Addresses(database),
+            countries,
+        ),
     )
     try:
-        yield core
+        yield parts
     finally:
-        writers = (core.writer, core.bulk_writer, core.operation_writer, core.web_writer)
-        for last_work in (asyncio.gather(*(one.close() for one in writers)), core.access.note_token_use()):
+        writers = (parts.readings.writer, parts.readings.bulk_writer, parts.operations, parts.web.writer)
+        for last_work in (asyncio.gather(*(one.close() for one in writers)), access.note_token_use()):
             try:
                 await asyncio.wait_for(last_work, COMMIT_SECONDS)
             except TimeoutError:
                 log.warning("stopping without the database, which hangs; only what has committed was acknowledged")
-        core.visitors.close()
+        parts.web.visitors.close()
         await database.close()
         countries.close()
 
@@ -128,21 +139,22 @@ def _collector_limits(settings: Settings) -> CollectorLimits:
 
 
 @contextlib.asynccontextmanager
-async def _listening(core: Core, listening: socket.socket) -> AsyncIterator[None]:
+async def _listening(parts: Parts, listening: socket.socket) -> AsyncIterator[None]:
     """Both lanes on the socket: connections begin in the express lane and may move to aiohttp."""
     runner = web.AppRunner(
-        application(core),
+        application(parts),
         access_log=None,
         shutdown_timeout=FINISH_SECONDS,
     )
     await runner.setup()
     assert runner.server is not None  # setup makes it
+    core = parts.core
     settings = core.settings
     connections = Connections(possible(settings.max_connections, settings.workers), settings.trusted_proxies)
     lane = ExpressLane(
         core.database,
         core.access,
-        core.writer,
+        parts.readings.writer,
         AiohttpLane(runner.server, connections),
         connections,
         max_body=settings.max_body,

@@ -10,8 +10,8 @@ from tidemark.catalog import organizations, resources, tokens
 from tidemark.catalog.access import Principal
 from tidemark.catalog.resources import RESOURCES, Resource
 from tidemark.http import authentication, body
+from tidemark.http.core import CORE
 from tidemark.http.paging import Page, envelope, parse_page
-from tidemark.server.core import CORE
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 

@@ -15,10 +15,10 @@ from tidemark.coldchain.revenue import PAYMENT_STATUSES, revenue
 from tidemark.coldchain.users import users
 from tidemark.coldchain.utilization import utilization
 from tidemark.http.answer import Answer, cached
+from tidemark.http.core import CORE
 from tidemark.http.limits import limited
 from tidemark.http.paging import envelope, parse_page
 from tidemark.http.parameters import choice, dates, number
-from tidemark.server.core import CORE
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected

@@ -2,11 +2,12 @@
 
 from aiohttp import web
 
+from tidemark.coldchain.http.parts import OPERATIONS
 from tidemark.coldchain.operation import OperationArray, OperationLines, Operations
 from tidemark.coldchain.operation_writer import OperationPipeline
 from tidemark.http import authentication
+from tidemark.http.core import CORE
 from tidemark.http.many_records import Format, format_of, take
-from tidemark.server.core import CORE
 
 _FORMATS: dict[str, Format[Operations]] = {
     "application/json": Format(OperationArray, streams=False),
@@ -19,5 +20,5 @@ async def store(request: web.Request) -> web.Response:
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
     form = format_of(request, _FORMATS)
-    pipeline = OperationPipeline(core.database, principal, core.operation_writer, streams=form.streams)
+    pipeline = OperationPipeline(core.database, principal, request.app[OPERATIONS], streams=form.streams)
     return await take(request, form, pipeline)

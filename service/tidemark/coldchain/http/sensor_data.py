@@ -17,6 +17,7 @@ from tidemark.catalog.organizations import timezone_of
 from tidemark.database.statements import statements
 from tidemark.http import items as answering
 from tidemark.http import limits
+from tidemark.http.core import CORE
 from tidemark.http.items import Items
 from tidemark.http.paging import Page, parse_page
 from tidemark.http.parameters import choice, dates, names, number, timezone
@@ -24,7 +25,6 @@ from tidemark.readings.buckets import HOURS, Days, Grid, window_of_days
 from tidemark.readings.fill import Fill
 from tidemark.readings.http.buckets import BUCKET, bucket, fill
 from tidemark.readings.series import page_of_buckets, page_of_readings
-from tidemark.server.core import CORE
 
 if TYPE_CHECKING:
     from asyncpg import Record

@@ -9,16 +9,17 @@ from tidemark.base.time import Window, instant
 from tidemark.base.values import EPOCH_UNITS
 from tidemark.database.statements import statements
 from tidemark.http import authentication
+from tidemark.http.core import CORE
 from tidemark.http.many_records import Format, format_of, take
 from tidemark.http.parameters import moment
 from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import KnownSensors
+from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.json_array import JsonArrayDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
-from tidemark.server.core import CORE
 
 
 async def store(request: web.Request) -> web.Response:
@@ -28,7 +29,7 @@ async def store(request: web.Request) -> web.Response:
     form = format_of(request, _formats(_timestamp_unit(request)))
     pipeline = Pipeline(
         KnownSensors(core.access, principal),
-        core.bulk_writer,
+        request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=form.streams,
     )

@@ -5,13 +5,14 @@ from functools import partial
 from aiohttp import web
 
 from tidemark.http import authentication
+from tidemark.http.core import CORE
 from tidemark.http.many_records import Format, format_of, take
 from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.collectd import CollectdDecoder
-from tidemark.server.core import CORE
 
 _FORMATS: dict[str, Format[Columns]] = {"application/json": Format(CollectdDecoder, streams=False)}
 
@@ -23,7 +24,7 @@ async def store(request: web.Request) -> web.Response:
     principal.require_all_units()
     pipeline = Pipeline(
         NamedSeries(core.access, core.database, principal.company_id),
-        core.bulk_writer,
+        request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=False,
     )

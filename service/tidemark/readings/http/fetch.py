@@ -16,11 +16,12 @@ from tidemark.catalog.fields import MAX_INTEGER
 from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.answer import Answer, cached
+from tidemark.http.core import CORE, Core
 from tidemark.http.streaming import stream
 from tidemark.readings.http.fetch_parameters import Fetch, parse_fetch
+from tidemark.readings.http.parts import READINGS, ReadingParts
 from tidemark.readings.raw import AT_ONCE, readings
 from tidemark.readings.statistics import Statistics
-from tidemark.server.core import CORE, Core
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -69,7 +70,7 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
             asked = await _find(core, principal, fetch)
             if not statistics and len(asked.sensors) * fetch.limit > AT_ONCE:
                 raise _TooMuchAtOnceError(asked)
-            pieces = _statistics(core, asked) if statistics else _raw(core, asked)
+            pieces = _statistics(request.app[READINGS], asked) if statistics else _raw(core, asked)
             return Answer(b"".join([piece async for piece in pieces]), CONTENT_TYPE, asked_at)
 
         key = (principal.company_id, request.path.rstrip("/"), request.query_string)
@@ -135,8 +136,8 @@ async def _raw(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
     yield envelope.rest().encode()
 
 
-async def _statistics(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
-    found = await core.statistics.of([sensor.series_id for sensor in asked.sensors], asked.fetch.window)
+async def _statistics(parts: ReadingParts, asked: _Asked) -> AsyncGenerator[bytes, None]:
+    found = await parts.statistics.of([sensor.series_id for sensor in asked.sensors], asked.fetch.window)
     envelope = _Envelope(asked)
     for sensor in asked.sensors:
         yield envelope.until(sensor.series_id).encode()

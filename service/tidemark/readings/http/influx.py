@@ -16,12 +16,13 @@ from tidemark.bodies.outcome import BodyError, Outcome
 from tidemark.bodies.pipeline import decoded
 from tidemark.catalog.access import Principal
 from tidemark.http import authentication, body
+from tidemark.http.core import CORE
 from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.line_protocol import LineProtocol, PrecisionError, precision
-from tidemark.server.core import CORE, Core
 
 log = structlog.get_logger(__name__)
 
@@ -102,8 +103,7 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
 
     Raises TidemarkError where the body is not taken to its end.
     """
-    core = request.app[CORE]
-    pipeline = _pipeline(core, principal, _Whole if whole else Pipeline)
+    pipeline = _pipeline(request, principal, _Whole if whole else Pipeline)
     try:
         if whole:
             async with body.held(request) as pieces:
@@ -148,10 +148,11 @@ async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
         yield piece
 
 
-def _pipeline(core: Core, principal: Principal, kind: type[Pipeline]) -> Pipeline:
+def _pipeline(request: web.Request, principal: Principal, kind: type[Pipeline]) -> Pipeline:
+    core = request.app[CORE]
     return kind(
         NamedSeries(core.access, core.database, principal.company_id),
-        core.bulk_writer,
+        request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=kind is Pipeline,
     )

@@ -17,10 +17,10 @@ from tidemark.base.errors import invalid, not_found
 from tidemark.catalog import organizations
 from tidemark.catalog.access import Principal
 from tidemark.http import authentication, body
+from tidemark.http.core import CORE, Core
 from tidemark.http.paging import whole_number
 from tidemark.readings import influx_databases
 from tidemark.readings.influx_databases import InfluxDatabase
-from tidemark.server.core import CORE, Core
 
 BUCKETS, ORGANIZATIONS = "/api/v2/buckets", "/api/v2/orgs"
 MAX_STATEMENTS = 10

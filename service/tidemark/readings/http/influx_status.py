@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from tidemark.base.version import TIDEMARK_VERSION
-from tidemark.server.core import CORE
+from tidemark.http.core import CORE
 
 VERSION = "1.8.0"
 """The version of InfluxDB whose write API this is, for clients that ask."""

@@ -11,12 +11,12 @@ from tidemark.base.values import clock, format_instant
 from tidemark.database.statements import statements
 from tidemark.http import items as answering
 from tidemark.http import limits
+from tidemark.http.core import CORE
 from tidemark.http.items import Items, Row, Table
 from tidemark.http.paging import is_paged, parse_page
 from tidemark.http.parameters import number
 from tidemark.readings.http.series import sensor_list, visible_sensors
 from tidemark.readings.raw import streamed
-from tidemark.server.core import CORE
 
 if TYPE_CHECKING:
     from asyncpg import Record

@@ -9,12 +9,13 @@ from tidemark.base.values import clock
 from tidemark.bodies.outcome import BodyError, BodyTooLongError, Outcome
 from tidemark.bodies.pipeline import decoded
 from tidemark.http import authentication, body
+from tidemark.http.core import CORE, Core
 from tidemark.http.errors import render
 from tidemark.readings import quota
 from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import Pipeline
 from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
-from tidemark.server.core import CORE, Core
 
 _MEDIA_TYPE = "application/x-protobuf"
 _UNTYPED = "application/octet-stream"
@@ -36,7 +37,7 @@ async def write(request: web.Request) -> web.Response:
     decoder = _decoder(request)
     pipeline = Pipeline(
         NamedSeries(core.access, core.database, principal.company_id),
-        core.bulk_writer,
+        request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=False,
     )

@@ -20,6 +20,7 @@ from tidemark.catalog.organizations import timezone_of
 from tidemark.http import body, limits
 from tidemark.http import items as answering
 from tidemark.http.answer import Answer, cached
+from tidemark.http.core import CORE, Core
 from tidemark.http.errors import PlatformErrors
 from tidemark.http.items import Items, Row, Table
 from tidemark.http.paging import Page, is_paged, parse_page, whole_number
@@ -45,7 +46,6 @@ from tidemark.readings.series import (
     page_of_buckets,
     page_of_readings,
 )
-from tidemark.server.core import CORE, Core
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected

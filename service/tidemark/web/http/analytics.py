@@ -12,8 +12,8 @@ from tidemark.base.errors import forbidden, invalid
 from tidemark.catalog.access import Site
 from tidemark.database.statements import statements
 from tidemark.http.answer import Answer, cached
+from tidemark.http.core import CORE, Core
 from tidemark.http.limits import limited
-from tidemark.server.core import CORE, Core
 from tidemark.web import figures
 from tidemark.web.figures import Days
 from tidemark.web.record import OTHER, as_pathname

@@ -11,7 +11,8 @@ from tidemark.base.errors import Kind, TidemarkError, forbidden
 from tidemark.catalog.access import Site
 from tidemark.http import body
 from tidemark.http.client_address import client_address
-from tidemark.server.core import CORE, Core
+from tidemark.http.core import CORE
+from tidemark.web.http.parts import WEB
 from tidemark.web.record import MAX_BODY, Sent, check_place, decode_sent, external_referrer
 from tidemark.web.user_agents import browser, is_bot
 from tidemark.web.visitors import site_day, visitor_of
@@ -41,7 +42,7 @@ async def collect(request: web.Request) -> web.Response:
         raise _no_site()
     check_place(sent, request.headers.get(hdrs.ORIGIN), site.domain)
     if not is_bot(request.headers.get(hdrs.USER_AGENT, "")):
-        await core.web_writer.store(await _record(core, request, site, sent))
+        await request.app[WEB].writer.store(await _record(request, site, sent))
     return web.Response(status=204)
 
 
@@ -75,15 +76,16 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
 
 
-async def _record(core: Core, request: web.Request, site: Site, sent: Sent) -> WebRecord:
+async def _record(request: web.Request, site: Site, sent: Sent) -> WebRecord:
+    parts = request.app[WEB]
     # Address and user agent end here: what is stored is their hash under a key that is destroyed.
     address = client_address(
-        request.remote, request.headers.getall("X-Forwarded-For", ()), core.settings.trusted_proxies
+        request.remote, request.headers.getall("X-Forwarded-For", ()), request.app[CORE].settings.trusted_proxies
     )
     user_agent = request.headers.get(hdrs.USER_AGENT, "")
     at = time.time_ns() // 1000
     day = site_day(at, site.zone)
-    key = await core.visitors.key(site, day)
+    key = await parts.visitors.key(site, day)
     if key is None:
         raise _no_site()
     viewed = sent.kind == "pageview"
@@ -98,8 +100,8 @@ async def _record(core: Core, request: web.Request, site: Site, sent: Sent) -> W
         sent.name,
         external_referrer(sent, site.domain) if viewed else None,
         browser(user_agent) if viewed else None,
-        core.countries.country(address) if viewed else None,
-        await core.addresses.counted_as(address, at // MINUTE),
+        parts.countries.country(address) if viewed else None,
+        await parts.addresses.counted_as(address, at // MINUTE),
     )
 
 

@@ -1,0 +1,18 @@
+"""The parts of one process of the service, by domain."""
+
+from dataclasses import dataclass
+
+from tidemark.coldchain.operation_writer import OperationWriter
+from tidemark.http.core import Core
+from tidemark.readings.http.parts import ReadingParts
+from tidemark.web.http.parts import WebParts
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one process is made of; each surface gets its own."""
+
+    core: Core
+    readings: ReadingParts
+    operations: OperationWriter
+    web: WebParts
