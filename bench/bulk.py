@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from tidemark.base.time import DAY, floor, instant, microseconds
 from tidemark.embedded.programs import Programs
-from tidemark.readings.bulk import Block
+from tidemark.readings.columns import Block
 from tidemark.readings.copy_format import copy_payload
 
 from bench import rivals

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 from tidemark.base.watch import Watch
 from tidemark.database.database import Database
 from tidemark.readings import bulk
-from tidemark.readings.bulk import Block, BulkWriter
+from tidemark.readings.bulk import BulkWriter
+from tidemark.readings.columns import Block
 
 BEGIN = 1_600_000_000_000_000
 Reading = tuple[int, int, float]

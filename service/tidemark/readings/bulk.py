@@ -8,7 +8,6 @@ the copy, and the whole batch goes by the staging table.
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from tidemark.commit.committer import Committer
 from tidemark.commit.group_commit import GroupCommit
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
+from tidemark.readings.columns import Block, merged
 from tidemark.readings.copy_format import copy_payload
 
 if TYPE_CHECKING:
@@ -39,55 +39,6 @@ WORTH_LOOKING = 500
 """Readings from which looking for those that are stored already costs less than it saves."""
 DENSE = 8
 """How many times as many stored readings as there are new ones are looked through."""
-
-
-@dataclass(slots=True)
-class Block:
-    """Readings of known series in columns; NaN stands for an absent coordinate, None for an absent column."""
-
-    series_id: npt.NDArray[np.int32]
-    at: npt.NDArray[np.int64]
-    value: npt.NDArray[np.float64]
-    latitude: npt.NDArray[np.float64] | None = None
-    longitude: npt.NDArray[np.float64] | None = None
-    x_axis_value: npt.NDArray[np.float64] | None = None
-    metadata: npt.NDArray[np.object_] | None = None
-
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def take(self, chosen: npt.NDArray[Any] | slice) -> "Block":
-        """The readings at these positions, or where a mask is true."""
-        return Block(
-            self.series_id[chosen],
-            self.at[chosen],
-            self.value[chosen],
-            None if self.latitude is None else self.latitude[chosen],
-            None if self.longitude is None else self.longitude[chosen],
-            None if self.x_axis_value is None else self.x_axis_value[chosen],
-            None if self.metadata is None else self.metadata[chosen],
-        )
-
-
-def merged(blocks: list[Block]) -> Block:
-    """All readings sorted by (series, instant); of those that share both, the last one alone."""
-    if len(blocks) == 1:
-        whole = blocks[0]
-    else:
-        whole = Block(
-            np.concatenate([block.series_id for block in blocks]),
-            np.concatenate([block.at for block in blocks]),
-            np.concatenate([block.value for block in blocks]),
-            _joined(blocks, "latitude"),
-            _joined(blocks, "longitude"),
-            _joined(blocks, "x_axis_value"),
-            _joined_texts(blocks),
-        )
-    order = np.lexsort((whole.at, whole.series_id))  # stable: equal keys stay in the order of their arrival
-    whole = whole.take(order)
-    last = np.ones(len(whole), dtype=bool)
-    last[:-1] = (whole.series_id[1:] != whole.series_id[:-1]) | (whole.at[1:] != whole.at[:-1])
-    return whole if last.all() else whole.take(last)
 
 
 class BulkWriter:
@@ -202,26 +153,6 @@ def _hours(block: Block) -> tuple[list[int], list[int]]:
     """The distinct (series, hour) of a block."""
     pairs = np.unique(np.stack([block.series_id.astype(np.int64), block.at // HOUR * HOUR]), axis=1)
     return pairs[0].tolist(), pairs[1].tolist()
-
-
-def _joined(blocks: list[Block], name: str) -> npt.NDArray[np.float64] | None:
-    columns = [getattr(block, name) for block in blocks]
-    if all(column is None for column in columns):
-        return None
-    return np.concatenate(
-        [
-            np.full(len(block), np.nan) if column is None else column
-            for block, column in zip(blocks, columns, strict=True)
-        ]
-    )
-
-
-def _joined_texts(blocks: list[Block]) -> npt.NDArray[np.object_] | None:
-    if all(block.metadata is None for block in blocks):
-        return None
-    return np.concatenate(
-        [np.full(len(block), None, dtype=object) if block.metadata is None else block.metadata for block in blocks]
-    )
 
 
 async def _pieces(data: bytes) -> AsyncIterator[bytes]:

@@ -6,13 +6,11 @@ microseconds since 2000-01-01 UTC.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from tidemark.readings.bulk import Block
+from tidemark.readings.columns import Block
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -28,7 +26,7 @@ class Payload:
     data: bytes
 
 
-def copy_payload(block: "Block") -> Payload:
+def copy_payload(block: Block) -> Payload:
     """The readings of a block as COPY takes them, in their order wherever no metadata or coordinates are absent."""
     numbers = {name: column for name in _OPTIONAL if (column := getattr(block, name)) is not None}
     columns = ["series_id", "ts", "value", *numbers, *(["metadata"] if block.metadata is not None else [])]
@@ -49,7 +47,7 @@ def copy_payload(block: "Block") -> Payload:
 
 
 def _rows(
-    block: "Block",
+    block: Block,
     chosen: npt.NDArray[np.intp],
     numbers: list[npt.NDArray[np.float64]],
     given: list[bool],

@@ -8,8 +8,8 @@ import numpy as np
 
 from tidemark.bodies.outcome import Outcome, Rejection
 from tidemark.bodies.pipeline import MAX_REJECTIONS, BodyPipeline
-from tidemark.readings.bulk import Block, BulkWriter
-from tidemark.readings.columns import Columns
+from tidemark.readings.bulk import BulkWriter
+from tidemark.readings.columns import Block, Columns
 
 
 class Resolver(Protocol):
