@@ -93,7 +93,7 @@ def test_alone_it_prints_the_help_once_and_with_version_the_version() -> None:
         assert alone.stderr.startswith("Usage: ")
         assert alone.stderr.count("Usage:") == 1
         assert "Commands:" in alone.stderr
-    assert run("--version").stdout == f"tidemark {version('tidemark')}\n"
+    assert run("--version").stdout == f"tidemark {version('tidemarkdb')}\n"
 
 
 def test_a_server_of_ones_own_is_not_tidemarks_to_run(tidemark: Run) -> None:
