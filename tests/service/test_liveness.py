@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import resource
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ from pathlib import Path
 import pytest
 from tidemark.embedded.server import Server, embedded_server
 
-from tests.conftest import PROGRAMS, MakeTenant, StartService, ago, wait_until_ready
+from tests.conftest import PROGRAMS, MakeTenant, Service, StartService, ago, free_port, wait_until_ready
 from tests.service.test_running import _children, _command, _kill, stored, upload_until_refused
 
 MEGABYTE = 2**20
@@ -144,3 +146,66 @@ async def test_workers_end_with_their_supervisor_after_committing_what_they_took
     assert acknowledged <= await stored(tenant, sensor)
     assert again.stop() == 0
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_stopping_takes_ten_seconds_at_most_whatever_hangs(
+    engine: str, tmp_path: Path, start_service: StartService, make_tenant: MakeTenant, workers: str
+) -> None:
+    service = start_service(
+        None,
+        TIDEMARK_DATA_DIR=str(tmp_path / "data"),
+        TIDEMARK_POSTGRES_BIN=str(PROGRAMS[engine].folder),
+        TIDEMARK_WORKERS=workers,
+    )
+    with embedded_server(tmp_path / "data") as server:
+        tenant = await make_tenant(service, server.url)
+    sensor = await tenant.sensor()
+    assert (await tenant.upload(sensor, ago(hours=1), 1)).status == 201
+    postmaster = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
+    hanging = [postmaster, *_children(postmaster)]
+    for pid in hanging:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        waiting = [asyncio.create_task(tenant.upload(sensor, ago(hours=2, seconds=n), n)) for n in range(3)]
+        await asyncio.sleep(0)  # they are on their way
+        began = time.monotonic()
+        assert await asyncio.to_thread(service.stop) == 0, service.output.read_text()
+        assert time.monotonic() - began < 11
+        await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        tenant._connection.terminate()  # it could not say goodbye
+        for pid in hanging:
+            _kill(pid)
+
+
+def test_a_first_start_whose_output_nobody_reads_serves_and_stops(server: Server, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    port = free_port()
+    settings = {
+        "TIDEMARK_DATA_DIR": str(tmp_path / "data"),
+        "TIDEMARK_POSTGRES_BIN": str(server.programs.folder),
+        "TIDEMARK_PORT": str(port),
+    }
+    log = tmp_path / "log"
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "tidemark", "serve"],
+            env={**os.environ, **settings},
+            stdout=writer,
+            stderr=file,
+            text=True,
+        ) as process,
+    ):
+        service = Service(process, port, None, settings, log)
+        wait_until_ready(service)
+        assert service.stop() == 0
+    os.close(reader)
+    os.close(writer)
+    assert "tidemark org rotate-key" in log.read_text()

@@ -25,7 +25,7 @@ MAX_LINE = 64 * 1024
 """Characters of a line; what goes beyond is cut off."""
 FLUSH_SECONDS = 1.0
 """How long a process that ends waits for its last lines to be written."""
-STANDARD_ERROR = 2
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
 
 class Sink:
@@ -49,11 +49,11 @@ class Sink:
 
     debug = info = warning = error = critical = exception = msg  # what structlog calls, by the level
 
-    def flush(self) -> None:
-        """Wait until what was taken is written, for a second at most."""
+    def flush(self) -> bool:
+        """Wait until what was taken is written or lost, for a second at most; False where that was too short."""
         written = threading.Event()
         self._lines.put(written)
-        written.wait(FLUSH_SECONDS)
+        return written.wait(FLUSH_SECONDS)
 
     def _run(self) -> None:
         while True:

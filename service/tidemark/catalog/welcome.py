@@ -42,12 +42,12 @@ async def create_organization(connection: "Connected", document: Any) -> Welcome
     return Welcome(made.organization, made.api_key, token["token"])
 
 
-async def first_organization(connection: "Connected", host: str, port: int, *, json_output: bool) -> None:
-    """On an empty database, make an organization and a sensor, and print how to use them; once."""
+async def first_organization(connection: "Connected", host: str, port: int, *, json_output: bool) -> str | None:
+    """On an empty database, make an organization and a sensor; what is to be shown of them, once. None on others."""
     async with connection.transaction():
         await statements().lock_first_organization.run(connection)
         if await statements().any_organization.value(connection):
-            return
+            return None
         welcome = await create_organization(connection, {"name": "My organization"})
         sensor = await resources.create(
             connection,
@@ -56,10 +56,8 @@ async def first_organization(connection: "Connected", host: str, port: int, *, j
             {"name": "My first sensor", "measure_unit": "°C"},
         )
     if json_output:
-        text = orjson.dumps({**welcome.secrets(), "sensor_id": sensor["id"]}, option=orjson.OPT_INDENT_2).decode()
-    else:
-        text = greeting(welcome, sensor["id"], host, port)
-    print(text, flush=True)  # noqa: T201 - for a person, never for the log
+        return orjson.dumps({**welcome.secrets(), "sensor_id": sensor["id"]}, option=orjson.OPT_INDENT_2).decode()
+    return greeting(welcome, sensor["id"], host, port)
 
 
 def greeting(welcome: Welcome, sensor_id: str, host: str, port: int) -> str:

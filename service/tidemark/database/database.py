@@ -122,11 +122,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the pools; what is under way is given a moment to end."""
-        for pool in (self._queries, self._streams, self._management):
-            try:
-                await asyncio.wait_for(pool.close(), 0.5)
-            except (TimeoutError, *OUTAGES):
-                pool.terminate()
+        await asyncio.gather(*map(_closed, (self._queries, self._streams, self._management)))
 
     @asynccontextmanager
     async def _acquire(self, pool: "Pool[Any]") -> AsyncIterator["Connected"]:
@@ -155,6 +151,13 @@ def _pool(url: str, connections: int, settings: dict[str, str]) -> "Pool[Any]":
         reset=_keep,
     )
     return pool
+
+
+async def _closed(pool: "Pool[Any]") -> None:
+    try:
+        await asyncio.wait_for(pool.close(), 0.5)
+    except (TimeoutError, *OUTAGES):
+        pool.terminate()
 
 
 async def _keep(_connection: "Connection[Any]") -> None:

@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ LOCK_SECONDS = 60.0
 LEAVE_SECONDS = 3.0
 """The same when leaving. Who holds the lock then is starting the server, and will stop it in its turn."""
 WATCH_SECONDS = 1.0
+JOIN_SECONDS = 1.0
 STOP_SECONDS = 8
 ORPHAN_SECONDS = 10
 """How long the backends of a killed server may take to notice and end."""
@@ -85,10 +86,17 @@ class _Owner:
 
 
 @contextmanager
-def embedded_server(data_dir: Path, postgres_bin: Path | None = None, *, create: bool = True) -> Iterator[Server]:
+def embedded_server(
+    data_dir: Path,
+    postgres_bin: Path | None = None,
+    *,
+    create: bool = True,
+    stop_seconds: Callable[[], float] = lambda: STOP_SECONDS,
+) -> Iterator[Server]:
     """Use the server of a data directory, starting it where needed, and making its cluster where `create` allows it.
 
-    A server that crashed under its users is started again by whoever comes next. Raises EmbeddedServerError with what
+    A server that crashed under its users is started again by whoever comes next. Leaving takes at most `stop_seconds`,
+    two at the least; a server that does not stop in that time is left running. Raises EmbeddedServerError with what
     to do, PassingError where it is worth trying again.
     """
     data_dir = data_dir.absolute()
@@ -113,7 +121,7 @@ def embedded_server(data_dir: Path, postgres_bin: Path | None = None, *, create:
         yield server
     finally:
         if using:
-            _leave(data_dir, postgres_bin, users)
+            _leave(data_dir, postgres_bin, users, stop_seconds())
         os.close(users)
 
 
@@ -142,20 +150,20 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
         yield
     finally:
         leaving.set()
-        watcher.join(LEAVE_SECONDS)  # a start that it is in the middle of may take long
+        watcher.join(JOIN_SECONDS)  # a start that it is in the middle of may take long
 
 
-def _leave(data_dir: Path, postgres_bin: Path | None, users: int) -> None:
-    """Stop the server where nobody else uses it."""
+def _leave(data_dir: Path, postgres_bin: Path | None, users: int, seconds: float) -> None:
+    """Stop the server where nobody else uses it, and where that can be done in so many seconds."""
     try:
-        with failures_told_apart(data_dir), _alone(data_dir, LEAVE_SECONDS):
+        with failures_told_apart(data_dir), _alone(data_dir, min(LEAVE_SECONDS, seconds)):
             try:
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 log.debug("embedded server stays up for its other users")
             else:
-                _stop(data_dir, postgres_bin)
-    except PassingError as error:
+                _stop(data_dir, postgres_bin, seconds)
+    except EmbeddedServerError as error:
         log.warning("embedded server is left running; the next start takes it over", reason=str(error))
 
 
@@ -254,17 +262,17 @@ def _start_postmaster(server: Server, cluster: Path, owner: _Owner) -> None:
             return
 
 
-def _stop(data_dir: Path, postgres_bin: Path | None) -> None:
+def _stop(data_dir: Path, postgres_bin: Path | None, seconds: float) -> None:
     cluster = data_dir / "postgres"
     if _served_at(cluster) is not None:
-        _stop_postmaster(cluster, find_programs(data_dir, postgres_bin), _owner(cluster))
+        _stop_postmaster(cluster, find_programs(data_dir, postgres_bin), _owner(cluster), seconds)
 
 
-def _stop_postmaster(cluster: Path, programs: Programs, owner: _Owner) -> None:
-    stop = [programs.program("pg_ctl"), "stop", "-w", "-s", "-t", str(STOP_SECONDS), "-D", str(cluster), "-m"]
-    for mode in ("fast", "immediate"):
+def _stop_postmaster(cluster: Path, programs: Programs, owner: _Owner, seconds: float = STOP_SECONDS) -> None:
+    stop = [programs.program("pg_ctl"), "stop", "-w", "-s", "-D", str(cluster)]
+    for mode, wait in (("fast", max(1, int(seconds) - 1)), ("immediate", 1)):
         try:
-            _run([*stop, mode], owner, f"PostgreSQL did not stop (mode {mode})")
+            _run([*stop, "-m", mode, "-t", str(wait)], owner, f"PostgreSQL did not stop (mode {mode})")
         except EmbeddedServerError as error:
             if _served_at(cluster) is None:
                 return  # it ended by itself before pg_ctl came to it

@@ -93,13 +93,13 @@ class Connections:
         self._timer.cancel()
 
     def _check(self) -> None:
+        self._timer = self._loop.call_later(CHECK_SECONDS, self._check)  # first: it goes on whatever happens below
         now = self._loop.time()
         for connection in [one for one in self._open if one.due < now]:
             connection.late()
         if self._refused and now - self._reported > _REPORT_SECONDS:
             log.warning("connections refused: too many are open", refused=self._refused, open=len(self._open))
             self._refused, self._reported = 0, now
-        self._timer = self._loop.call_later(CHECK_SECONDS, self._check)
 
     def _refuse(self, transport: asyncio.Transport) -> None:
         self._refused += 1

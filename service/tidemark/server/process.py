@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import structlog
 from aiohttp import web
 
+from tidemark.base.logs import STANDARD_OUTPUT, Sink
 from tidemark.base.settings import Settings
 from tidemark.base.watch import Watch
 from tidemark.catalog import welcome
@@ -43,11 +44,12 @@ HELD_BODIES = 2
 BULK_SHARE = 5
 """Bulk readings may wait in so many times the number of single ones: they take a fraction of the memory."""
 RECONNECT_SECONDS = 1.0
+CLOSE_SECONDS = 1.0
 UNHEARD_SECONDS = 2.0
 """How long a process waits for its database before it listens without one."""
-FINISH_SECONDS = 5.0
+FINISH_SECONDS = 3.5
 """How long requests under way get to end when the process is asked to stop; with the rest it stays below 10 s."""
-COMMIT_SECONDS = 2.0
+COMMIT_SECONDS = 1.5
 """How long what is accepted then gets to commit: that takes milliseconds, or the database hangs."""
 
 
@@ -124,11 +126,11 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
         yield parts
     finally:
         writers = (parts.readings.writer, parts.readings.bulk_writer, parts.operations, parts.web.writer)
-        for last_work in (asyncio.gather(*(one.close() for one in writers)), access.note_token_use()):
-            try:
-                await asyncio.wait_for(last_work, COMMIT_SECONDS)
-            except TimeoutError:
-                log.warning("stopping without the database, which hangs; only what has committed was acknowledged")
+        last_work = asyncio.gather(*(one.close() for one in writers), access.note_token_use())
+        try:
+            await asyncio.wait_for(last_work, COMMIT_SECONDS)
+        except TimeoutError:
+            log.warning("stopping without the database, which hangs; only what has committed was acknowledged")
         parts.web.visitors.close()
         await database.close()
         countries.close()
@@ -166,7 +168,7 @@ async def _listening(parts: Parts, listening: socket.socket) -> AsyncIterator[No
     finally:
         server.close()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(lane.close(), runner.cleanup()), FINISH_SECONDS + 1)
+            await asyncio.wait_for(asyncio.gather(lane.close(), runner.cleanup()), FINISH_SECONDS + 0.5)
         connections.close()
 
 
@@ -178,9 +180,9 @@ async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> s
             connection = await core.database.connect()
             try:
                 schema = await migrate(connection, core.settings.engine)
-                await welcome.first_organization(connection, *address, json_output=json_output)
+                greeting = await welcome.first_organization(connection, *address, json_output=json_output)
             finally:
-                await connection.close()
+                await connection.close(timeout=CLOSE_SECONDS)
         except OUTAGES as error:
             if not waiting:
                 log.warning("waiting for the database", error=str(error) or type(error).__name__)
@@ -188,9 +190,22 @@ async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> s
             core.database.obstacle = obstacle_of(error)
             await asyncio.sleep(RECONNECT_SECONDS)
         else:
+            if greeting is not None:
+                await asyncio.to_thread(_greet, greeting)
             log.info("ready", engine=schema.engine, reason=schema.reason, schema=schema.version)
             core.database.ready.set()
             return schema.engine
+
+
+def _greet(text: str) -> None:
+    """Show what is shown once. A standard output that is full or that nobody reads must not hold up the service."""
+    output = Sink(STANDARD_OUTPUT)
+    output.msg(text)
+    if not output.flush() or output.lost:
+        log.error(
+            "the first organization's secrets could not be shown; replace them with 'tidemark org rotate-key' and "
+            "'tidemark token create --scope admin'"
+        )
 
 
 async def _cancel(*tasks: "asyncio.Task[object]") -> None:

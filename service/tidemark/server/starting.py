@@ -20,6 +20,7 @@ from tidemark.database.database import Database
 from tidemark.embedded.failures import PassingError
 from tidemark.embedded.server import embedded_server
 from tidemark.server import process
+from tidemark.server.stopping import Stopping
 
 log = structlog.get_logger(__name__)
 
@@ -28,23 +29,24 @@ LONGEST_PAUSE_SECONDS = 15.0
 
 
 @contextmanager
-def awaited_server(settings: Settings, listening: socket.socket) -> Iterator[str]:
+def awaited_server(settings: Settings, listening: socket.socket, stopping: Stopping) -> Iterator[str]:
     """The URL of the embedded server's database, as soon as it is up; `listening` is answered on until then.
 
     Raises EmbeddedServerError where trying again would not help.
     """
     with ExitStack() as server:
         with _answering(settings, listening) as database:
-            url = _start(settings, server, database)
+            url = _start(settings, server, database, stopping)
         yield url
 
 
-def _start(settings: Settings, stack: ExitStack, database: Database) -> str:
+def _start(settings: Settings, stack: ExitStack, database: Database, stopping: Stopping) -> str:
     """Enter the server into the stack, however many attempts it takes."""
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
-            return stack.enter_context(embedded_server(settings.data_dir, settings.postgres_bin)).url
+            server = embedded_server(settings.data_dir, settings.postgres_bin, stop_seconds=stopping.left)
+            return stack.enter_context(server).url
         except PassingError as error:
             database.obstacle = error.reason
             log.warning("embedded server does not start; it is tried again", seconds=pause, reason=str(error))

@@ -26,12 +26,14 @@ from tidemark.embedded.programs import EmbeddedServerError
 from tidemark.embedded.server import embedded_server, kept_up
 from tidemark.server import process
 from tidemark.server.starting import awaited_server
+from tidemark.server.stopping import Stopping
 
 log = structlog.get_logger(__name__)
 
 PORT_SECONDS = 2.0
 """How long a taken port may take to come free: workers whose supervisor was killed give it back at once."""
-STOP_SECONDS = 9.0
+WORKER_SECONDS = 7.0
+"""How long workers may take to stop; what they took has committed by then, or the database hangs."""
 RESTART_SECONDS = 1.0
 FATAL = 3
 """Exit code of a worker that would fail again if it were started again."""
@@ -67,18 +69,19 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
 
     The first organization of an empty database is printed, as text for people or as a JSON document.
     """
+    stopping = Stopping()
     with _embedded_errors(), contextlib.ExitStack() as stack:
         # Taken before anything else: a second start on a taken port fails at once, and changes nothing.
         sockets = [stack.enter_context(one) for one in _listen(settings)]
         url = settings.database_url
         if url is None:
-            with _interruptible():
-                url = stack.enter_context(awaited_server(settings, sockets[0]))
+            with _interruptible(stopping):
+                url = stack.enter_context(awaited_server(settings, sockets[0], stopping))
             stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin))
         if settings.workers == 1:
-            _serve_here(settings, url, sockets[0], json_output)
+            _serve_here(settings, url, sockets[0], json_output, stopping)
         else:
-            _serve_in_workers(settings, url, sockets, json_output)
+            _serve_in_workers(settings, url, sockets, json_output, stopping)
 
 
 def _listen(settings: Settings) -> list[socket.socket]:
@@ -119,10 +122,11 @@ def _bind(settings: Settings) -> list[socket.socket]:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def _interruptible(stopping: Stopping) -> Iterator[None]:
     """While the embedded server starts, before the loop takes over: SIGTERM ends the start in order."""
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
+        stopping.begin()
         raise SystemExit(0)
 
     before = signal.signal(signal.SIGTERM, leave)
@@ -132,11 +136,16 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _serve_here(settings: Settings, url: str, listening: socket.socket, json_output: bool) -> None:
+def _serve_here(settings: Settings, url: str, listening: socket.socket, json_output: bool, stopping: Stopping) -> None:
     async def run() -> None:
         stop = asyncio.Event()
+
+        def asked() -> None:
+            stopping.begin()
+            stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, asked)
         _stop_with_supervisor(stop)
         await process.serve(settings, url, listening, stop, json_output=json_output)
 
@@ -168,7 +177,7 @@ def _worker(settings: Settings, url: str, listening: socket.socket, json_output:
     """A worker's whole life, which a terminal's Ctrl-C and its parent's SIGTERM end alike."""
     configure_logs(settings.log_level)
     try:
-        _serve_here(settings, url, listening, json_output)
+        _serve_here(settings, url, listening, json_output, Stopping())
     except ServeError as error:
         log.error("worker cannot serve", reason=str(error))  # noqa: TRY400 - the reason is all there is to say
         sys.exit(FATAL)
@@ -177,8 +186,11 @@ def _worker(settings: Settings, url: str, listening: socket.socket, json_output:
 class _Workers:
     """The worker processes: kept running until one cannot, or a signal says stop."""
 
-    def __init__(self, settings: Settings, url: str, sockets: list[socket.socket], json_output: bool) -> None:
+    def __init__(
+        self, settings: Settings, url: str, sockets: list[socket.socket], json_output: bool, stopping: Stopping
+    ) -> None:
         self._sockets = sockets
+        self._time = stopping
         self._context = multiprocessing.get_context("spawn")
         self._arguments = [(settings, url, listening, json_output) for listening in sockets]
         self._processes = [self._start(place) for place in range(len(sockets))]
@@ -186,6 +198,7 @@ class _Workers:
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: end the watch."""
+        self._time.begin()
         self._stopping = True
 
     def watch(self) -> None:
@@ -207,7 +220,7 @@ class _Workers:
         for worker in self._processes:
             if worker.pid is not None and worker.exitcode is None:
                 os.kill(worker.pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + WORKER_SECONDS
         for worker in self._processes:
             worker.join(max(0.0, deadline - time.monotonic()))
             if worker.exitcode is None:
@@ -225,8 +238,10 @@ class _Workers:
         return worker
 
 
-def _serve_in_workers(settings: Settings, url: str, sockets: list[socket.socket], json_output: bool) -> None:
-    workers = _Workers(settings, url, sockets, json_output)
+def _serve_in_workers(
+    settings: Settings, url: str, sockets: list[socket.socket], json_output: bool, stopping: Stopping
+) -> None:
+    workers = _Workers(settings, url, sockets, json_output, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, workers.stop)
     try:

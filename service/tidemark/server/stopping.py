@@ -1,0 +1,21 @@
+"""How long stopping may take in all: whatever hangs, a service that is asked to stop has ended within ten seconds."""
+
+import time
+
+STOP_SECONDS = 9.5
+
+
+class Stopping:
+    """The time that is left once the service has been asked to stop; its stages share it."""
+
+    def __init__(self) -> None:
+        self._end: float | None = None
+
+    def begin(self) -> None:
+        """The service has been asked to stop; asking again changes nothing."""
+        if self._end is None:
+            self._end = time.monotonic() + STOP_SECONDS
+
+    def left(self) -> float:
+        """Seconds that are left; all of them where the service stops unasked."""
+        return STOP_SECONDS if self._end is None else max(0.0, self._end - time.monotonic())
