@@ -337,6 +337,10 @@ async def test_remote_write_stores_samples_and_skips_what_is_no_reading(
         response = await post(tenant, "/api/v1/write", bytes(malformed), headers)
         assert (response.status, set(await response.json())) == (400, {"error"})
         assert written(response) == ("0", "0", "0")
+    other = (write_request_2 if headers is V1 else write_request)(series)
+    response = await post(tenant, "/api/v1/write", packed(other), headers)
+    assert (response.status, written(response)) == (400, ("0", "0", "0"))
+    assert "looks like" in (await response.json())["error"]["message"]
     huge = cramjam.snappy.compress_raw(bytes(40_000_000))
     assert (await post(tenant, "/api/v1/write", bytes(huge), headers)).status == 413
     # A sender surely tries again what is answered by 5xx alone.

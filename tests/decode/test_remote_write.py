@@ -8,6 +8,7 @@ from typing import Any
 import cramjam
 import pytest
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.bodies.outcome import BodyError
@@ -87,6 +88,38 @@ def test_what_is_skipped_of_the_second_version() -> None:
     (piece,) = decode(packed(request), kind=RemoteWrite2)
     assert readings([piece]) == [(0, "up{job=a}", 1000, 1.0)]
     assert (piece.skipped, piece.rejected) == (3 + 1 + 2, 0)
+
+
+_one = ({"__name__": "m"}, [(1.0, 1)])
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "looks_like"),
+    [
+        (write_request_2([_one]), RemoteWrite, "a Request of remote write 2.0"),
+        (Request(symbols=[""]), RemoteWrite, "a Request of remote write 2.0"),
+        (write_request([_one]), RemoteWrite2, "a WriteRequest of remote write 1.0"),
+        (WriteRequest(metadata=[b"\x08\x01"]), RemoteWrite2, "a WriteRequest of remote write 1.0"),
+    ],
+)
+def test_one_message_is_not_taken_for_the_other(
+    request_: Any, kind: type[RemoteWrite | RemoteWrite2], looks_like: str
+) -> None:
+    with pytest.raises(BodyError, match=f"looks like {looks_like}, but its Content-Type says"):
+        decode(packed(request_), kind=kind)
+
+
+@pytest.mark.parametrize("symbols", [[], ["__name__", "m"], ["__name__", "m", ""]])
+def test_symbols_begin_with_the_empty_string(symbols: list[str]) -> None:
+    request = write_request_2([_one])
+    request.symbols[:] = symbols
+    with pytest.raises(BodyError, match="first of the symbols"):
+        decode(packed(request), kind=RemoteWrite2)
+
+
+@pytest.mark.parametrize("kind", [RemoteWrite, RemoteWrite2])
+def test_a_request_of_nothing_is_taken(kind: type[RemoteWrite | RemoteWrite2]) -> None:
+    assert decode(packed(WriteRequest()), kind=kind) == []
 
 
 @pytest.mark.parametrize("refs", [[1], [1, 2, 3], [1, 9], [1, 2**32 - 1], [], [3, 2], [1, 2, 1, 2], [1, 2, 3, 4]])
@@ -232,8 +265,14 @@ def test_what_is_taken_is_what_protobuf_takes(
         return
     try:
         pieces = decode(bytes(cramjam.snappy.compress_raw(data)), kind=kind)
-    except BodyError:
-        assert any(byte & 7 in (3, 4) for byte in data), "only groups, which the specification has none of"
+    except BodyError as error:
+        if "looks like" in str(error):
+            others = {4, 5} if kind is RemoteWrite else {1, 3}
+            assert others & {field.field_number for field in UnknownFieldSet(sent)}
+        elif "first of the symbols" in str(error):
+            assert list(sent.symbols[:1]) != [""]
+        else:
+            assert any(byte & 7 in (3, 4) for byte in data), "only groups, which the specification has none of"
         return
     finite = [sample for series in sent.timeseries for sample in series.samples if math.isfinite(sample.value)]
     assert sum(len(piece) + piece.rejected for piece in pieces) == len(finite)

@@ -68,6 +68,11 @@ _TWO = message_classes(
     },
 )
 
+_WRITE_REQUEST, _REQUEST = "a WriteRequest of remote write 1.0", "a Request of remote write 2.0"
+_SYMBOLS, _SERIES_2 = 4, 5
+_FIELDS = {_WRITE_REQUEST: {1, 3}, _REQUEST: {_SYMBOLS, _SERIES_2}}
+"""The numbers of each message's fields. They have none in common, so that one is not taken for the other."""
+
 
 class _RemoteWrite(ABC):
     """A Decoder (see tidemark.bodies.pipeline). `limit` is in bytes, uncompressed; `clock` in µs since 1970 UTC.
@@ -107,6 +112,7 @@ class _RemoteWrite(ABC):
         now = self._clock()
         # Whatever is wrong with its parts is found before the first reading is given away.
         parts = _parts(request, self._message)
+        _check_message(parts, self._message)
         piece = Piece()
         piece.skipped = self._begin(parts)
         for index, content in enumerate(content for number, content in parts if number == self._time_series):
@@ -153,7 +159,7 @@ class _RemoteWrite(ABC):
 
     @abstractmethod
     def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
-        """Look at what stands beside the time series; answers how much of it is skipped."""
+        """Look at what stands beside the time series; answers how much of it is skipped. Raises BodyError."""
 
     @abstractmethod
     def _labels(self, series: Any) -> _Labels:
@@ -168,7 +174,7 @@ class _RemoteWrite(ABC):
 class RemoteWrite(_RemoteWrite):
     """`prometheus.WriteRequest` of remote write 1.0."""
 
-    _message = "a WriteRequest of remote write 1.0"
+    _message = _WRITE_REQUEST
     _time_series = 1
     _parse = _ONE["TimeSeries"].FromString
 
@@ -190,12 +196,14 @@ class RemoteWrite(_RemoteWrite):
 class RemoteWrite2(_RemoteWrite):
     """`io.prometheus.write.v2.Request` of remote write 2.0."""
 
-    _message = "a Request of remote write 2.0"
-    _time_series = 5
+    _message = _REQUEST
+    _time_series = _SERIES_2
     _parse = _TWO["TimeSeries"].FromString
 
     def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
-        self._symbols = [content for number, content in parts if number == 4]
+        self._symbols = [content for number, content in parts if number == _SYMBOLS]
+        if self._symbols[:1] != [b""] and any(number in _FIELDS[_REQUEST] for number, _ in parts):
+            raise BodyError("The first of the symbols of a Request of remote write 2.0 must be the empty string.")
         return 0
 
     def _labels(self, series: Any) -> _Labels:
@@ -249,6 +257,16 @@ def _parts(request: bytes, message: str) -> list[tuple[int, bytes]]:
     except MalformedError:
         raise BodyError(f"The body is not {message} in protobuf.") from None
     return parts
+
+
+def _check_message(parts: Sequence[tuple[int, bytes]], message: str) -> None:
+    """Raises BodyError where a request has fields of the other message: they would be passed over in silence."""
+    numbers = {number for number, _ in parts}
+    for other, fields in _FIELDS.items():
+        if other != message and numbers & fields:
+            raise BodyError(
+                f"The body looks like {other}, but its Content-Type says {message}: name the message that is sent."
+            )
 
 
 def _decompress(body: bytes, limit: int) -> bytes:
