@@ -1,6 +1,7 @@
 """The command `tidemark`: running the service, and looking after its database."""
 
 import dataclasses
+import io
 import sys
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,7 @@ tidemark.add_command(demo.demo)
 
 def main() -> None:
     """Run the command line; errors that a user can mend are one message, and exit code 1 (2 for wrong usage)."""
+    _print_anything()
     try:
         tidemark(standalone_mode=False)
     except click.exceptions.Abort:
@@ -161,6 +163,13 @@ def main() -> None:
     except (TidemarkError, SettingError, ServeError, EmbeddedServerError, EngineError, SchemaTooNewError) as error:
         _show_error(str(error))
         sys.exit(1)
+
+
+def _print_anything() -> None:
+    """What the encoding of the user's locale does not have is printed as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it is closed
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _show_error(message: str) -> None:

@@ -85,6 +85,6 @@ async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
             )
         for step in steps[version:]:
             log.info("migrating", version=step.version, name=step.name, engine=chosen)
-            await connection.execute(step.path.read_text())
+            await connection.execute(step.path.read_text(encoding="utf-8"))
             await sql.record_migration.run(connection, version=step.version, name=step.name, engine=chosen)
     return Schema(chosen, reason, len(steps), len(steps) - version)

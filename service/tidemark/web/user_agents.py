@@ -1,8 +1,11 @@
 """What a user agent is: a bot, or a browser of some family. Both from lists that others maintain."""
 
-from functools import lru_cache
+import re
+from functools import cache, lru_cache
+from importlib.metadata import distribution
+from pathlib import Path
 
-import crawleruseragents
+import orjson
 import ua_parser
 
 MAX_USER_AGENT = 500
@@ -23,7 +26,14 @@ def browser(user_agent: str) -> str:
 
 @lru_cache(maxsize=REMEMBERED)
 def _is_bot(user_agent: str) -> bool:
-    return bool(crawleruseragents.is_crawler(user_agent))
+    return any(pattern.search(user_agent) for pattern in _bots())
+
+
+@cache
+def _bots() -> list[re.Pattern[str]]:
+    # The list without its package, which reads it in the locale's encoding, and so cannot be imported in some.
+    file = distribution("crawler-user-agents").locate_file("crawleruseragents/crawler-user-agents.json")
+    return [re.compile(bot["pattern"]) for bot in orjson.loads(Path(str(file)).read_bytes())]
 
 
 @lru_cache(maxsize=REMEMBERED)
