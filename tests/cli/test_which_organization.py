@@ -72,3 +72,16 @@ async def test_several_are_listed_and_one_can_be_the_default(tidemark: Tidemark,
     await tidemark("token", "revoke", token["id"], org=second["organization_id"], code=1)
     await tidemark("token", "revoke", token["id"])
     assert "TIDEMARK_ORG" in (await tidemark("sensor", "list", org="gone", code=1))["error"]["message"]
+
+
+async def test_the_argument_and_the_option_name_the_same(tidemark: Tidemark, migrated_url: str) -> None:
+    first, second = [await make(migrated_url, name) for name in ("Fjord Farm", "Cold Hubs")]
+    number = str(first["company_id"])
+    for command in (("show",), ("update", "--name", "Changed"), ("rotate-key",)):
+        refused = await tidemark("org", *command, number, "--org", second["organization_id"], code=2)
+        assert "different organizations" in refused["error"]["message"]
+        answer = await tidemark("org", *command, number, "--org", first["organization_id"])
+        assert answer["company_id"] == first["company_id"]
+    # TIDEMARK_ORG is for where nothing is named.
+    answer = await tidemark("org", "show", number, org=second["organization_id"])
+    assert answer["name"] == "Changed"

@@ -1,13 +1,17 @@
 """`tidemark org`: tenants and their keys."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from tidemark.base.settings import Settings
 from tidemark.catalog import organizations, welcome
 from tidemark.cli.options import document, field_options
 from tidemark.cli.session import as_json, company_of, connected, of_organization, run, show
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
 
 
 @click.group()
@@ -44,6 +48,15 @@ def every(settings: Settings, /, json_output: bool) -> None:
     show(run(work()), json_output)
 
 
+async def _company_of(connection: "Connection[Any]", argument: str | None, option: str | None) -> int:
+    """The company id of the organization that ORG names, else `--org`. Raises UsageError where they name two."""
+    company_id = await company_of(connection, argument or option)
+    given = click.get_current_context().get_parameter_source("organization") is ParameterSource.COMMANDLINE
+    if given and argument and await company_of(connection, option) != company_id:
+        raise click.UsageError(f"ORG ({argument}) and --org ({option}) name different organizations; give one of them.")
+    return company_id
+
+
 _one = click.argument("organization_argument", metavar="[ORG]", required=False)
 
 
@@ -57,7 +70,7 @@ def read(settings: Settings, /, organization_argument: str | None, organization:
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, _):
-            company_id = await company_of(connection, organization_argument or organization)
+            company_id = await _company_of(connection, organization_argument, organization)
             return await organizations.read(connection, company_id)
 
     show(run(work()), json_output)
@@ -81,7 +94,7 @@ def update(
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, _):
-            company_id = await company_of(connection, organization_argument or organization)
+            company_id = await _company_of(connection, organization_argument, organization)
             return await organizations.update(connection, company_id, document(given))
 
     show(run(work()), json_output)
@@ -99,7 +112,7 @@ def rotate_key(
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, _):
-            company_id = await company_of(connection, organization_argument or organization)
+            company_id = await _company_of(connection, organization_argument, organization)
             found = await organizations.read(connection, company_id)
             api_key = await organizations.rotate_key(connection, company_id)
             return {"organization_id": found["organization_id"], "company_id": company_id, "api_key": api_key}
