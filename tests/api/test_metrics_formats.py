@@ -123,7 +123,7 @@ async def test_databases_that_were_made_are_shown_to_their_organization(
     tenant: Tenant, make_tenant: MakeTenant, service: Service
 ) -> None:
     made = {"results": [{"statement_id": 0}]}
-    statements = ("create database b", 'CREATE DATABASE "a; \\"b\\" \u3000" WITH DURATION 30d REPLICATION 1 NAME "x";')
+    statements = ("create database b", 'CREATE DATABASE "a; \\"b\\" \u3000" WITH DURATION INF REPLICATION 1 NAME "x";')
     for statement in (*statements, *statements, "CREATE DATABASE IF NOT EXISTS tidemark"):
         assert await influx_query(tenant, statement) == made
     ours = ("tidemark", 'a; "b" \u3000', "b")
@@ -146,6 +146,26 @@ async def test_databases_that_were_made_are_shown_to_their_organization(
         assert "ORGANIZATION-API-KEY" in (await response.json())["error"]
     async with tenant.session.post(url, data={"q": 'CREATE DATABASE "a\0"'}, headers=tenant.keys) as response:
         assert response.status == 400
+
+
+@pytest.mark.parametrize("kept", ["DURATION 3d", "duration 1h30m NAME x", "DURATION 52w REPLICATION 1"])
+async def test_a_database_that_keeps_readings_for_a_time_is_refused(tenant: Tenant, kept: str) -> None:
+    for method in ("GET", "POST"):
+        parameters = {"q": f"CREATE DATABASE before; CREATE DATABASE mine WITH {kept}"}
+        async with tenant.session.request(
+            method, f"{tenant.base}/query", params=parameters, headers=tenant.keys
+        ) as response:
+            assert response.status == 400
+            assert "How long readings are kept" in (await response.json())["error"]
+    assert await influx_query(tenant, "SHOW DATABASES") == databases("tidemark")
+
+
+@pytest.mark.parametrize(
+    "kept", ["DURATION INF", "duration inf NAME x", "DURATION 0s", "REPLICATION 1 SHARD DURATION 1h NAME x", "NAME x"]
+)
+async def test_a_database_that_keeps_readings_for_ever_is_made(tenant: Tenant, kept: str) -> None:
+    await influx_query(tenant, f"CREATE DATABASE mine WITH {kept}; CREATE DATABASE other")
+    assert await influx_query(tenant, "SHOW DATABASES") == databases("tidemark", "mine", "other")
 
 
 async def v2(tenant: Tenant, path: str, status: int = 200, method: str = "GET", **options: Any) -> Any:

@@ -32,10 +32,13 @@ _STATEMENT = re.compile(
     r"""\s* (?: show \s+ databases
               | create \s+ database \s+ (?: if \s+ not \s+ exists \s+ )?
                 (?: "(?P<quoted> (?: [^"\\] | \\. )+ )" | (?P<plain> [^\s;"]+ ) )
-                (?: \s+ with \s [^;]* )?
+                (?: \s+ with \s+ (?: duration \s+ (?P<duration> [^\s;]+ ) )? [^;]* )?
             ) \s* (?: ; \s* | \Z )""",
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
+_FOR_EVER = re.compile(r"inf | (?: 0+ [a-zµ]+ )+", re.VERBOSE | re.IGNORECASE)
+"""A duration of InfluxDB 1 that has no end: `INF`, or nothing of any unit. It stands first behind WITH."""
+_KEPT_FOR_A_TIME = "How long readings are kept is not set for a database or bucket here; leave it out."
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _IN_A_GET = "deprecated use of CREATE DATABASE in a read only context, please use a POST request instead"
 
@@ -112,7 +115,7 @@ async def make_bucket(request: web.Request) -> web.Response:
         raise invalid("body", "The body must be a JSON object.")
     _require(own, document)
     if _keeps_for_a_time(document.get("retentionRules")):
-        raise invalid("retentionRules", "How long readings are kept is not the buckets' own here; leave it out.")
+        raise invalid("retentionRules", _KEPT_FOR_A_TIME)
     async with request.app[CORE].database.session() as connection:
         made = await influx_databases.make(connection, own["company_id"], document.get("name"))
     return _json(_as_bucket(made, own["company_id"]), status=201)
@@ -139,6 +142,8 @@ def _statements(text: str) -> list[str | None]:
                 "clients send before they write is answered: CREATE DATABASE and SHOW DATABASES, at most "
                 f"{MAX_STATEMENTS} at a time.",
             )
+        if match["duration"] is not None and not _FOR_EVER.fullmatch(match["duration"]):
+            raise invalid("q", f"WITH DURATION: {_KEPT_FOR_A_TIME}")
         quoted = match["quoted"]
         found.append(match["plain"] if quoted is None else _ESCAPED.sub(r"\1", quoted))
         place = match.end()
