@@ -80,10 +80,11 @@ async def test_good_lines_are_stored_and_bad_ones_told_in_the_shape_of_each_vers
     response = await post(tenant, "/write", body)
     assert response.status == 400
     message = (await response.json())["error"]
-    assert message.startswith("partial write: ")
+    assert message.startswith("partial write: line 2: ")
     assert message.endswith(" dropped=2")
     response = await post(tenant, "/api/v2/write", body)
     answer = await response.json()
+    assert answer["message"].startswith("partial write: line 2: ")
     assert (response.status, set(answer), answer["code"]) == (400, {"code", "message"}, "invalid")
     assert await readings(tenant, "m.v") == [("2023-11-14T22:13:20.000000Z", "1")]
     assert await readings(tenant, "m.w") == [("2023-11-14T22:13:20.000000Z", "2")]

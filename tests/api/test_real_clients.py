@@ -150,7 +150,7 @@ async def test_influxdbs_client_understands_refusals(tenant: Tenant) -> None:
 
     refused, message = await asyncio.to_thread(status, token, 'm v="text"')
     assert refused == 400
-    assert message.startswith("partial write: line 0")
+    assert message.startswith("partial write: line 1: ")
     assert (await asyncio.to_thread(status, "wrong", "m v=1"))[0] == 401
 
 

@@ -74,7 +74,7 @@ async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
     outcome = await _take(request, principal, LineProtocol(_unit(request, version, "ns"), clock))
     if outcome.rejected:
         first = outcome.rejections[0]
-        raise invalid("body", _partial(outcome, f"line {first.index}: {first.field}: {first.message}"))
+        raise invalid("body", _partial(outcome, f"line {first.index + 1}: {first.field}: {first.message}"))
     return web.Response(status=204)
 
 
