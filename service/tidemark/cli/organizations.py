@@ -7,6 +7,7 @@ from click.core import ParameterSource
 
 from tidemark.base.settings import Settings
 from tidemark.catalog import organizations, welcome
+from tidemark.catalog.fields import checked
 from tidemark.cli.options import document, field_options
 from tidemark.cli.session import as_json, company_of, connected, of_organization, run, show
 
@@ -27,9 +28,12 @@ def org() -> None:
 def create(settings: Settings, /, name: str, json_output: bool, **given: Any) -> None:
     """Make an organization; prints its key and an admin token, which are shown this once."""
 
+    fields = {"name": name, **document(given)}
+    checked(organizations.FIELDS, fields)  # before a data directory is made for what is refused
+
     async def work() -> dict[str, Any]:
         async with connected(settings, create=True) as (connection, _):
-            made = await welcome.create_organization(connection, {"name": name, **document(given)})
+            made = await welcome.create_organization(connection, fields)
             return made.secrets()
 
     show(run(work()), json_output)

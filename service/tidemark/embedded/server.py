@@ -110,6 +110,8 @@ def embedded_server(
                 f"There are no data in {data_dir}. Run this in the folder where 'tidemark serve' was started, or set "
                 f"TIDEMARK_DATA_DIR to its data directory, or TIDEMARK_DATABASE_URL to a server of your own."
             )
+        if not data_dir.exists():
+            find_programs(data_dir, postgres_bin)  # where there are none, nothing is left behind
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         users = _open_lock(data_dir / "users.lock")
     using = False
