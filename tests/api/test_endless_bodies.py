@@ -1,6 +1,7 @@
 """A few bytes that expand to endless work: a body ends after so many rejections, and no body is blank for ever."""
 
 import gzip
+import io
 import json
 import math
 import zlib
@@ -20,12 +21,14 @@ from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.line_protocol import LineProtocol
 from tidemark.readings.wire.ndjson import NdjsonDecoder
 
+from tests.api.coldchain import new_token
 from tests.api.test_bulk_readings import stored
 from tests.api.test_metrics_formats import post
 from tests.conftest import Service, Tenant
 from tests.prometheus import WriteRequest
 
 MANY = 10_000_000
+MIB = 1024 * 1024
 GOOD = '{"sensor":"%s","timestamp":"2021-01-01T00:00:%02dZ","value":%d}\n'
 
 
@@ -158,3 +161,55 @@ def test_what_is_compressed_twice_expands_once() -> None:
         list(decompressor("gzip, gzip").feed(empty_members))
     body = json.dumps([math.sin(number) for number in range(100_000)]).encode()
     assert b"".join(decompressor("gzip, gzip").feed(gzip.compress(gzip.compress(body)))) == body
+
+
+def many(element: str, size: int) -> str:
+    """A JSON list of about so many bytes."""
+    return f"[{','.join([element] * (size // (len(element) + 1)))}]"
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "message"),
+    [
+        ("sensors", '{"name":' + many("[]", 2 * MIB) + "}", f"larger than {MIB} bytes"),
+        ("sensors", '{"name":' + many("[]", MIB - 100) + "}", "250000 values"),
+        ("series/batch", '{"queries":' + many("{}", 9 * MIB) + "}", f"larger than {8 * MIB} bytes"),
+        ("series/batch", '{"queries":' + many("{}", 8 * MIB - 100) + "}", "250000 values"),
+        ("series/batch", '{"queries":[' + many("[" * 900 + "]" * 900, MIB) + "]}", "250000 values"),
+    ],
+)
+async def test_a_document_of_countless_values_is_not_decoded(
+    path: str, document: str, message: str, tenant: Tenant
+) -> None:
+    token = {"Authorization": f"Bearer {tenant.admin_token}"} if path == "sensors" else await new_token(tenant)
+    headers = {**token, "Content-Type": "application/json", "Content-Encoding": "gzip"}
+    url = f"{tenant.base}/api/v1/{path}"
+    async with tenant.session.post(url, data=gzip.compress(document.encode()), headers=headers) as response:
+        error = (await response.json())["error"]
+    assert (response.status, error["code"]) == (413, "too_large")
+    assert message in error["message"]
+
+
+async def test_the_largest_batch_is_read(tenant: Tenant) -> None:
+    sensors = [f"{number:036d}" for number in range(1000)]
+    question = {"sensors": sensors, "start": "2026-01-01T00:00:00.000000Z", "end": "2026-01-01T00:00:00.000000Z"}
+    text = json.dumps({"queries": [question] * 200}).encode()
+    headers = {**await new_token(tenant), "Content-Type": "application/json"}
+    url = f"{tenant.base}/api/v1/series/batch"
+    async with tenant.session.post(url, data=io.BytesIO(text), headers=headers) as response:
+        answers = (await response.json())["data"]
+    assert [answer["error"]["details"] for answer in answers] == [{"field": "sensors"}] * 200
+
+
+@pytest.mark.parametrize("values", ["[]", "{}"])
+@pytest.mark.parametrize("path", ["readings", "operations"])
+async def test_a_record_of_countless_values_is_not_decoded(path: str, values: str, tenant: Tenant) -> None:
+    field, reason = ("metadata", "1 MiB as it is sent") if path == "readings" else ("", "at most 1 MiB of JSON")
+    record = {"readings": '{"sensor":"s","timestamp":"2026-01-01","value":1,"metadata":%s}', "operations": '{"id":%s}'}
+    text = f"[{record[path] % many(values, 2 * MIB)}]"
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    response = await post(tenant, f"/api/v1/{path}", gzip.compress(text.encode()), headers)
+    answer = await response.json()
+    assert (response.status, answer["rejected"]) == (422, 1)
+    assert answer["errors"][0]["field"] == field
+    assert reason in answer["errors"][0]["message"]

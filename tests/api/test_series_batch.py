@@ -143,3 +143,12 @@ async def test_batches_are_cached_each_for_itself(
     assert "Age" not in other.headers
     [refused] = (await (await ask(tenant, limited, batch)).json())["data"]
     assert_about(refused, "sensors")
+
+
+async def test_a_question_nested_deeply_is_a_bad_one(tenant: Tenant, token: dict[str, str]) -> None:
+    nested: Any = {}
+    for _ in range(500):
+        nested = [nested]
+    response = await ask(tenant, token, {"queries": [nested]})
+    assert response.status == 400
+    assert_about(await response.json(), "queries")

@@ -16,6 +16,9 @@ MAX_VALUE = 1e150
 """Values and x axis values are at most this large in size."""
 MAX_METADATA = 64 * 1024
 """Bytes of a reading's metadata as compact JSON."""
+MAX_SENT_METADATA = 1024 * 1024
+"""Bytes of a reading's metadata as it is sent, with blanks and escapes. More is not decoded: in memory it would be many
+times as much."""
 MAX_AHEAD = 86_400_000_000
 """Microseconds that a reading's instant may lie ahead of the server's clock."""
 EPOCH_UNITS = {"s": 6, "ms": 3, "us": 0, "ns": -3}
@@ -151,7 +154,16 @@ def parse_longitude(value: str | float, field: str = "longitude") -> float:
 
 
 def compact_json(document: bytes, field: str = "metadata") -> str:
-    """Any JSON in its compact form, at most 64 KiB; integers beyond 64 bits become doubles. Raises FieldError."""
+    """Any JSON, at most 1 MiB, in its compact form, at most 64 KiB; integers beyond 64 bits become doubles.
+
+    Raises FieldError.
+    """
+    if len(document) > MAX_SENT_METADATA:
+        raise FieldError(
+            field,
+            f"Metadata is at most {MAX_METADATA // 1024} KiB of JSON in its compact form, and "
+            f"{MAX_SENT_METADATA // 1024 // 1024} MiB as it is sent, not {len(document)} bytes.",
+        )
     try:
         text = orjson.dumps(orjson.loads(document))
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError) as error:

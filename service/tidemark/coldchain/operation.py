@@ -12,7 +12,7 @@ import msgspec
 from tidemark.base.time import instant
 from tidemark.base.values import Clock, FieldError, check_instant, has_control, parse_instant
 from tidemark.bodies.json_errors import explain
-from tidemark.bodies.lines import BlankLines, Lines
+from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection
 
 PIECE_OPERATIONS = 5_000
@@ -131,7 +131,8 @@ class OperationArray:
         yield from _pieces(elements, 0, self._clock())
 
 
-_MAX_COMMAS = 8_000_000
+_MAX_COMMAS = 3_000_000
+"""In an array, whose elements are held one by one: the shortest operations have a comma in 13 bytes or more."""
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _document = msgspec.json.Decoder(float_hook=Decimal).decode
 """Numbers with all the digits that were sent."""
@@ -146,7 +147,7 @@ def _read(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Operati
     piece = Operations()
     for index, text in enumerate(texts, first):
         try:
-            operation = read_operation(_document(text), now)
+            operation = read_operation(_decode(text), now)
         except FieldError as error:
             rejection = Rejection(index, error.field, error.message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidOperation) as error:
@@ -158,6 +159,15 @@ def _read(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Operati
             continue
         piece.rejections.append(rejection)
     return piece
+
+
+def _decode(text: bytes | msgspec.Raw) -> Any:
+    """The JSON of an operation. Raises FieldError where it is too long: in memory it would be many times as much."""
+    if len(text) > MAX_RECORD:
+        raise FieldError(
+            "", f"An operation is at most {MAX_RECORD // 1024 // 1024} MiB of JSON, not {len(text)} bytes."
+        )
+    return _document(text)
 
 
 def read_operation(document: Any, now: int) -> Operation:

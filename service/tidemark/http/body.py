@@ -15,6 +15,12 @@ from tidemark.bodies.outcome import BodyError
 from tidemark.http import patience
 from tidemark.http.core import CORE
 
+MAX_DOCUMENT = 1024 * 1024
+"""Bytes of a JSON document, after decompression, where an endpoint names no other limit."""
+MAX_PARTS = 250_000
+"""Commas and brackets of a JSON document: it has about as many values. Each takes many times its text in memory once it
+is decoded, which nothing interrupts, so the text is looked at before."""
+
 # On Linux the end of what a client sends is an event of its own; to aiohttp it is the end of the connection.
 _HUNG_UP = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
@@ -68,13 +74,19 @@ async def held(
         core.room.give_back(size)
 
 
-async def document(request: web.Request) -> Any:
-    """The JSON of a body. Raises TidemarkError."""
+async def document(request: web.Request, *, most: int = MAX_DOCUMENT) -> Any:
+    """The JSON of a body of at most `most` bytes (or TIDEMARK_MAX_BODY, if that is less) and `MAX_PARTS` values.
+
+    Raises TidemarkError.
+    """
     media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise TidemarkError(Kind.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.", field=hdrs.CONTENT_TYPE)
+    text = await whole(request, most=min(most, request.app[CORE].settings.max_body))
+    if sum(map(text.count, (b",", b"[", b"{"))) > MAX_PARTS:
+        raise TidemarkError(Kind.TOO_LARGE, f"The body has more than {MAX_PARTS} values.")
     try:
-        return orjson.loads(await whole(request))
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise invalid("body", f"The body is not JSON: {error}.") from None
 

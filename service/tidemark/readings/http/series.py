@@ -57,6 +57,8 @@ MAX_POINTS = 1_000_000
 MAX_STREAMED_BUCKETS = 1_000_000
 """Buckets that the window of a stream may be cut into: nearly two years of minutes."""
 MAX_QUESTIONS = 200
+MAX_BATCH = 8 * 1024 * 1024
+"""Bytes of a batch: as many questions, each about `MAX_SENSORS` sensors with UUIDs as ids."""
 BATCH_SECONDS = 60.0
 """How long the questions of a batch may take together; they share one snapshot."""
 
@@ -242,7 +244,7 @@ async def _batch(request: web.Request) -> web.Response:
     principal = await limits.limited(request, "sensor_data")
     for name in request.query:
         raise invalid(name[:100], "The parameters of a batch stand in its body.")
-    given = _questions(await body.document(request))
+    given = _questions(await body.document(request, most=MAX_BATCH))
     core = request.app[CORE]
 
     async def make() -> Answer:
@@ -256,8 +258,18 @@ async def _batch(request: web.Request) -> web.Response:
             raise unavailable(f"These questions take more than {BATCH_SECONDS:.0f} s; ask fewer at a time.") from None
         return Answer(b'{"data":[' + b",".join(answers) + b"]}", answering.JSON, asked_at)
 
-    key = (principal.company_id, principal.cooling_unit_ids, hashlib.sha256(orjson.dumps(given)).digest())
+    key = (principal.company_id, principal.cooling_unit_ids, _digest(given))
     return await cached(request, core.cache, key, make)
+
+
+def _digest(given: list[Any]) -> bytes:
+    """What tells questions from others. Raises TidemarkError for some that cannot be written as they were read."""
+    try:
+        return hashlib.sha256(orjson.dumps(given)).digest()
+    except orjson.JSONEncodeError:
+        raise invalid(
+            "queries", "A question is an object with texts, numbers and lists of ids; this is nested."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
