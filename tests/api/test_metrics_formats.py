@@ -272,6 +272,25 @@ async def test_bad_lines_are_told_as_influxdb_3_does_and_refuse_the_others_where
     assert len(await readings(tenant, "p.v")) == 2
 
 
+async def test_lines_that_are_refused_together_make_no_sensor(tenant: Tenant) -> None:
+    async def names() -> list[str]:
+        return [one["name"] for one in (await (await tenant.manage("GET", "sensors")).json())["data"]]
+
+    connection = await asyncpg.connect(tenant.database_url)
+    await connection.execute("UPDATE organization SET sensor_limit = 2 WHERE company_id = $1", tenant.company_id)
+    await connection.close()
+    url, lines = "/api/v3/write_lp", b"a v=1 1700000000\nb v=1 1700000000\nc v=1 1700000000"
+    response = await post(tenant, url, lines, accept_partial="false")
+    told = (await response.json())["data"]
+    assert (response.status, told["line_number"], "limit" in told["error_message"]) == (400, 3, True)
+    assert await names() == []
+    await tenant.limit(readings_per_minute=1)
+    assert (await post(tenant, url, b"a v=1 1700000000\nb v=1 1700000000", accept_partial="false")).status == 429
+    assert await names() == []
+    assert (await post(tenant, url, b"a v=1 1700000000", accept_partial="false")).status == 204
+    assert await names() == ["a.v"]
+
+
 async def test_timestamps_of_1970_without_precision_are_told_in_the_log_once(tenant: Tenant, service: Service) -> None:
     def hints() -> list[str]:
         lines = service.output.read_text().splitlines()

@@ -26,6 +26,9 @@ class KnownSensors:
         return [seen.get(name, f"There is no sensor {name[:100]!r}.") for name in names]
 
 
+NO_ROOM = "The organization has as many sensors as its limit allows; this series is new."
+
+
 class NamedSeries:
     """Series by their names; a new one becomes a sensor, up to the organization's limit."""
 
@@ -44,21 +47,61 @@ class NamedSeries:
                 new = await _find_or_make(connection, self._company_id, unknown)
             self._access.remember_series(self._company_id, new, generation)
             found.update(new)
-        refused = "The organization has as many sensors as its limit allows; this series is new."
-        return [found.get(name, refused) for name in names]
+        return [found.get(name, NO_ROOM) for name in names]
+
+    async def without_room(self, names: Sequence[str]) -> list[str]:
+        """Those of the names that the limit has no room for; nothing is made. Raises TidemarkError."""
+        unknown = self._unknown(names)
+        if not unknown:
+            return []
+        async with self._database.session() as connection:
+            _, refused = await _fitting(connection, self._company_id, unknown)
+        return refused
+
+    async def make_all(self, names: Sequence[str]) -> list[str]:
+        """Make every sensor that is missing, or none: where the limit has no room for some names, these are the answer.
+
+        Raises TidemarkError.
+        """
+        unknown = self._unknown(names)
+        if not unknown:
+            return []
+        async with self._database.session() as connection, connection.transaction():
+            await statements().lock_first_sights.run(connection, company_id=self._company_id)
+            missing, refused = await _fitting(connection, self._company_id, unknown)
+            if not refused:
+                await _make(connection, self._company_id, missing)
+        return refused
+
+    def _unknown(self, names: Sequence[str]) -> list[str]:
+        known = self._access.remembered_series(self._company_id, names)
+        return [name for name in names if name not in known]
 
 
 async def _find_or_make(connection: "Connected", company_id: int, names: Sequence[str]) -> dict[str, int]:
-    sql = statements()
-    rows = await sql.series_of_names.rows(connection, company_id=company_id, names=names)
-    found = {row["name"]: row["series_id"] for row in rows}
+    found = await _found(connection, company_id, names)
     if len(found) < len(names):
-        await sql.lock_first_sights.run(connection, company_id=company_id)
-        rows = await sql.series_of_names.rows(connection, company_id=company_id, names=names)
-        found = {row["name"]: row["series_id"] for row in rows}
-        left = await sql.sensors_left.value(connection, company_id=company_id)
-        missing = [name for name in names if name not in found][: max(0, left)]
-        ids = [new_sensor_id() for _ in missing]
-        made = await sql.insert_series.rows(connection, company_id=company_id, ids=ids, names=missing)
-        found.update({row["name"]: row["series_id"] for row in made})
+        await statements().lock_first_sights.run(connection, company_id=company_id)
+        fitting, _ = await _fitting(connection, company_id, [name for name in names if name not in found])
+        made = await _make(connection, company_id, fitting)
+        found = await _found(connection, company_id, names) | made
     return found
+
+
+async def _found(connection: "Connected", company_id: int, names: Sequence[str]) -> dict[str, int]:
+    rows = await statements().series_of_names.rows(connection, company_id=company_id, names=names)
+    return {row["name"]: row["series_id"] for row in rows}
+
+
+async def _fitting(connection: "Connected", company_id: int, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The names without a sensor: those that the limit has room for, and the others."""
+    found = await _found(connection, company_id, names)
+    missing = [name for name in names if name not in found]
+    left = max(0, await statements().sensors_left.value(connection, company_id=company_id))
+    return missing[:left], missing[left:]
+
+
+async def _make(connection: "Connected", company_id: int, names: Sequence[str]) -> dict[str, int]:
+    ids = [new_sensor_id() for _ in names]
+    rows = await statements().insert_series.rows(connection, company_id=company_id, ids=ids, names=names)
+    return {row["name"]: row["series_id"] for row in rows}

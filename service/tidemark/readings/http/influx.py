@@ -7,21 +7,23 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 import structlog
 from aiohttp import web
 
 from tidemark.base.errors import TidemarkError, invalid
 from tidemark.base.values import clock
-from tidemark.bodies.outcome import BodyError, Outcome
+from tidemark.bodies.outcome import BodyError, Outcome, Rejection
 from tidemark.bodies.pipeline import decoded
 from tidemark.catalog.access import Principal
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE
 from tidemark.readings import quota
+from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.columns import Columns
-from tidemark.readings.first_sight import NamedSeries
+from tidemark.readings.first_sight import NO_ROOM, NamedSeries
 from tidemark.readings.http.parts import READINGS
-from tidemark.readings.pipeline import Pipeline
+from tidemark.readings.pipeline import Pipeline, Spend
 from tidemark.readings.wire.line_protocol import LineProtocol, PrecisionError, precision
 
 log = structlog.get_logger(__name__)
@@ -103,7 +105,7 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
 
     Raises TidemarkError where the body is not taken to its end.
     """
-    pipeline = _pipeline(request, principal, _Whole if whole else Pipeline)
+    pipeline = _pipeline(request, principal, whole=whole)
     try:
         if whole:
             async with body.held(request) as pieces:
@@ -121,7 +123,11 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
 
 
 class _Whole(Pipeline):
-    """Lines that are stored together or not at all; for a line that is wrong nothing is made either, no sensor."""
+    """Lines that are stored together or not at all; where they are not, nothing is made either, no sensor."""
+
+    def __init__(self, series: NamedSeries, writer: BulkWriter, spend: Spend) -> None:
+        super().__init__(series, writer, spend, streams=False)
+        self._series = series
 
     async def run(self, pieces: AsyncGenerator[Columns, None]) -> Outcome:
         """See Pipeline.run; nothing is read after a line that is wrong."""
@@ -132,15 +138,31 @@ class _Whole(Pipeline):
                 if self.outcome.rejected:
                     return self.outcome
                 held.append(piece)
+        names = list(dict.fromkeys(name for piece in held for name in piece.names))
+        if refused := await self._series.without_room(names):
+            return self._refused(held, refused)
+        await self._spend(sum(map(len, held)), together=True)
+        if refused := await self._series.make_all(names):  # others have taken the room meanwhile
+            return self._refused(held, refused)
         return await super().run(_each(held))
 
+    def _refused(self, held: list[Columns], names: list[str]) -> Outcome:
+        """What becomes of lines of which some are of new series that there is no room for; the first is told."""
+        unwanted = set(names)
+        for piece in held:
+            places = [place for place, name in enumerate(piece.names) if name in unwanted]
+            if places:
+                first = int(piece.index[np.isin(piece.sensor, places).argmax()])
+                self.outcome.note([Rejection(first, "sensor", NO_ROOM)], 1)
+                break
+        return self.outcome
+
     async def _allow_all(self, records: int) -> None:
+        """They are counted already; but a sensor may have been deleted in between, and its place be taken."""
         for _, result in self._waiting:
             self.outcome.note(result.rejections, result.rejected)
         if self.outcome.rejected:
             self._waiting = []
-        else:
-            await super()._allow_all(records)
 
 
 async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
@@ -148,14 +170,12 @@ async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
         yield piece
 
 
-def _pipeline(request: web.Request, principal: Principal, kind: type[Pipeline]) -> Pipeline:
+def _pipeline(request: web.Request, principal: Principal, *, whole: bool) -> Pipeline:
     core = request.app[CORE]
-    return kind(
-        NamedSeries(core.access, core.database, principal.company_id),
-        request.app[READINGS].bulk_writer,
-        partial(quota.spend, core.database, principal),
-        streams=kind is Pipeline,
-    )
+    series = NamedSeries(core.access, core.database, principal.company_id)
+    writer = request.app[READINGS].bulk_writer
+    spend = partial(quota.spend, core.database, principal)
+    return _Whole(series, writer, spend) if whole else Pipeline(series, writer, spend, streams=True)
 
 
 def _partial(outcome: Outcome, reason: str) -> str:
