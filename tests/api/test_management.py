@@ -195,6 +195,20 @@ async def test_field_that_cannot_be_used_is_named(path: str, fields: Any, field:
     assert await document(await tenant.manage("GET", path)) == before
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "message"),
+    [
+        ("sensors", {"id": "."}, "id must not be '.', which"),
+        ("sensors", {"id": ".."}, "id must not be '..', which"),
+        ("api-tokens", {"scopes": ["admin"], "rate_limit": 0}, "or null (on the command line: none) for any number"),
+    ],
+)
+async def test_the_message_says_what_would_do(path: str, fields: Any, message: str, tenant: Tenant) -> None:
+    response = await tenant.manage("POST", path, fields)
+    assert response.status == 400
+    assert message in (await response.json())["error"]["message"]
+
+
 async def test_body_that_is_no_json(tenant: Tenant) -> None:
     for body in (b"", b"{", b"\xff", b"NaN", b"[" * 50_000):
         for method, path in (("POST", "sensors"), ("PATCH", "organization")):

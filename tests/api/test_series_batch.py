@@ -76,6 +76,15 @@ async def test_a_bad_question_spoils_no_other(tenant: Tenant, token: dict[str, s
             assert answer == await (await get(tenant, "series", token, **question)).json()
 
 
+async def test_what_is_no_parameter_is_told_of_the_field_at_fault(tenant: Tenant, token: dict[str, str]) -> None:
+    questions = [{"sensors": "alone", **DAY, "page": 1.0}, {"sensors": ["alone", 1], **DAY}]
+    answers = (await (await ask(tenant, token, {"queries": questions})).json())["data"]
+    assert [answer["error"]["message"] for answer in answers] == [
+        "page must be text or a whole number.",
+        "sensors must be text or a list of ids.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("document", "field"),
     [

@@ -62,8 +62,10 @@ def text(name: str, value: Any) -> str:
 def identifier(name: str, value: Any) -> str:
     """Text that can stand in a path and in a comma list."""
     checked = text(name, value)
-    if checked != checked.strip(" ") or any(mark in checked for mark in ',"/') or checked in (".", ".."):
+    if checked != checked.strip(" ") or any(mark in checked for mark in ',"/'):
         raise invalid(name, f"{name} must not contain commas, double quotes, slashes or surrounding spaces.")
+    if checked in (".", ".."):
+        raise invalid(name, f"{name} must not be {checked!r}, which means another place in a path.")
     return checked
 
 

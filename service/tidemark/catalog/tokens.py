@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tidemark.base.errors import not_found
+from tidemark.base.errors import TidemarkError, invalid, not_found
 from tidemark.catalog import secrets
 from tidemark.catalog.fields import Field, checked, choices, integer, integers, moment, text
 from tidemark.database.announcements import heard_by_all
@@ -16,12 +16,21 @@ if TYPE_CHECKING:
 
 SCOPES = ("sensor_data", "users", "utilization", "revenue", "impact", "sites", "ingest", "admin")
 
+
+def _rate_limit(name: str, value: Any) -> int:
+    try:
+        return integer(name, value)
+    except TidemarkError as error:
+        either = f"{error.message.removesuffix('.')}, or null (on the command line: none) for any number of requests."
+        raise invalid(name, either) from None
+
+
 FIELDS = {
     "name": Field(text, default="API token", help="what it is for"),
     "scopes": Field(choices(*SCOPES), required=True, nullable=False, help="what it may do; admin implies all others"),
     "expires_at": Field(moment, help="when it expires; never by default"),
     "cooling_unit_ids": Field(integers, default=[], help="the only cooling units it may see; all by default"),
-    "rate_limit": Field(integer, default=100, keeps_null=True, help="requests a minute, null for any number"),
+    "rate_limit": Field(_rate_limit, default=100, keeps_null=True, help="requests a minute, null for any number"),
 }
 
 

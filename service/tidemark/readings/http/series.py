@@ -330,4 +330,5 @@ def _text(name: str, value: Any) -> str:
         return ",".join(value)
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value)
-    raise invalid(name[:100], f"{name[:100]} must be text or a whole number; sensors may be a list of ids.")
+    allowed = "text or a list of ids" if name == "sensors" else "text or a whole number"
+    raise invalid(name[:100], f"{name[:100]} must be {allowed}.")
