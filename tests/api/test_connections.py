@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 from aiohttp import ClientSession, StreamReader
 from aiohttp.test_utils import make_mocked_request
-from tidemark.base.settings import Settings
+from tidemark.base.settings import MaxConnections, Settings
 from tidemark.bodies.compression import Decompressor, decompressor
 from tidemark.http import body, patience
 from tidemark.server import connections, process
@@ -286,12 +286,27 @@ async def test_a_flood_of_connections_leaves_the_service_answering(
     ("hard", "workers", "expected"), [(300, 1, "(100, 100)"), (2000, 1, "(1000, 300)"), (300, 4, "(100, 75)")]
 )
 def test_file_descriptors_bound_connections(hard: int, workers: int, expected: str) -> None:
+    done = _with_descriptors(hard, f"print(tuple(possible(MaxConnections(1000, 300), {workers})), descriptors()[0])")
+    assert done == f"{expected} {hard}\n"
+
+
+def test_fewer_connections_than_were_asked_for_are_a_warning() -> None:
+    asked = MaxConnections(1000, 300)
+    for most, hard, level in ((asked, 300, "warning"), (MaxConnections(), 300, "info"), (asked, 2000, None)):
+        lines = _with_descriptors(hard, f"report_shortage({most}, 1)").splitlines()
+        assert [json.loads(line)["level"] for line in lines] == ([] if level is None else [level])
+        assert all("raise the limit of file descriptors" in line for line in lines)
+
+
+def _with_descriptors(hard: int, statement: str) -> str:
+    """What a Python prints, on its log too, that may have so many file descriptors."""
     script = (
-        "import resource;"
+        "import resource; from functools import partial;"
+        "descriptors = partial(resource.getrlimit, resource.RLIMIT_NOFILE);"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, (200, {hard}));"
-        "from tidemark.server.connections import possible; from tidemark.base.settings import MaxConnections;"
-        f"print(tuple(possible(MaxConnections(1000, 300), {workers})), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+        "from tidemark.base.logs import configure_logs; from tidemark.base.settings import MaxConnections;"
+        "from tidemark.server.connections import possible, report_shortage;"
+        f"configure_logs('info'); {statement}"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == f"{expected} {hard}"
-    assert ("raise the limit of file descriptors" in done.stdout) == (hard == 300)
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True).stdout

@@ -133,16 +133,22 @@ def possible(most: MaxConnections, workers: int) -> MaxConnections:
     share = most.share(workers)
     limit = _raise_descriptors()
     room = max(limit - RESERVED, limit // 4, 1)
-    if share.total <= room:
-        return share
-    log.warning(
+    return share if share.total <= room else MaxConnections(room, min(share.per_address, room))
+
+
+def report_shortage(most: MaxConnections, workers: int) -> None:
+    """Log where file descriptors allow a process fewer connections; it is a warning where somebody asked for them."""
+    share, granted = most.share(workers), possible(most, workers)
+    if granted.total == share.total:
+        return
+    tell = log.info if most == MaxConnections() else log.warning
+    tell(
         "fewer connections than asked for: raise the limit of file descriptors (ulimit -Hn)",
-        connections=room,
+        connections=granted.total,
         asked_for=share.total,
-        descriptors=limit,
+        descriptors=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         needed=share.total + RESERVED,
     )
-    return MaxConnections(room, min(share.per_address, room))
 
 
 def say_goodbye(transport: asyncio.Transport) -> None:

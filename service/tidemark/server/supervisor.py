@@ -25,6 +25,7 @@ from tidemark.database.migration import SchemaTooNewError
 from tidemark.embedded.programs import EmbeddedServerError
 from tidemark.embedded.server import embedded_server, kept_up
 from tidemark.server import process
+from tidemark.server.connections import report_shortage
 from tidemark.server.starting import awaited_server
 from tidemark.server.stopping import Stopping
 
@@ -78,6 +79,7 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
             with _interruptible(stopping):
                 url = stack.enter_context(awaited_server(settings, sockets[0], stopping))
             stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin))
+        report_shortage(settings.max_connections, settings.workers)
         if settings.workers == 1:
             _serve_here(settings, url, sockets[0], json_output, stopping)
         else:
