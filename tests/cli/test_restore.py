@@ -98,6 +98,7 @@ async def test_a_restored_backup_serves_as_before(
         assert (await tenant.upload(sensor, ago(hours=hours), hours)).status == 201
     before = await answers(tenant, sensor)
     await asyncio.to_thread(shell, DUMP, old)
+    assert (old / "tidemark.dump").stat().st_mode & 0o077 == 0, "it is for its owner alone"
     assert service.stop() == 0
 
     shutil.move(old / "tidemark.dump", new)
