@@ -25,12 +25,16 @@ CONNECTIONS = 4
 """Companies whose operations are stored at once."""
 _COLUMNS = ("company_id", *Operation._fields)
 
-
+# One sentence for a check-out that is elsewhere and one that is nowhere: a token learns nothing of other units.
+_NO_CHECK_OUT = (
+    "check_out_id",
+    "No check-out of the token's cooling units has this id: send it first, then the payment again.",
+)
 # What `refuse_operations` says: the field at fault, and what its sender is told.
 _REASONS = {
     "elsewhere": ("id", "This operation is of a cooling unit that the token is not for, or of none."),
-    "check_out_elsewhere": ("check_out_id", "This check-out is of a cooling unit that the token is not for."),
-    "check_out_missing": ("check_out_id", "This check-out is not there; send it first, then the payment again."),
+    "check_out_elsewhere": _NO_CHECK_OUT,
+    "check_out_missing": _NO_CHECK_OUT,
 }
 
 
