@@ -5,6 +5,7 @@ import contextlib
 import csv
 import io
 import re
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def peak_kilobytes(service: Service) -> int:
     return int(found[1])
 
 
+async def slow_reader(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that takes next to nothing of what is not read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    return await asyncio.open_connection(sock=connection, limit=1024)
+
+
 async def test_a_long_window_comes_whole_in_constant_memory(busy: tuple[Service, Tenant]) -> None:
     service, tenant = busy
     as_csv = {**tenant.keys, "Accept": "text/csv"}
@@ -87,3 +97,26 @@ async def test_a_database_that_ends_in_between_breaks_the_answer_off(busy: tuple
     writer.close()
     await connection.close()
     assert (await get(tenant, "latest", tenant.keys)).status == 200, "and the service goes on"
+
+
+async def test_slow_readers_of_one_organization_keep_no_other_from_its_streams(
+    busy: tuple[Service, Tenant], make_tenant: MakeTenant
+) -> None:
+    service, tenant = busy
+    other = await make_tenant(service)
+    await other.sensor(id="busy")
+    await other.sensor(id="calm")
+    headers = "".join(f"{name}: {value}\r\n" for name, value in {**tenant.keys, "Accept": "text/csv"}.items())
+    path = "/api/v1/series?" + "&".join(f"{name}={value}" for name, value in WINDOW.items())
+    slow = [await slow_reader(service.port) for _ in range(4)]
+    for _, writer in slow:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode())
+    begun = [asyncio.create_task(reader.readline()) for reader, _ in slow]
+    for _, status in zip(range(2), asyncio.as_completed(begun), strict=False):
+        assert b" 200 " in await status
+    response = await get(other, "series", {**other.keys, "Accept": "text/csv"}, **WINDOW)
+    assert response.status == 200, await response.text()
+    for task in begun:
+        task.cancel()
+    for _, writer in slow:
+        writer.transport.abort()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 from tidemark.http import patience, streaming
+from tidemark.http.streaming import Pace
 
 from tests.conftest import free_port
 
@@ -73,6 +74,33 @@ async def test_who_does_not_read_holds_nothing_for_ever(monkeypatch: pytest.Monk
         async with asyncio.timeout(20):
             await released.wait()
         writer.close()
+
+
+async def test_who_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "STREAM_PACE", 10**12)
+    monkeypatch.setattr(patience, "PACE_SECONDS", 0.05)
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield bytes(100_000)
+
+    async with serving(endless()) as port, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+
+def test_a_pace_is_that_of_each_minute_of_waiting() -> None:
+    minute = patience.PACE_SECONDS * patience.STREAM_PACE
+    pace = Pace()
+    assert not pace.is_too_slow(0, patience.PACE_SECONDS - 1), "the minute is not over"
+    assert not pace.is_too_slow(int(minute), 1)
+    assert not pace.is_too_slow(int(100 * minute), 0), "in no time at all"
+    assert not pace.is_too_slow(0, patience.PACE_SECONDS)
+    assert not pace.is_too_slow(int(minute) - 1, patience.PACE_SECONDS - 1)
+    assert pace.is_too_slow(0, 1), "what came in the minutes before does not count"
 
 
 async def test_who_leaves_releases_what_the_answer_holds() -> None:

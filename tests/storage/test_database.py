@@ -1,8 +1,11 @@
 """Failures of the database become what clients may come back after."""
 
+from contextlib import AsyncExitStack
+
 import asyncpg
 import pytest
 from tidemark.base.errors import Kind, TidemarkError
+from tidemark.database import database as module
 from tidemark.database.database import Database, outages_as_unavailable
 
 
@@ -28,4 +31,29 @@ async def test_whatever_is_raised_over_a_lost_connection_is_an_outage(migrated_u
     assert refused.value.kind is Kind.UNAVAILABLE
     with pytest.raises(AttributeError):
         await work(lose=False)
+    await database.close()
+
+
+async def test_an_organization_has_half_of_the_streams(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(migrated_url, connections=8)
+    await database.open()
+    database.ready.set()
+
+    async def refusal(company_id: int) -> str:
+        with pytest.raises(TidemarkError) as refused:
+            async with database.long_snapshot(company_id):
+                pass
+        assert (refused.value.kind, refused.value.retry_after) == (Kind.UNAVAILABLE, 1)
+        return refused.value.message
+
+    async with AsyncExitStack() as others:
+        async with AsyncExitStack() as mine:
+            for _ in range(2):
+                await mine.enter_async_context(database.long_snapshot(1))
+                await others.enter_async_context(database.long_snapshot(2))
+            monkeypatch.setattr(module, "ACQUIRE_SECONDS", 0.1)
+            assert "of this organization" in await refusal(1)
+            assert "Too many large answers" in await refusal(3)
+        async with database.long_snapshot(1), database.long_snapshot(3):
+            pass
     await database.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakValueDictionary
 
 import asyncpg
 import structlog
@@ -88,7 +89,11 @@ class Database:
         self.obstacle = "The database is not ready yet."
         """Why it is not ready, for those who look after the service."""
         self._queries = _pool(url, connections, QUERY_SESSION)
-        self._streams = _pool(url, max(2, connections // 2), QUERY_SESSION)
+        streams = max(2, connections // 2)
+        self._streams = _pool(url, streams, QUERY_SESSION)
+        self._stream_share = streams // 2
+        self._streaming: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
+        """The share of streams of each organization that has some under way."""
         self._management = _pool(url, max(2, connections // 2), SESSION)
 
     async def open(self) -> None:
@@ -105,19 +110,32 @@ class Database:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["Connected"]:
         """A connection to read with, each statement (or transaction) in one snapshot; outages are `unavailable`."""
-        async with self._acquire(self._queries) as connection:
+        async with self._acquire(self._queries, "Too many requests are waiting for the database") as connection:
             yield connection
 
     @asynccontextmanager
-    async def long_snapshot(self) -> AsyncIterator["Connected"]:
-        """The same for as long as a client takes to read: of a pool of its own, so that the slow keep nobody else."""
-        async with self._acquire(self._streams) as connection:
-            yield connection
+    async def long_snapshot(self, company_id: int) -> AsyncIterator["Connected"]:
+        """The same for as long as a client takes to read: of a pool of its own, so that the slow keep nobody else, of
+        which an organization has half at most, so that its slow readers do not keep those of others.
+        """
+        share = self._streaming.setdefault(company_id, asyncio.Semaphore(self._stream_share))
+        try:
+            async with asyncio.timeout(ACQUIRE_SECONDS):
+                await share.acquire()
+        except TimeoutError:
+            raise unavailable(
+                "Too many streamed answers of this organization are under way; come back shortly."
+            ) from None
+        try:
+            async with self._acquire(self._streams, "Too many large answers are under way") as connection:
+                yield connection
+        finally:
+            share.release()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Connected"]:
         """A connection to manage with, reading and writing; outages are `unavailable`."""
-        async with self._acquire(self._management) as connection:
+        async with self._acquire(self._management, "Too many requests are waiting for the database") as connection:
             yield connection
 
     async def close(self) -> None:
@@ -125,19 +143,32 @@ class Database:
         await asyncio.gather(*map(_closed, (self._queries, self._streams, self._management)))
 
     @asynccontextmanager
-    async def _acquire(self, pool: "Pool[Any]") -> AsyncIterator["Connected"]:
+    async def _acquire(self, pool: "Pool[Any]", exhausted: str) -> AsyncIterator["Connected"]:
+        """A connection of a pool; `exhausted` tells of one that has none left for as long as a request waits."""
         if not self.ready.is_set():
             raise unavailable("The database is not ready yet; try again shortly.")
         with outages_as_unavailable():
-            async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                try:
-                    yield connection
-                except TidemarkError:
-                    raise
-                except Exception as error:
-                    if connection.is_closed():  # whatever the driver makes of that
-                        raise ConnectionResetError(str(error) or type(error).__name__) from error
-                    raise
+            connection = await _connection_of(pool, exhausted)
+            try:
+                yield connection
+            except TidemarkError:
+                raise
+            except Exception as error:
+                if connection.is_closed():  # whatever the driver makes of that
+                    raise ConnectionResetError(str(error) or type(error).__name__) from error
+                raise
+            finally:
+                await pool.release(connection)
+
+
+async def _connection_of(pool: "Pool[Any]", exhausted: str) -> "PoolConnectionProxy[Any]":
+    try:
+        return await pool.acquire(timeout=ACQUIRE_SECONDS)
+    except TimeoutError:
+        # Connecting takes less time than this, so where every connection is there, others hold them.
+        if pool.get_size() == pool.get_max_size():
+            raise unavailable(f"{exhausted}; come back shortly.") from None
+        raise
 
 
 def _pool(url: str, connections: int, settings: dict[str, str]) -> "Pool[Any]":

@@ -11,6 +11,10 @@ STREAM_IDLE_SECONDS = 60.0
 STALLED_SECONDS = 60.0
 """How long a client may take none of an answer; and how long for each piece of one that streams, which holds a database
 connection."""
+STREAM_PACE = 16 * 1024
+"""Bytes a second that a client has to take of an answer that streams, on the average of `PACE_SECONDS`."""
+PACE_SECONDS = 60.0
+"""Only those count in which the client is waited for, not those that the answer itself takes to be made."""
 IDLE_SECONDS = 75.0
 """From an answer to the next request. Above the minute after which proxies let go of connections themselves, so that
 none sends a request into a connection that is just being closed here."""

@@ -23,8 +23,8 @@ async def stream(
 ) -> web.StreamResponse:
     """Answer with pieces as they come; for HEAD with the headers alone.
 
-    What fails before the first piece is raised. What fails later, or a client that does not read, has the connection
-    reset: no client, and no proxy that speaks HTTP/1.0 with this service, takes what came for the whole.
+    What fails before the first piece is raised. What fails later, or a client that does not read or too slowly, has the
+    connection reset: no client, and no proxy that speaks HTTP/1.0 with this service, takes what came for the whole.
     """
     response = web.StreamResponse(headers=headers)
     async with aclosing(pieces):
@@ -32,9 +32,10 @@ async def stream(
         try:
             await _sent(response.prepare(request))
             if request.method != hdrs.METH_HEAD:
-                await _write(response, first)
+                pace = Pace()
+                await _write(response, first, pace)
                 async for piece in pieces:
-                    await _write(response, piece)
+                    await _write(response, piece, pace)
             await _sent(response.write_eof())
         except _ClientGoneError as gone:
             log.debug("a client has left its answer", path=request.path, reason=str(gone))
@@ -52,9 +53,32 @@ class _ClientGoneError(Exception):
     """The client has gone or does not read; told apart from a database that does the same."""
 
 
-async def _write(response: web.StreamResponse, piece: bytes) -> None:
+class Pace:
+    """How fast a client takes an answer, on the average of each `patience.PACE_SECONDS` that it is waited for."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._waited = 0.0
+
+    def is_too_slow(self, taken: int, waited: float) -> bool:
+        """Count bytes and the seconds that they were waited for; whether fewer than `patience.STREAM_PACE` came."""
+        self._taken += taken
+        self._waited += waited
+        if self._waited < patience.PACE_SECONDS:
+            return False
+        slow = self._taken < patience.STREAM_PACE * self._waited
+        self._taken, self._waited = 0, 0.0
+        return slow
+
+
+async def _write(response: web.StreamResponse, piece: bytes, pace: Pace) -> None:
+    now = asyncio.get_running_loop().time
     for start in range(0, len(piece), WRITE_BYTES):
-        await _sent(response.write(piece[start : start + WRITE_BYTES]))
+        part = piece[start : start + WRITE_BYTES]
+        begun = now()
+        await _sent(response.write(part))
+        if pace.is_too_slow(len(part), now() - begun):
+            raise _ClientGoneError("it reads too slowly")
 
 
 async def _sent(sending: Awaitable[object]) -> None:

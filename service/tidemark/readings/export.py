@@ -47,7 +47,7 @@ async def snapshot(
     database: Database, company_id: int, sensor_ids: Sequence[str] | None = None
 ) -> AsyncIterator[Snapshot]:
     """The readings of these sensors of an organization, or of all. Raises TidemarkError for an unknown sensor."""
-    async with database.long_snapshot() as connection, connection.transaction():
+    async with database.long_snapshot(company_id) as connection, connection.transaction():
         rows = await statements().sensors_to_export.rows(connection, company_id=company_id, ids=sensor_ids)
         sensors = {row["id"]: row["series_id"] for row in rows}
         for sensor_id in sensor_ids or ():

@@ -19,6 +19,7 @@ PIECE = 5_000
 
 async def readings(
     database: Database,
+    company_id: int,
     series_ids: Sequence[int],
     window: Window,
     *,
@@ -26,7 +27,7 @@ async def readings(
     descending: bool = False,
     limit: int,
 ) -> "AsyncGenerator[list[Record], None]":
-    """The first `limit` readings of each series, in pieces, all as of one moment.
+    """The first `limit` readings of each series of an organization, in pieces, all as of one moment.
 
     Rows of a series follow each other in the order asked for (`timestamp` or `value`); the series come one after
     another as given. Columns: series_id, ts, value, latitude, longitude, x_axis_value, metadata. Raises TidemarkError.
@@ -38,7 +39,7 @@ async def readings(
             rows = await statement.rows(connection, series_ids=series_ids, **bounds)
         yield rows
         return
-    async with database.long_snapshot() as connection, connection.transaction():
+    async with database.long_snapshot(company_id) as connection, connection.transaction():
         for series_id in series_ids:
             async for piece in streamed(connection, statement, series_ids=[series_id], **bounds):
                 yield piece

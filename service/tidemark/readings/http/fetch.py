@@ -70,7 +70,7 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
             asked = await _find(core, principal, fetch)
             if not statistics and len(asked.sensors) * fetch.limit > AT_ONCE:
                 raise _TooMuchAtOnceError(asked)
-            pieces = _statistics(request.app[READINGS], asked) if statistics else _raw(core, asked)
+            pieces = _statistics(request.app[READINGS], asked) if statistics else _raw(core, principal, asked)
             return Answer(b"".join([piece async for piece in pieces]), CONTENT_TYPE, asked_at)
 
         key = (principal.company_id, request.path.rstrip("/"), request.query_string)
@@ -78,7 +78,7 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
             return await cached(request, core.cache, key, make)
         except _TooMuchAtOnceError as too_much:
             return await stream(
-                request, {hdrs.CONTENT_TYPE: f"{CONTENT_TYPE}; charset=utf-8"}, _raw(core, too_much.asked)
+                request, {hdrs.CONTENT_TYPE: f"{CONTENT_TYPE}; charset=utf-8"}, _raw(core, principal, too_much.asked)
             )
 
     return handle
@@ -110,11 +110,12 @@ async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
     return _Asked(fetch, sensors, (fetch.asset_id, name))
 
 
-async def _raw(core: Core, asked: _Asked) -> AsyncGenerator[bytes, None]:
+async def _raw(core: Core, principal: Principal, asked: _Asked) -> AsyncGenerator[bytes, None]:
     fetch = asked.fetch
     envelope = _Envelope(asked)
     found = readings(
         core.database,
+        principal.company_id,
         [sensor.series_id for sensor in asked.sensors],
         fetch.window,
         order_by=fetch.order_by,

@@ -52,7 +52,7 @@ async def _latest(request: web.Request) -> web.StreamResponse:
     }
     as_csv = answering.wants_csv(request)
     if as_csv and not is_paged(request.query):
-        async with core.database.long_snapshot() as connection, connection.transaction():
+        async with core.database.long_snapshot(principal.company_id) as connection, connection.transaction():
             total = await _count(connection, which)
             return await answering.stream_csv(request, Table(COLUMNS, _pieces(connection, which), total))
 

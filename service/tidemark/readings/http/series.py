@@ -115,7 +115,7 @@ async def _series(request: web.Request) -> web.StreamResponse:
     as_csv = answering.wants_csv(request)
     sensors = await visible_sensors(core, principal, question.sensors)
     if as_csv and not is_paged(request.query):
-        async with core.database.long_snapshot() as connection, connection.transaction():
+        async with core.database.long_snapshot(principal.company_id) as connection, connection.transaction():
             chart = await _chart(connection, principal, question, sensors, whole=True)
             return await answering.stream_csv(request, await _table(connection, chart))
 
