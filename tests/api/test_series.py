@@ -103,6 +103,56 @@ async def test_auto_keeps_within_max_points(
         assert_about(await refused.json(), "max_points")
 
 
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2026-03-01", "2026-03-01"),
+        ("2026-03-01", "2026-04-30"),
+        ("2026-01-01", "2026-12-31"),
+        ("2020-01-01", "2026-12-31"),
+        ("1970-01-01", "2100-12-31"),
+    ],
+)
+async def test_auto_goes_by_what_a_window_holds_however_long_it_is(
+    start: str, end: str, tenant: Tenant, token: dict[str, str]
+) -> None:
+    await store(
+        tenant,
+        [("t2-7", f"2026-03-01T{10 + at // 3600}:{at // 60 % 60:02}:{at % 60:02}Z", at) for at in range(0, 7200, 10)],
+    )
+    asked = {"sensors": "t2-7", "aggregation": "auto", "start": start, "end": end}
+    for max_points, aggregation, total in (
+        (720, "raw", 720),
+        (500, "minute", 120),
+        (24, "5_minutes", 24),
+        (1, "daily", 1),
+    ):
+        answer = await get(tenant, "series", token, **asked, max_points=max_points, page_size=1000)
+        document = await answer.json()
+        assert document["meta"]["aggregation"] == aggregation
+        assert document["meta"]["pagination"]["total_count"] == len(document["data"]) == total
+        stream = await get(tenant, "series", {**token, "Accept": "text/csv"}, **asked, max_points=max_points)
+        assert stream.headers["X-Aggregation"] == aggregation
+        rows = list(csv.DictReader(io.StringIO(await stream.text(), newline="")))
+        assert [row["timestamp"] for row in rows] == [item["timestamp"] for item in document["data"]]
+
+
+async def test_with_a_fill_auto_goes_by_all_buckets_of_a_window(tenant: Tenant, token: dict[str, str]) -> None:
+    asked = {"sensors": "alone", "aggregation": "auto", "start": "2026-01-01", "end": "2026-12-31", "fill": "null"}
+    for max_points, aggregation in ((525_600, "minute"), (525_599, "5_minutes")):
+        answer = await get(tenant, "series", token, **asked, max_points=max_points)
+        assert (await answer.json())["meta"]["aggregation"] == aggregation
+
+
+@pytest.mark.parametrize("aggregation", ["raw", "minute", "hourly", "daily", "auto"])
+async def test_a_date_that_its_zone_left_out_is_empty(aggregation: str, tenant: Tenant, token: dict[str, str]) -> None:
+    left_out = {"start": "2011-12-30", "end": "2011-12-30", "timezone": "Pacific/Apia", "aggregation": aggregation}
+    assert await items(tenant, "series", token, sensors="alone", **left_out) == []
+    assert_about(
+        await (await get(tenant, "series", token, sensors="alone", **{**left_out, "end": "2011-12-29"})).json(), "end"
+    )
+
+
 async def test_a_day_of_busy_sensors_is_shown_by_minutes(tenant: Tenant, token: dict[str, str]) -> None:
     values = {second: float(second % 37) for second in range(0, 86400, 20)}
     await store(tenant, [("t2-7", f"2026-02-01T{timedelta(seconds=at)!s:0>8}Z", values[at]) for at in values])

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tidemark.base.time import DAY, HOUR, MINUTE, Window, instant
+from tidemark.base.time import DAY, HOUR, MINUTE, WEEK, Window, instant
 from tidemark.readings.buckets import HOURS, Days, Even, Grid, day_start, window_of_days
 from tidemark.readings.fill import Fill, Point, fill_gaps
 from tidemark.readings.tiers import cover
@@ -125,6 +125,20 @@ def test_every_instant_is_read_once_and_roll_ups_only_where_they_are_right(
     assert sum(finish - at for at, finish in plan.raw) <= 2 * HOUR + unrolled + (len(late_hours) + cut) * HOUR
     if zone.key == "UTC" and even is None and not late_hours:
         assert len(hours) < 48
+
+
+@given(st.lists(st.integers(0, 20 * 365 * 24), min_size=1, max_size=40, unique=True), st.sampled_from(MINUTES))
+def test_empty_stretches_are_left_out_where_a_piece_would_span_months(held: list[int], even: Even) -> None:
+    hours = [Window(hour * HOUR, hour * HOUR + HOUR) for hour in sorted(held)]
+    bounds = sorted({bound for hour in hours for bound in even.bounds(hour)})
+    window = Window(hours[0].start + 1, hours[-1].finish - 1)
+    raw = cover(window, bounds, 0, []).raw
+    assert (raw[0][0], raw[-1][1]) == (window.start, window.finish)
+    assert all(one[1] < following[0] for one, following in pairwise(raw))
+    assert all(finish - start <= 4 * WEEK for start, finish in raw)
+    for hour in hours:
+        inside = Window(max(hour.start, window.start), min(hour.finish, window.finish))
+        assert any(start <= inside.start and inside.finish <= finish for start, finish in raw)
 
 
 values = st.one_of(st.none(), st.floats(-100, 100))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time, timedelta
 from itertools import chain
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -41,6 +42,7 @@ from tests.query.test_exact_statistics import (
 )
 
 CHECKS = 60
+YEAR = 365 * DAY
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe")
 """The readings lie around the last Sunday of March and the first of April, when clocks change."""
 GROUPINGS = ([[11], [12], [13]], [[11, 13], [12]], [[12, 11, 13]], [[99], [11]], [[12], [11, 99], []])
@@ -150,9 +152,11 @@ async def check(connection: Connection, rng: random.Random) -> None:
     groups = rng.choice(GROUPINGS)
     fill = rng.choice([*Fill])
     first, last = sorted((random_instant(rng), random_instant(rng)))
-    if isinstance(cut, int):
+    if isinstance(cut, int) and fill is not Fill.NONE:
         last = min(last, first + 300 * cut)
     window = rng.choice((Window(first, last), Window(first, last), Window(first, first + HOUR), Window(first, first)))
+    if fill is Fill.NONE and rng.random() < 0.2:
+        window = Window(first - rng.randrange(YEAR), last + rng.randrange(YEAR))
     most = rng.choice((1, 7, 100, 1000))
     async with connection.transaction():
         rows = await connection.fetch("SELECT series_id, ts, value FROM reading")
@@ -173,13 +177,15 @@ async def check(connection: Connection, rng: random.Random) -> None:
             for limit in (len(items) - 1, len(items)):
                 assert await has_at_most(connection, groups, window, grid, limit) == (len(items) <= limit)
         if rng.random() < 0.5:
-            await check_finest(connection, rng, raw, Window(first, last))
+            await check_finest(connection, rng, raw, first, last)
         await check_raw(connection, rng, raw, window)
 
 
-async def check_finest(connection: Connection, rng: random.Random, raw: Raw, window: Window) -> None:
-    """The finest aggregation by plain counting."""
+async def check_finest(connection: Connection, rng: random.Random, raw: Raw, first: int, last: int) -> None:
+    """The finest aggregation by plain counting, without a fill also of a window that is empty mostly."""
     series, zone, fill = rng.choice(([11], [12, 13])), ZoneInfo(rng.choice(ZONES)), rng.choice((Fill.NONE, Fill.NULL))
+    around = YEAR if fill is Fill.NONE and rng.random() < 0.5 else 1
+    window = Window(first - rng.randrange(around), last + rng.randrange(around))
     groups = [[one] for one in series]
     cuts: list[Cut] = [MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, zone]
     counts = [
@@ -275,6 +281,58 @@ async def test_under_writers_line_moves_and_repairs(
     rng = random.Random(seed)
     for _ in range(CHECKS):
         await check(connection, rng)
+
+
+@pytest.mark.parametrize("rolled_up", [True, False])
+async def test_a_window_of_decades_is_as_fine_as_its_few_readings(
+    engine: str, connections: Connections, monkeypatch: pytest.MonkeyPatch, rolled_up: bool
+) -> None:
+    """Readings lie in runs of seconds here and there, some late; no statement gets the bounds of what is empty."""
+    writer, reader = await connections.one(), await connections.one(QUERY_SESSION)
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng, years = random.Random(seed), 50
+    runs = [microseconds(BEGIN) + rng.choice((rng.randrange(20 * DAY), HOUR - 10 * MINUTE)) for _ in range(8)]
+    runs += [rng.randrange(years * YEAR) for _ in range(4)]
+    values = {
+        (rng.choice((11, 12)), at + second * 1_000_000): float(second)
+        for at in runs
+        for second in range(0, 3600, rng.choice((10, 20)))
+    }
+    late = set(rng.sample(sorted(values), 100))
+    await write(writer, {key: value for key, value in values.items() if key not in late})
+    if rolled_up:
+        assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=30))
+    await write(writer, {key: values[key] for key in late})
+    longest = 0
+    buckets = query._buckets
+
+    async def watched(*asked: Any) -> tuple[list[Point], int]:
+        nonlocal longest
+        longest = max(longest, len(asked[3]) - 1)
+        return await buckets(*asked)
+
+    monkeypatch.setattr(query, "_buckets", watched)
+    window, zone = Window(rng.randrange(DAY), 2 * years * YEAR), ZoneInfo("Asia/Kathmandu")
+    raw, groups = [(*key, value) for key, value in values.items()], [[11], [12]]
+    cuts: list[tuple[str, Cut]] = [
+        *zip(AGGREGATIONS[1:-1], (MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR), strict=True),
+        ("daily", zone),
+    ]
+    async with reader.transaction():
+        for name, cut in cuts:
+            items = expected(raw, groups, window, cut, Fill.NONE)
+            assert await finest(reader, [11, 12], window, zone, Fill.NONE, len(items)) == name
+            grid: Grid = Even(cut) if isinstance(cut, int) else Days(cut)
+            skip = len(items) // 3
+            page, total = await page_of_buckets(reader, groups, window, grid, Fill.NONE, 50, skip)
+            assert (total, len(page)) == (len(items), min(50, len(items) - skip))
+            for point, item in zip(page, items[skip:], strict=False):
+                agree(point, item, 1.0)
+            pieces = [piece async for piece in every_bucket(reader, groups, window, grid, Fill.NONE)]
+            for point, item in zip(chain.from_iterable(pieces), items, strict=True):
+                agree(point, item, 1.0)
+    assert longest <= query.SLICE_BUCKETS
 
 
 @pytest.mark.parametrize("zone", [None, *ZONES])

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from tidemark.base.time import EARLIEST, HOUR, LATEST, Window, ceil, floor, instant, microseconds
+from tidemark.base.time import DAY, EARLIEST, HOUR, LATEST, Window, ceil, floor, instant, microseconds
 
 ONE_DAY = timedelta(days=1)
 
@@ -42,6 +42,12 @@ class Even:
 
 
 HOURS = Even(HOUR)
+UTC_DAYS = Even(DAY)
+
+
+def enclosing(grid: Grid) -> Even | None:
+    """The next coarser buckets that roll-ups have and these divide: hours or UTC days; none for days of a time zone."""
+    return next((one for one in (HOURS, UTC_DAYS) if isinstance(grid, Even) and grid.unit < one.unit), None)
 
 
 @dataclass(frozen=True, slots=True)

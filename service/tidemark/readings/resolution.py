@@ -8,7 +8,7 @@ from tidemark.base.errors import TidemarkError, invalid
 from tidemark.base.time import DAY, HOUR, MINUTE, Window
 from tidemark.readings.buckets import HOURS, Days, Even, Grid
 from tidemark.readings.fill import Fill
-from tidemark.readings.series import count_buckets, count_readings, has_at_most
+from tidemark.readings.series import Groups, count_buckets, count_readings, has_at_most
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -23,7 +23,8 @@ _EVEN: Mapping[str, Even] = {
 AGGREGATIONS = (RAW, *_EVEN, DAILY)
 """From fine to coarse."""
 MAX_BUCKETS = 50_000
-"""Buckets that a window may be cut into: 34 days of minutes, more than five years of hours, than a century of days."""
+"""Buckets of an aggregation that is asked for by name: 34 days of minutes, more than five years of hours, a century of
+days and more. A window of `auto` is as long as days allow; what it is shown in keeps within `max_points`."""
 MAX_SUMMED = 20_000_000
 """Raw readings that one answer may sum up into minutes, since no roll-up has them; that takes some ten seconds."""
 
@@ -59,40 +60,56 @@ async def finest(
 ) -> str:
     """The finest aggregation that has at most so many items, of all series together. Raises TidemarkError.
 
-    Readings and hours are counted by roll-ups. Only where the hours that hold readings fit, and not all the minutes of
-    the window do, are raw readings looked through for shorter buckets, up to where there are too many of these.
+    With a fill every bucket of the window is an item, without one those that hold readings. Readings and hours are
+    counted by roll-ups. Only where the hours that hold readings fit, and not all the minutes of the window do, are raw
+    readings looked through for shorter buckets, up to where there are too many of these.
     """
     groups = [[one] for one in series_ids]
-    readings = 0
     if fill is Fill.NONE:
         readings = await count_readings(connection, series_ids, window)
         if readings <= max_points:
             return RAW
-    possible = [
-        name
-        for name in (*_EVEN, DAILY)
-        if _count(window, name) <= MAX_BUCKETS and (readings <= MAX_SUMMED or not _is_short(name))
-    ]
-    slots = {name: len(groups) * max(0, len(grid_of(name, zone).bounds(window)) - 1) for name in possible}
-    found = next((name for name in possible if slots[name] <= max_points), None)
-    if fill is Fill.NONE:
-        # Buckets without readings are no items, so finer ones may fit as well; none does that is finer than one that
-        # does not. Days are apart: midnight may cut an hour in two.
-        finer = possible[: possible.index(found or DAILY)]
-        for name in reversed(finer):
-            if not await has_at_most(connection, groups, window, grid_of(name, zone), max_points):
-                break
-            found = name
-        if found is None and await has_at_most(connection, groups, window, Days(zone), max_points):
-            found = DAILY
+        names = [name for name in _EVEN if readings <= MAX_SUMMED or not _is_short(name)]
+        found = await _finest_held(connection, groups, window, zone, names, max_points)
+    else:
+        found = next((one for one in (*_EVEN, DAILY) if _slots(groups, window, grid_of(one, zone)) <= max_points), None)
     if found is not None:
         return found
-    days = slots[DAILY] if fill is not Fill.NONE else await count_buckets(connection, groups, window, Days(zone))
+    days = (
+        await count_buckets(connection, groups, window, Days(zone))
+        if fill is Fill.NONE
+        else _slots(groups, window, Days(zone))
+    )
     raise invalid(
         "max_points",
         f"Even by days there are {days} points, more than {max_points}; shorten the window, ask for fewer sensors, or "
         "raise max_points.",
     )
+
+
+async def _finest_held(
+    connection: "Connected", groups: Groups, window: Window, zone: ZoneInfo, names: Sequence[str], max_points: int
+) -> str | None:
+    """The finest of some aggregations, given from fine to coarse, or else days, of which at most so many hold readings.
+
+    None that is finer than one with too many has fewer. Days are apart: midnight may cut an hour in two.
+    """
+    found = None
+    for name in reversed(names):
+        grid = _EVEN[name]
+        if _slots(groups, window, grid) > max_points and not await has_at_most(
+            connection, groups, window, grid, max_points
+        ):
+            break
+        found = name
+    if found is None and await has_at_most(connection, groups, window, Days(zone), max_points):
+        return DAILY
+    return found
+
+
+def _slots(groups: Groups, window: Window, grid: Grid) -> int:
+    """How many buckets a window is cut into, those of each group counted for themselves, whether they hold readings."""
+    return len(groups) * max(0, len(grid.bounds(window)) - 1)
 
 
 def _is_short(aggregation: str) -> bool:

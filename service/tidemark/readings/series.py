@@ -4,14 +4,14 @@ Everything that one answer needs is read in one snapshot, so the connection has 
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
-from tidemark.base.time import EARLIEST, Window, instant, microseconds
+from tidemark.base.time import DAY, EARLIEST, Window, instant, microseconds
 from tidemark.database.statements import statements
-from tidemark.readings.buckets import HOURS, Days, Grid
+from tidemark.readings.buckets import HOURS, UTC_DAYS, Grid, enclosing
 from tidemark.readings.fill import Fill, Point, fill_gaps
 from tidemark.readings.raw import streamed
 from tidemark.readings.statistics import mean_of
@@ -30,7 +30,6 @@ SLICE_READINGS = 20_000
 SLICE_BUCKETS = 10_000
 """Buckets that are worked out at a time."""
 
-_UTC_DAYS = Days(ZoneInfo("UTC"))
 _ALL = 2**62
 
 
@@ -56,15 +55,15 @@ async def page_of_readings(
 
     What a page leaves out is counted by days and hours, not read.
     """
-    days, _ = await _all_buckets(connection, series_ids, window, _UTC_DAYS)
+    days, _ = await _all_buckets(connection, series_ids, window, UTC_DAYS)
     total = sum(day.count for day in days)
     if skip >= total:
         return [], total
     first, skipped = _holding(days, skip)
     last, _ = _holding(days, min(skip + most, total) - 1)
-    window = _overlap(window, Window(first.at, _UTC_DAYS.around(last.at).finish))
+    window = _overlap(window, Window(first.at, UTC_DAYS.around(last.at).finish))
     if skip > skipped:
-        one_day = _overlap(window, _UTC_DAYS.around(first.at))
+        one_day = _overlap(window, UTC_DAYS.around(first.at))
         hours, _ = await _all_buckets(connection, series_ids, one_day, HOURS)
         hour, before = _holding(hours, skip - skipped)
         window, skipped = _overlap(window, Window(hour.at, window.finish)), skipped + before
@@ -94,7 +93,7 @@ async def every_reading(
 
 async def count_buckets(connection: "Connected", groups: Groups, window: Window, grid: Grid) -> int:
     """How many buckets of a window hold readings, those of each group counted for themselves."""
-    _, total = await _buckets(connection, groups, window, grid.bounds(window), 0, 0)
+    _, total = await page_of_buckets(connection, groups, window, grid, Fill.NONE, 0, 0)
     return total
 
 
@@ -106,9 +105,9 @@ async def page_of_buckets(
     Without a fill these are the buckets that hold readings, else every bucket of each group. Only what lies in the
     window counts, in its first and last bucket too.
     """
-    bounds = grid.bounds(window)
     if fill is Fill.NONE:
-        return await _buckets(connection, groups, window, bounds, most, skip)
+        return await _page_of_held(connection, groups, window, grid, most, skip)
+    bounds = grid.bounds(window)
     total = max(0, len(bounds) - 1) * len(groups)
     if skip >= total:
         return [], total
@@ -122,8 +121,13 @@ async def every_bucket(
     connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill
 ) -> AsyncGenerator[list[Point], None]:
     """What `page_of_buckets` has on all its pages, in pieces and in constant memory."""
-    bounds = grid.bounds(window)
     size = max(1, SLICE_BUCKETS // max(1, len(groups)))
+    if fill is Fill.NONE:
+        async for cut in _held_buckets(connection, groups, window, grid, repeat(size)):
+            points, _ = await _buckets(connection, groups, _within(window, cut), cut, (len(cut) - 1) * len(groups), 0)
+            yield points
+        return
+    bounds = grid.bounds(window)
     for first in range(0, len(bounds) - 1, size):
         yield await _stretch(connection, groups, window, grid, fill, bounds[first : first + size + 1])
 
@@ -133,23 +137,95 @@ async def has_at_most(connection: "Connected", groups: Groups, window: Window, g
 
     Reads about twice as far as there are so many, and no further.
     """
-    bounds = grid.bounds(window)
-    found, first, size = 0, 0, most // max(1, len(groups)) + 1
-    while first < len(bounds) - 1 and found <= most:
-        shown = bounds[first : first + size + 1]
-        _, count = await _buckets(connection, groups, _overlap(window, Window(shown[0], shown[-1])), shown, 0, 0)
-        found, first, size = found + count, first + size, size * 2
+    found = 0
+    sizes = _doubled(max(1, most // max(1, len(groups))))
+    async with aclosing(_held_buckets(connection, groups, window, grid, sizes)) as cuts:
+        async for cut in cuts:
+            _, count = await _buckets(connection, groups, _within(window, cut), cut, 0, 0)
+            found += count
+            if found > most:
+                break
     return found <= most
+
+
+async def _page_of_held(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, most: int, skip: int
+) -> tuple[list[Point], int]:
+    found: list[Point] = []
+    total = 0
+    async for cut in _held_buckets(connection, groups, window, grid, repeat(SLICE_BUCKETS)):
+        points, count = await _buckets(
+            connection, groups, _within(window, cut), cut, most - len(found), max(0, skip - total)
+        )
+        found += points
+        total += count
+    return found, total
+
+
+async def _held_buckets(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, sizes: Iterator[int]
+) -> AsyncGenerator[Sequence[int], None]:
+    """The bounds of buckets that hold all readings of a window, in order, no more buckets at a time than `sizes` says.
+
+    Where empty stretches are left out, each of them lies in one bucket more, which is never the first of its piece.
+    """
+    bounds: list[int] = []
+    size = next(sizes)
+    async with aclosing(_held_parts(connection, groups, window, grid)) as parts:
+        async for part in parts:
+            following = grid.bounds(part)
+            if bounds and (len(bounds) == 1 or bounds[-1] == following[0]):
+                bounds.pop()
+            bounds.extend(following)
+            first = 0
+            while len(bounds) - first > size:
+                yield bounds[first : first + size + 1]
+                first, size = first + size, next(sizes)
+            del bounds[:first]
+    if len(bounds) > 1:
+        yield bounds
+
+
+async def _held_parts(
+    connection: "Connected", groups: Groups, window: Window, grid: Grid
+) -> AsyncGenerator[Window, None]:
+    """The parts of a window that hold all its readings, in order; no bucket lies in two of them.
+
+    That is all of a window of few buckets. A longer one may be empty for years, so roll-ups tell by days, and of these
+    by hours, where its readings are; buckets are cut only there.
+    """
+    coarser = enclosing(grid)
+    if coarser is None or len(grid.bounds(window)) - 1 <= SLICE_BUCKETS:
+        start = window.start
+        while start < window.finish:
+            # No more than a slice of days: to look up the midnights of a century would keep everybody else waiting.
+            last = min(start + SLICE_BUCKETS * DAY, window.finish) - 1
+            finish = min(grid.around(last).finish, window.finish)
+            yield Window(start, finish)
+            start = finish
+        return
+    pool = [[series_id for group in groups for series_id in group]]
+    async with aclosing(_held_buckets(connection, pool, window, coarser, repeat(SLICE_BUCKETS))) as cuts:
+        async for cut in cuts:
+            points, _ = await _buckets(connection, pool, _within(window, cut), cut, len(cut), 0)
+            for point in points:
+                yield _overlap(window, coarser.around(point.at))
+
+
+def _doubled(size: int) -> Iterator[int]:
+    """Sizes of pieces, each twice that of the one before, up to that of a slice."""
+    while True:
+        size = min(size, SLICE_BUCKETS)
+        yield size
+        size *= 2
 
 
 async def _stretch(
     connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, shown: Sequence[int]
 ) -> list[Point]:
-    """All items of the buckets between some bounds of a window that follow each other."""
-    part = _overlap(window, Window(shown[0], shown[-1]))
+    """All items of the buckets between some bounds of a window that follow each other, gaps filled."""
+    part = _within(window, shown)
     known, _ = await _buckets(connection, groups, part, shown, (len(shown) - 1) * len(groups), 0)
-    if fill is Fill.NONE:
-        return known
     before: Mapping[int, Point] = {}
     after: Mapping[int, Point] = {}
     if fill is Fill.PREVIOUS:
@@ -215,9 +291,9 @@ async def _all_buckets(
 
 async def _slices(connection: "Connected", series_ids: Sequence[int], window: Window) -> AsyncGenerator[Window, None]:
     """The parts of a window that hold readings, in order: days, or hours of a day that has many."""
-    days, _ = await _all_buckets(connection, series_ids, window, _UTC_DAYS)
+    days, _ = await _all_buckets(connection, series_ids, window, UTC_DAYS)
     for some in _portions(days):
-        part = _overlap(window, Window(some[0].at, _UTC_DAYS.around(some[-1].at).finish))
+        part = _overlap(window, Window(some[0].at, UTC_DAYS.around(some[-1].at).finish))
         if some[0].count <= SLICE_READINGS:
             yield part
             continue
@@ -310,3 +386,8 @@ def _holding(points: Sequence[Point], place: int) -> tuple[Point, int]:
 
 def _overlap(one: Window, other: Window) -> Window:
     return Window(max(one.start, other.start), min(one.finish, other.finish))
+
+
+def _within(window: Window, bounds: Sequence[int]) -> Window:
+    """What of a window lies between the first and the last bound."""
+    return _overlap(window, Window(bounds[0], bounds[-1]))

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from tidemark.base.time import DAY, HOUR, Window, ceil, floor
+from tidemark.base.time import DAY, HOUR, WEEK, Window, ceil, floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,11 @@ def cover(window: Window, bounds: Sequence[int], read_line: int, late_hours: Ite
     """Plan a window whose buckets have these bounds; `late_hours` are the starts of hours that roll-ups lag behind.
 
     An hour that is late, or that a bound cuts in two, is read raw; days serve where no bound cuts one. Buckets shorter
-    than an hour are read raw throughout.
+    than an hour are read raw throughout, but for empty stretches: each is one longer bucket, never the first.
     """
     if len(bounds) > 1 and bounds[1] - bounds[0] < HOUR:
         finish = max(window.start, window.finish)
-        return Cover(Tiers(window.start, *[finish] * 5), [(window.start, finish)], [], [])
+        return Cover(Tiers(window.start, *[finish] * 5), _held(Window(window.start, finish), bounds), [], [])
     tiers = plan(window, read_line)
     inner = bounds[1:-1]
     if any(bound % DAY for bound in inner):
@@ -80,3 +81,17 @@ def cover(window: Window, bounds: Sequence[int], read_line: int, late_hours: Ite
             raw.append((start, finish))
     in_days = (floor(hour, DAY) for hour in raw_hours if tiers.days_start <= hour < tiers.days_finish)
     return Cover(tiers, raw, raw_hours, sorted(set(in_days)))
+
+
+def _held(window: Window, bounds: Sequence[int]) -> list[tuple[int, int]]:
+    """A window without those of its empty stretches after which a piece would come to span more than four weeks.
+
+    A scan that spans decades opens every chunk (or partition) of them, held or not.
+    """
+    unit, start = bounds[1] - bounds[0], window.start
+    found: list[tuple[int, int]] = []
+    for bound, following in pairwise(bounds):
+        if following - bound > unit and following - start > 4 * WEEK:
+            found.append((start, bound))
+            start = following
+    return [*found, (start, window.finish)] if start < window.finish else found

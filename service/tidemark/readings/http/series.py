@@ -174,7 +174,9 @@ def _window(question: _Question, zone: ZoneInfo) -> Window:
     start, end = question.start, question.end
     first = window_of_days(start, start, zone).start if isinstance(start, date) else start
     last = window_of_days(end, end, zone).finish - 1 if isinstance(end, date) else end
-    if last < first:
+    # A date that its zone left out is a day of no length, which ends just before it starts.
+    backwards = end < start if isinstance(start, date) and isinstance(end, date) else last < first
+    if backwards:
         raise invalid("end", "end is before start.")
     return Window.inclusive(first, last)
 
@@ -215,11 +217,12 @@ async def _page(connection: "Connected", chart: _Chart, page: Page) -> Items:
 
 async def _table(connection: "Connected", chart: _Chart) -> Table:
     """All of a chart; of buckets without a fill nobody knows how many there are before they are read."""
+    total: int | None = None
     if chart.aggregation == RAW:
-        total: int | None = await count_readings(connection, chart.series_ids, chart.window)
-    else:
+        total = await count_readings(connection, chart.series_ids, chart.window)
+    elif chart.fill is not Fill.NONE:
         bounds = grid_of(chart.aggregation, chart.zone).bounds(chart.window)
-        total = None if chart.fill is Fill.NONE else max(0, len(bounds) - 1) * len(chart.sensors)
+        total = max(0, len(bounds) - 1) * len(chart.sensors)
     return Table(chart.columns, _pieces(connection, chart), total, chart.meta)
 
 
