@@ -15,8 +15,5 @@ UPDATE rollup_line SET mark_line = greatest(mark_line, :line);
 -- name: move_read_line
 UPDATE rollup_line SET read_line = :line;
 
--- name: count_late_marks
-SELECT count(*) FROM (SELECT FROM late_mark LIMIT 1000000) AS some;
-
 -- name: prepare_storage
 SELECT prepare_storage();

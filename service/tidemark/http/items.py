@@ -1,4 +1,4 @@
-"""Answers of the cold-chain API: pages of items with their `meta`, as JSON or CSV, cached for a moment; or all items as
+"""Answers with items: pages of them with their `meta`, as JSON or CSV, cached for a moment; or all of them as
 CSV, streamed.
 """
 

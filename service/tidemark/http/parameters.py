@@ -17,13 +17,6 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PLUS_LOST = re.compile(r"(.*:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})")
 
 
-def refuse_unknown(query: Mapping[str, str], *known: str) -> None:
-    """Raise TidemarkError for a parameter that the endpoint does not have."""
-    for name in query:
-        if name not in known:
-            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
-
-
 def dates(query: Mapping[str, str]) -> tuple[date, date]:
     """`start_date` and `end_date`, both included and required, at most five years apart. Raises TidemarkError."""
     first, last = day("start_date", query.get("start_date")), day("end_date", query.get("end_date"))
