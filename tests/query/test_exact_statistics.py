@@ -48,37 +48,52 @@ async def connect(migrated_url: str) -> AsyncIterator[Callable[..., Coroutine[An
         yield one
 
 
+async def committed(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Do work until no crossing writer stands in its way, as a committer does: a delete locks rows in no order."""
+    while True:
+        try:
+            return await work()
+        except asyncpg.DeadlockDetectedError:
+            continue
+
+
 async def write(connection: Connection, readings: dict[tuple[int, int], float]) -> None:
     """Store readings by (series, microseconds), as the writer does."""
     keys = sorted(readings)
     nothing = [None] * len(keys)
-    await statements().write_readings.run(
-        connection,
-        series_ids=[series for series, _ in keys],
-        at_us=[at for _, at in keys],
-        reading_values=[readings[key] for key in keys],
-        latitudes=nothing,
-        longitudes=nothing,
-        x_axis_values=nothing,
-        metadata_texts=nothing,
+    await committed(
+        lambda: statements().write_readings.run(
+            connection,
+            series_ids=[series for series, _ in keys],
+            at_us=[at for _, at in keys],
+            reading_values=[readings[key] for key in keys],
+            latitudes=nothing,
+            longitudes=nothing,
+            x_axis_values=nothing,
+            metadata_texts=nothing,
+        )
     )
 
 
 async def remove(connection: Connection, series: int, start: int, finish: int) -> None:
     """Delete readings as a correction does: marked under the line's lock, in one transaction."""
-    async with connection.transaction():
-        line = await connection.fetchval("SELECT hold_mark_line()")
-        await connection.execute(
-            """
-            WITH gone AS (DELETE FROM reading WHERE series_id = $1 AND ts >= $2 AND ts < $3 RETURNING ts)
-            INSERT INTO late_mark
-            SELECT DISTINCT $1::integer, date_trunc('hour', ts, 'UTC') FROM gone WHERE ts < $4
-            """,
-            series,
-            instant(start),
-            instant(finish),
-            line,
-        )
+
+    async def deleted() -> None:
+        async with connection.transaction():
+            line = await connection.fetchval("SELECT hold_mark_line()")
+            await connection.execute(
+                """
+                WITH gone AS (DELETE FROM reading WHERE series_id = $1 AND ts >= $2 AND ts < $3 RETURNING ts)
+                INSERT INTO late_mark
+                SELECT DISTINCT $1::integer, date_trunc('hour', ts, 'UTC') FROM gone WHERE ts < $4
+                """,
+                series,
+                instant(start),
+                instant(finish),
+                line,
+            )
+
+    await committed(deleted)
 
 
 async def check(connection: Connection, window: Window, read_line: int) -> int:
