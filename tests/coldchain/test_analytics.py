@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from tests.api.test_operations import example, send
+from tests.coldchain.test_operations import example, send
 from tests.conftest import Service, StartService, Tenant
 
 ENDPOINTS = ("users", "utilization", "revenue", "impact")

@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 from tidemark.base.values import format_instant
 
-from tests.api.coldchain import get
+from tests.coldchain.requests import get
 from tests.conftest import MakeTenant, Service, StartService, Tenant
 
 BEGIN = 1_772_323_200_000_000  # 2026-03-01

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientResponse, web
 from tidemark.base.settings import SettingError, Settings
 
-from tests.api.coldchain import new_token
+from tests.coldchain.requests import new_token
 from tests.conftest import MakeTenant, Service, StartService, Tenant, free_port
 from tests.web.chromium import PROGRAM, chromium
 

@@ -13,8 +13,8 @@ import pytest
 from tidemark.database.statements import statements
 from yarl import URL
 
-from tests.api.wire import head
 from tests.conftest import MakeTenant, Service, Tenant, ago
+from tests.http.wire import head
 
 RAW = "get_inputdata_by_inputs"
 LATEST = "get_latest_inputdata_by_inputs"

@@ -15,7 +15,7 @@ import pytest
 from tidemark.embedded.server import Server, embedded_server
 
 from tests.conftest import PROGRAMS, MakeTenant, Service, StartService, ago, free_port, wait_until_ready
-from tests.service.test_running import _children, _command, _kill, stored, upload_until_refused
+from tests.server.test_running import _children, _command, _kill, stored, upload_until_refused
 
 MEGABYTE = 2**20
 SECONDS = 20

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.coldchain import assert_about, cold_room, get, items, new_token, store
-from tests.api.test_management import make
+from tests.catalog.test_management import make
+from tests.coldchain.requests import assert_about, cold_room, get, items, new_token, store
 from tests.conftest import MakeTenant, Service, StartService, Tenant
 
 JANUARY = {"cooling_unit_id": 7, "start_date": "2026-01-01", "end_date": "2026-01-31"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.coldchain import assert_about, get, new_token, store
+from tests.coldchain.requests import assert_about, get, new_token, store
 from tests.conftest import Tenant
 
 EDGES = (

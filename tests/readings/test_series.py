@@ -30,7 +30,7 @@ from tidemark.readings.series import (
     page_of_readings,
 )
 
-from tests.query.test_exact_statistics import (
+from tests.readings.test_exact_statistics import (
     BEGIN,
     DAYS,
     SERIES,

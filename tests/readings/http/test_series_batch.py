@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientResponse
 
-from tests.api.coldchain import assert_about, cold_room, get, new_token, store
+from tests.coldchain.requests import assert_about, cold_room, get, new_token, store
 from tests.conftest import MakeTenant, Service, StartService, Tenant
 
 DAY = {"start": "2026-01-01", "end": "2026-01-01"}

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from tests.api.wire import LANES, Answer, connected, head, read_answer, request, talk, upload_path
 from tests.conftest import MakeTenant, Service, StartService, Tenant, upload_body
+from tests.http.wire import LANES, Answer, connected, head, read_answer, request, talk, upload_path
 
 GOOD = "2020-10-13T14:02:39.489000Z"
 ATTRIBUTES = "/data/attributes"

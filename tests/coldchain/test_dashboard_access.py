@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import orjson
 import pytest
 
-from tests.api.coldchain import get, items, new_token, store
-from tests.api.test_management import make
+from tests.catalog.test_management import make
+from tests.coldchain.requests import get, items, new_token, store
 from tests.conftest import MakeTenant, Service, Tenant
 
 Id = int | str

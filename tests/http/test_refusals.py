@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.api.wire import Answer, connected, read_answer, request, talk, upload_path
 from tests.conftest import Service, StartService, Tenant, upload_body
+from tests.http.wire import Answer, connected, read_answer, request, talk, upload_path
 
 SECRET = "tidemark_verysecret"
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"

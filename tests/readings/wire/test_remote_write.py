@@ -16,7 +16,7 @@ from tidemark.readings.columns import Columns
 from tidemark.readings.wire import remote_write
 from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
 
-from tests.prometheus import Request, Series, WriteRequest, packed, write_request, write_request_2
+from tests.readings.prometheus import Request, Series, WriteRequest, packed, write_request, write_request_2
 
 NOW = 1_700_000_000_000_000
 LIMIT = 100_000

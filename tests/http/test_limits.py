@@ -10,8 +10,8 @@ import pytest
 from aiohttp import ClientResponse, ClientSession
 from tidemark.embedded.server import embedded_server
 
-from tests.api.coldchain import cold_room, new_token
-from tests.api.test_management import make
+from tests.catalog.test_management import make
+from tests.coldchain.requests import cold_room, new_token
 from tests.conftest import PROGRAMS, MakeTenant, Service, StartService, Tenant
 
 UNIT = {"cooling_unit_id": "7", "start_date": "2026-01-01", "end_date": "2026-01-02"}

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
-from tests.api.coldchain import store
-from tests.api.wire import connected, read_answer, request, upload_path
+from tests.coldchain.requests import store
 from tests.conftest import Tenant, ago, upload_body
+from tests.http.wire import connected, read_answer, request, upload_path
 
 
 async def records(tenant: Tenant, sensor: str) -> list[tuple[str, float]]:

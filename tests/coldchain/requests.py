@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import ClientResponse
 
-from tests.api.test_management import make
+from tests.catalog.test_management import make
 from tests.conftest import Tenant
 
 

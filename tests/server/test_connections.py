@@ -20,8 +20,8 @@ from tidemark.bodies.compression import Decompressor, decompressor
 from tidemark.http import body, patience
 from tidemark.server import connections, process
 
-from tests.api.wire import Answer, connected, head, read_answer, request
 from tests.conftest import Service, StartService, Tenant
+from tests.http.wire import Answer, connected, head, read_answer, request
 
 SECONDS = 1.0
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"

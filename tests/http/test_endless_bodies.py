@@ -21,11 +21,11 @@ from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.line_protocol import LineProtocol
 from tidemark.readings.wire.ndjson import NdjsonDecoder
 
-from tests.api.coldchain import new_token
-from tests.api.test_bulk_readings import stored
-from tests.api.test_metrics_formats import post
+from tests.coldchain.requests import new_token
 from tests.conftest import Service, Tenant
-from tests.prometheus import WriteRequest
+from tests.readings.http.test_bulk_readings import stored
+from tests.readings.http.test_metrics_formats import post
+from tests.readings.prometheus import WriteRequest
 
 MANY = 10_000_000
 MIB = 1024 * 1024

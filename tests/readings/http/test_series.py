@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.coldchain import assert_about, cold_room, get, items, new_token, store
-from tests.api.test_management import make
+from tests.catalog.test_management import make
+from tests.coldchain.requests import assert_about, cold_room, get, items, new_token, store
 from tests.conftest import MakeTenant, Service, Tenant, ago
 
 DAY = {"start": "2026-01-01", "end": "2026-01-01"}

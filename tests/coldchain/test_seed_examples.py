@@ -21,7 +21,7 @@ import pytest
 
 from tests.conftest import Tenant
 
-SEED = Path(__file__).parent / "coldchain_seed"
+SEED = Path(__file__).parent / "seed"
 SCOPES = ["sensor_data", "users", "utilization", "revenue", "impact"]
 LANGUAGES = {"shell": ("bash", "sh"), "python": (sys.executable, "py"), "javascript": ("node", "mjs")}
 ANALYTICS = ("users", "utilization", "revenue", "impact")

@@ -17,7 +17,7 @@ from aiohttp import ClientResponse
 from tidemark.base.values import parse_instant
 
 from tests.conftest import MakeTenant, Service, Tenant
-from tests.prometheus import V2, Series, packed, write_request, write_request_2
+from tests.readings.prometheus import V2, Series, packed, write_request, write_request_2
 
 
 async def post(
