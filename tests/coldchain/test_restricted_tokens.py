@@ -132,7 +132,7 @@ async def play(url: str, sent: list[tuple[Units, list[Operation]]]) -> None:
     database.ready.set()
     writer = OperationWriter(database, Watch(), max_pending=100_000)
     blocks = [OperationBlock(company, operations, seen=seen) for seen, operations in sent]
-    await asyncio.gather(*(asyncio.shield(writer.write(block)) for block in blocks))
+    await asyncio.gather(*(writer.store(block) for block in blocks))
     await writer.close()
     model = Model()
     for block, (seen, operations) in zip(blocks, sent, strict=True):

@@ -45,7 +45,7 @@ def test_the_last_write_wins_whichever_way_it_takes(
             # A writer that is new does not know what is stored, as after a restart.
             writer = BulkWriter(database, Watch(), max_pending=1000)
             for part in turn:
-                await writer.write(block_of(part))
+                await writer.store(block_of(part))
                 expected.update({(series, second): value for series, second, value in part})
             await writer.close()
         rows = await connection.fetch("SELECT series_id, ts, value FROM reading")

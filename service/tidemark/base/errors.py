@@ -50,6 +50,10 @@ class TidemarkError(Exception):
         self.retry_after = retry_after
         self.allow = allow
 
+    def copy(self) -> "TidemarkError":
+        """The same error, for another caller to raise."""
+        return TidemarkError(self.kind, self.message, field=self.field, retry_after=self.retry_after, allow=self.allow)
+
 
 def invalid(field: str, message: str) -> TidemarkError:
     """A value of the request that cannot be used (400)."""

@@ -2,9 +2,9 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sized
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sized
 from contextlib import aclosing
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from tidemark.bodies.outcome import Outcome, Rejection, TooManyRejectionsError
 
@@ -100,7 +100,7 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
 
     def __init__(
         self,
-        write: "Callable[[Stored], asyncio.Future[None]]",
+        store: Callable[[Stored], Coroutine[Any, Any, None]],
         *,
         streams: bool,
         outcome: Outcome | None = None,
@@ -109,10 +109,10 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
         self.outcome = outcome or Outcome()
         self._max_rejections = max_rejections
         self._rejected = 0
-        self._begin_write = write
+        self._store = store
         self._streams = streams
         self._waiting: list[tuple[Stored, Outcome]] = []
-        self._committing: tuple[asyncio.Future[None] | None, Stored, Outcome] | None = None
+        self._committing: tuple[asyncio.Task[None] | None, Stored, Outcome] | None = None
 
     @abstractmethod
     async def _known(self, piece: Piece) -> tuple[Stored, Outcome]:
@@ -176,14 +176,17 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
     async def _write(self, block: Stored, result: Outcome) -> None:
         # One at a time: of a record that stands in the body twice the later one must win.
         await self._committed()
-        self._committing = (self._begin_write(block) if len(block) else None), block, result
+        task = asyncio.create_task(self._store(block)) if len(block) else None
+        self._committing = task, block, result
+        await asyncio.sleep(0)  # it is accepted, or refused, before the next piece is decoded
+        if task is not None and task.done():
+            await self._committed()
 
     async def _committed(self) -> None:
         if self._committing is not None:
-            (future, block, result), self._committing = self._committing, None
-            if future is not None:
-                # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
-                await asyncio.shield(future)
+            (task, block, result), self._committing = self._committing, None
+            if task is not None:
+                await task
             known = result.rejected
             self._count(block, result)
             self._rejected += result.rejected - known

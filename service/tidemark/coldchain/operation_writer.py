@@ -125,23 +125,15 @@ class OperationWriter:
         self._ending: set[asyncio.Task[None]] = set()
         self._closing = False
 
-    def write(self, block: OperationBlock) -> "asyncio.Future[None]":
-        """Accept a block; see GroupCommit.write. A company's blocks commit in the order in which they came."""
+    async def store(self, block: OperationBlock) -> None:
+        """Store a block; see GroupCommit.stored. A company's blocks commit in the order in which they came."""
         if self._closing:
             raise unavailable("The service is stopping; send this again later.", RETRY_AFTER)
-        group = self._groups.get(block.company_id)
-        if group is None:
-            group = self._groups[block.company_id] = GroupCommit(
-                [self._store],
-                max_batch=MAX_BATCH,
-                max_pending=self._max_pending,
-                watch=self._watch,
-                name="operation writer",
-                noun="operations",
-            )
-        future = group.write(block, len(block), also_pending=self._pending() - group.pending)
-        future.add_done_callback(lambda _: self._end_if_idle(block.company_id))
-        return future
+        group = self._groups.get(block.company_id) or self._begin(block.company_id)
+        try:
+            await group.stored(block, len(block), also_pending=self._pending() - group.pending)
+        finally:
+            self._end_if_idle(block.company_id)  # where it was refused, no commit follows that would end the group
 
     async def close(self) -> None:
         """Commit what was accepted, then stop."""
@@ -149,6 +141,18 @@ class OperationWriter:
         await asyncio.gather(*(group.close() for group in self._groups.values()), *self._ending)
         while not self._committers.empty():
             await self._committers.get_nowait().close()
+
+    def _begin(self, company_id: int) -> GroupCommit[OperationBlock]:
+        group = self._groups[company_id] = GroupCommit(
+            [self._store],
+            max_batch=MAX_BATCH,
+            max_pending=self._max_pending,
+            watch=self._watch,
+            name="operation writer",
+            noun="operations",
+            on_idle=lambda: self._end_if_idle(company_id),
+        )
+        return group
 
     def _pending(self) -> int:
         return sum(group.pending for group in self._groups.values())
@@ -193,7 +197,7 @@ class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
         *,
         streams: bool,
     ) -> None:
-        super().__init__(writer.write, streams=streams)
+        super().__init__(writer.store, streams=streams)
         self._database = database
         self._company_id = principal.company_id
         self._seen = None if principal.seen is None else tuple(principal.seen)

@@ -1,7 +1,8 @@
-"""Group commit: what many requests bring goes to the database together, and each hears of it after the commit.
+"""Group commit: the records of many requests go to the database in one transaction, and each request hears of its
+commit.
 
-While one batch commits, whatever arrives is gathered; it is the next batch. So a lone reading waits for nobody, and a
-thousand gateways share each commit.
+While one batch commits, whatever arrives is gathered into the next. So a lone reading waits for nobody, and a thousand
+gateways share each commit.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 
 RETRY_AFTER = 1
+"""Seconds."""
 
 
 class _Batch(Generic[Item]):
@@ -33,43 +35,62 @@ class _Batch(Generic[Item]):
 
 
 class GroupCommit(Generic[Item]):
-    """Gathers items and stores them batch by batch, on each of its lanes one batch at a time."""
+    """Gathers items into batches and stores them, one batch at a time in each of its stores."""
 
     def __init__(
         self,
-        lanes: Sequence[Callable[[list[Item]], Awaitable[None]]],
+        stores: Sequence[Callable[[list[Item]], Awaitable[None]]],
         *,
         max_batch: int,
         max_pending: int,
         watch: Watch,
         name: str,
         noun: str = "readings",
+        on_idle: Callable[[], None] | None = None,
     ) -> None:
-        """Each lane stores a batch and returns after the commit, or raises; lanes work side by side. A batch begins as
-        soon as the last one has `max_batch` records; beyond `max_pending` records nothing more is taken. `noun` is
-        what users hear of them as.
+        """Start a task named `name` for each of the stores, which work side by side.
+
+        A store takes the items of a batch and returns once they have committed, or raises. A batch that has
+        `max_batch` records is full; while `max_pending` records or more are waiting, new items are refused. `noun` is
+        what error messages call the records. `on_idle` is called after each commit that leaves no record waiting.
         """
         self._max_batch = max_batch
         self._max_pending = max_pending
         self._noun = noun
+        self._on_idle = on_idle
         self._loop = asyncio.get_running_loop()
         self._gathering: _Batch[Item] = _Batch(self._loop)
         self._full: deque[_Batch[Item]] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
-        self._tasks = [watch.start(name, self._run(store)) for store in lanes]
+        self._tasks = [watch.start(name, self._run(store)) for store in stores]
         for task in self._tasks:
             task.add_done_callback(self._refuse_all)
         self.pending = 0
         """Records that are accepted and not yet committed."""
 
-    def write(self, item: Item, records: int = 1, *, also_pending: int = 0) -> "asyncio.Future[None]":
-        """Accept an item of so many records; `also_pending` are those elsewhere that count with the ones here.
+    async def stored(self, item: Item, records: int = 1, *, also_pending: int = 0) -> None:
+        """Store an item of so many records; return once they are durable.
 
-        The future is shared by the batch: do not cancel it. It is done once the records are durable, and fails with
-        TidemarkError where they could not be stored. Raises TidemarkError at once where too many are pending.
+        Cancelling the caller leaves the batch alone: the others hear of it, and the item is stored all the same.
+        `also_pending` are records waiting elsewhere that count towards the limit. Raises TidemarkError: at once where
+        too many records are waiting, later where they could not be stored.
         """
-        if self.pending + also_pending >= self._max_pending or self._closing:
+        committed = self.shared_commit(item, records, also_pending=also_pending)
+        try:
+            await asyncio.shield(committed)
+        except TidemarkError as error:
+            raise error.copy() from None  # the batch's own is shared: who catches it may change it
+
+    def shared_commit(self, item: Item, records: int = 1, *, also_pending: int = 0) -> "asyncio.Future[None]":
+        """As `stored`, without a coroutine for each item: return the one future that the whole batch shares.
+
+        For the express lane alone, which adds a callback to it. Whoever awaits it can cancel the batch for all its
+        requests; they use `stored`.
+        """
+        if self._closing:
+            raise self._not_stored()
+        if self.pending + also_pending >= self._max_pending:
             raise unavailable(f"Too many {self._noun} are waiting to be stored; send this again later.", RETRY_AFTER)
         batch = self._gathering
         if batch.records >= self._max_batch:
@@ -85,7 +106,8 @@ class GroupCommit(Generic[Item]):
         """Commit what was accepted, then stop; nothing more is taken."""
         self._closing = True
         self._arrived.set()
-        await asyncio.gather(*self._tasks)
+        # A store that has failed has refused what was waiting, and its task is in the log.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, store: Callable[[list[Item]], Awaitable[None]]) -> None:
         while True:
@@ -99,7 +121,7 @@ class GroupCommit(Generic[Item]):
                 await self._arrived.wait()
 
     def _refuse_all(self, _ended: "asyncio.Task[None]") -> None:
-        """A lane has ended: nothing more is taken, and nobody is left waiting where that was before its time."""
+        """A task has ended: take nothing more, and if it ended early, leave nobody waiting."""
         self._closing = True
         while (batch := self._next()) is not None:
             self.pending -= batch.records
@@ -117,7 +139,7 @@ class GroupCommit(Generic[Item]):
         return batch
 
     async def _commit(self, batch: _Batch[Item], store: Callable[[list[Item]], Awaitable[None]]) -> None:
-        # Whatever happens in here, also to the log, the requests of the batch hear of it.
+        # Whatever happens in here, even to the log, the requests of the batch hear of it.
         error: TidemarkError | None = self._not_stored()
         try:
             await store(batch.items)
@@ -129,6 +151,8 @@ class GroupCommit(Generic[Item]):
         finally:
             self.pending -= batch.records
             _settle(batch.committed, error)
+        if self._on_idle is not None and not self.pending:
+            self._on_idle()
 
 
 def _settle(committed: "asyncio.Future[None]", error: TidemarkError | None) -> None:
@@ -138,4 +162,4 @@ def _settle(committed: "asyncio.Future[None]", error: TidemarkError | None) -> N
         committed.set_result(None)
     else:
         committed.set_exception(error)
-        committed.exception()  # the requests may have gone; that is no reason to complain
+        committed.exception()  # retrieved here, for nobody may be left to do it: all the requests may have gone

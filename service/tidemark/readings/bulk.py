@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 15_000
 """Readings in one commit; larger ones would stall the others."""
-LANES = 2
+CONNECTIONS = 2
 """Connections that write at once: one commits while the other's readings are still on their way."""
 REMEMBERED = 1_000_000
 """Series whose newest instant is remembered at most."""
@@ -46,7 +46,7 @@ class BulkWriter:
 
     def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._newest: dict[int, int] = {}
-        self._committers = [Committer(database) for _ in range(LANES)]
+        self._committers = [Committer(database) for _ in range(CONNECTIONS)]
         self._group: GroupCommit[Block] = GroupCommit(
             [partial(self._store, committer) for committer in self._committers],
             max_batch=MAX_BATCH,
@@ -55,9 +55,9 @@ class BulkWriter:
             name="bulk writer",
         )
 
-    def write(self, block: Block) -> "asyncio.Future[None]":
-        """Accept a block; see GroupCommit.write. Which of two blocks that wait together commits first is open."""
-        return self._group.write(block, len(block))
+    async def store(self, block: Block) -> None:
+        """Store a block; see GroupCommit.stored. Which of two blocks that wait together commits first is open."""
+        await self._group.stored(block, len(block))
 
     async def close(self) -> None:
         """Commit what was accepted, then stop."""

@@ -41,7 +41,7 @@ class Pipeline(BodyPipeline[Columns, Block]):
         outcome: Outcome | None = None,
         max_rejections: int | None = MAX_REJECTIONS,
     ) -> None:
-        super().__init__(writer.write, streams=streams, outcome=outcome, max_rejections=max_rejections)
+        super().__init__(writer.store, streams=streams, outcome=outcome, max_rejections=max_rejections)
         self._resolver = resolver
         self._spend = spend
 

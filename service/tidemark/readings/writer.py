@@ -38,9 +38,13 @@ class Writer:
             [self._store], max_batch=MAX_BATCH, max_pending=max_pending, watch=watch, name="writer"
         )
 
-    def write(self, reading: Reading) -> "asyncio.Future[None]":
-        """Accept a reading; see GroupCommit.write."""
-        return self._group.write(reading)
+    async def store(self, reading: Reading) -> None:
+        """Store a reading; see GroupCommit.stored."""
+        await self._group.stored(reading)
+
+    def shared_commit(self, reading: Reading) -> "asyncio.Future[None]":
+        """The same for the express lane; see GroupCommit.shared_commit."""
+        return self._group.shared_commit(reading)
 
     async def close(self) -> None:
         """Commit what was accepted, then stop."""

@@ -314,7 +314,7 @@ class ExpressConnection(asyncio.Protocol):
         if sensor is None or principal.readings_per_minute is not None:
             self._answer_later(upload.store(lane.database, lane.access, lane.writer, principal, decoded))
             return
-        committed, self._document = upload.accept(lane.writer, sensor, decoded)
+        committed, self._document = upload.shared_commit(lane.writer, sensor, decoded)
         committed.add_done_callback(self._committed)
 
     async def _look_up(

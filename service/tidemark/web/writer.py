@@ -1,6 +1,5 @@
 """Writes what pages send, in groups, as far as limits go."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -100,8 +99,7 @@ class WebWriter:
             if sender is not None and self._full.get(sender) == record.minute:
                 raise self._refused(record, whose)
         sending = _Sending(record)
-        # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
-        await asyncio.shield(self._group.write(sending))
+        await self._group.stored(sending)
         if sending.refusal is not None:
             raise self._refused(record, sending.refusal)
 

@@ -1,6 +1,6 @@
 """`POST /inputs/{input_pk}/inputdata/`: one reading, answered after its commit."""
 
-import asyncio
+from typing import TYPE_CHECKING
 
 from tidemark.base.errors import Kind, TidemarkError, not_found
 from tidemark.base.values import clock
@@ -9,6 +9,9 @@ from tidemark.database.database import Database
 from tidemark.readings import quota
 from tidemark.readings.wire.upload import Upload, decode_upload, require_sensor, stored_document
 from tidemark.readings.writer import Reading, Writer
+
+if TYPE_CHECKING:
+    import asyncio
 
 CONTENT_TYPE = "application/vnd.api+json"
 ACCEPTED_TYPES = frozenset((CONTENT_TYPE, "application/json"))
@@ -33,29 +36,31 @@ def decode(input_pk: str, content_type: str, body: bytes) -> Upload:
     return upload
 
 
-def accept(writer: Writer, sensor: Sensor, upload: Upload) -> "tuple[asyncio.Future[None], bytes]":
-    """Hand a reading to the writer; answers its commit, and the body to send after that. Raises TidemarkError."""
-    committed = writer.write(
-        Reading(
-            sensor.series_id,
-            upload.at,
-            upload.value,
-            upload.latitude,
-            upload.longitude,
-            upload.x_axis_value,
-            upload.metadata,
-        )
-    )
-    return committed, stored_document(sensor.series_id, upload)
+def shared_commit(writer: Writer, sensor: Sensor, upload: Upload) -> "tuple[asyncio.Future[None], bytes]":
+    """For the express lane, which remembers the sensor: the commit that the reading's batch shares (see
+    GroupCommit.shared_commit), and the body to send after it. Raises TidemarkError.
+    """
+    return writer.shared_commit(_reading(sensor, upload)), stored_document(sensor.series_id, upload)
 
 
 async def store(database: Database, access: Access, writer: Writer, principal: Principal, upload: Upload) -> bytes:
-    """Store a reading and answer the body to send. Raises TidemarkError."""
+    """Store a reading; return the body to send. Raises TidemarkError."""
     sensors = await access.sensors(principal.company_id, (upload.sensor_id,))
     if upload.sensor_id not in sensors:
         raise not_found(f"There is no sensor {upload.sensor_id[:100]!r}.", "/data/relationships/sensor/data/id")
     await quota.spend(database, principal, 1)
-    committed, document = accept(writer, sensors[upload.sensor_id], upload)
-    # The future belongs to the whole batch: a client that goes away must not cancel it for the others.
-    await asyncio.shield(committed)
-    return document
+    sensor = sensors[upload.sensor_id]
+    await writer.store(_reading(sensor, upload))
+    return stored_document(sensor.series_id, upload)
+
+
+def _reading(sensor: Sensor, upload: Upload) -> Reading:
+    return Reading(
+        sensor.series_id,
+        upload.at,
+        upload.value,
+        upload.latitude,
+        upload.longitude,
+        upload.x_axis_value,
+        upload.metadata,
+    )
