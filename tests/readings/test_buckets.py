@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.base.time import DAY, HOUR, MINUTE, WEEK, Window, instant
-from tidemark.readings.buckets import HOURS, Days, Even, Grid, day_start, window_of_days
+from tidemark.readings.buckets import HOURS, CalendarDays, Even, Grid, day_start, window_of_days
 from tidemark.readings.fill import Fill, Point, fill_gaps
 from tidemark.readings.tiers import cover
 
@@ -66,7 +66,7 @@ def test_a_day_begins_with_the_first_instant_of_its_date(day: date, zone: ZoneIn
 @given(instants, st.integers(0, 40 * DAY), zones)
 def test_buckets_follow_each_other_and_cover_the_window(start: int, length: int, zone: ZoneInfo) -> None:
     window = Window(start, start + length)
-    grids: list[Grid] = [*MINUTES, HOURS, Days(zone)]
+    grids: list[Grid] = [*MINUTES, HOURS, CalendarDays(zone)]
     for grid in grids:
         bounds = list(grid.bounds(window))
         if length == 0:
@@ -96,7 +96,7 @@ def test_every_instant_is_read_once_and_roll_ups_only_where_they_are_right(
     first_hour = start // HOUR * HOUR
     read_line = first_hour + line_after * HOUR
     late_hours = {first_hour + hour * HOUR for hour in late}
-    bounds = (even or Days(zone)).bounds(window)
+    bounds = (even or CalendarDays(zone)).bounds(window)
     plan = cover(window, bounds, read_line, late_hours)
     tiers = plan.tiers
     days = set(range(tiers.days_start, tiers.days_finish, DAY)) - set(plan.open_days)

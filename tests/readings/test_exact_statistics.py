@@ -14,7 +14,7 @@ from tidemark.base.time import DAY, HOUR, Window, instant, microseconds
 from tidemark.database.database import QUERY_SESSION, SESSION, Database
 from tidemark.database.statements import statements
 from tidemark.readings import rollup
-from tidemark.readings.buckets import Days
+from tidemark.readings.buckets import CalendarDays
 from tidemark.readings.fill import Fill
 from tidemark.readings.series import page_of_buckets
 from tidemark.readings.statistics import Statistics, statistics
@@ -23,7 +23,7 @@ from tidemark.server import maintenance
 BEGIN = datetime(2024, 3, 25, tzinfo=UTC)
 DAYS = 20
 SERIES = (11, 12, 13)
-UTC_DAYS = Days(ZoneInfo("UTC"))
+UTC_DAYS = CalendarDays(ZoneInfo("UTC"))
 CHECKS = 150
 WRITERS = 3
 

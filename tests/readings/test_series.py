@@ -17,7 +17,7 @@ from tidemark.base.time import DAY, EARLIEST, HOUR, MINUTE, Window, instant, mic
 from tidemark.database.database import QUERY_SESSION, SESSION
 from tidemark.readings import rollup
 from tidemark.readings import series as query
-from tidemark.readings.buckets import HOURS, Days, Even, Grid
+from tidemark.readings.buckets import HOURS, CalendarDays, Even, Grid
 from tidemark.readings.fill import Fill, Point
 from tidemark.readings.resolution import AGGREGATIONS, RAW, finest
 from tidemark.readings.series import (
@@ -148,7 +148,7 @@ async def check(connection: Connection, rng: random.Random) -> None:
     """One random question in one snapshot, against all raw readings of that snapshot."""
     cuts: list[Cut] = [HOUR, 15 * MINUTE, 5 * MINUTE, MINUTE, *map(ZoneInfo, ZONES)]
     cut = rng.choice(cuts)
-    grid: Grid = Even(cut) if isinstance(cut, int) else Days(cut)
+    grid: Grid = Even(cut) if isinstance(cut, int) else CalendarDays(cut)
     groups = rng.choice(GROUPINGS)
     fill = rng.choice([*Fill])
     first, last = sorted((random_instant(rng), random_instant(rng)))
@@ -323,7 +323,7 @@ async def test_a_window_of_decades_is_as_fine_as_its_few_readings(
         for name, cut in cuts:
             items = expected(raw, groups, window, cut, Fill.NONE)
             assert await finest(reader, [11, 12], window, zone, Fill.NONE, len(items)) == name
-            grid: Grid = Even(cut) if isinstance(cut, int) else Days(cut)
+            grid: Grid = Even(cut) if isinstance(cut, int) else CalendarDays(cut)
             skip = len(items) // 3
             page, total = await page_of_buckets(reader, groups, window, grid, Fill.NONE, 50, skip)
             assert (total, len(page)) == (len(items), min(50, len(items) - skip))
@@ -342,7 +342,7 @@ async def test_rolled_up_buckets_are_not_read_raw(engine: str, connections: Conn
     quarters = {(series, start + at): float(at % 97) for series in (11, 12) for at in range(0, 5 * DAY, HOUR // 4)}
     await write(writer, quarters)
     assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
-    grid: Grid = HOURS if zone is None else Days(ZoneInfo(zone))
+    grid: Grid = HOURS if zone is None else CalendarDays(ZoneInfo(zone))
     window = Window(start, start + 5 * DAY)
     question = (reader, [[11, 12]], window, grid, Fill.NONE, 1000, 0)
     async with reader.transaction():
@@ -378,7 +378,7 @@ async def test_a_late_reading_counts_at_once(engine: str, connections: Connectio
     assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
     await write(writer, {(11, start + HOUR + 1): 5.0, (11, start + 3 * DAY): 7.0})
     await remove(writer, 11, start + 3 * DAY, start + 4 * DAY)
-    for grid in (HOURS, Days(ZoneInfo(zone))):
+    for grid in (HOURS, CalendarDays(ZoneInfo(zone))):
         async with reader.transaction():
             found, total = await page_of_buckets(
                 reader, [[11]], Window(start, start + 5 * DAY), grid, Fill.NONE, 1000, 0

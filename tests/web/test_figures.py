@@ -25,7 +25,7 @@ from tidemark.database.statements import statements
 from tidemark.embedded.server import Server
 from tidemark.web import figures
 from tidemark.web import rollup as web_rollup
-from tidemark.web.figures import Days
+from tidemark.web.figures import SiteDays
 from tidemark.web.record import OTHER
 from tidemark.web.visitors import site_day
 from tidemark.web.writer import CollectorLimits, WebRecord, WebWriter
@@ -84,7 +84,7 @@ class World:
         """Compare the figures of each range, of some pages, and of the last five minutes."""
         today = now.astimezone(self.zone).date()
         for count in (7, 30, 90):
-            days = Days.until(today, count)
+            days = SiteDays.until(today, count)
             async with self.database.snapshot() as connection:
                 assert await figures.stats(connection, self.site_number, days) == plain_stats(self.records, days)
                 found = await figures.events(connection, self.site_number, days)
@@ -109,7 +109,7 @@ def with_others(written: WebRecord, stored: WebRecord) -> WebRecord:
 # The plain recomputation: the definitions, word by word.
 
 
-def of_days(records: Iterable[WebRecord], days: Days) -> list[WebRecord]:
+def of_days(records: Iterable[WebRecord], days: SiteDays) -> list[WebRecord]:
     """The records of those days, in order."""
     return sorted((record for record in records if days.first <= record.day <= days.last), key=lambda one: one.at)
 
@@ -140,7 +140,7 @@ def largest(names: Iterable[str | None], key: str, count: str, most: int = 10) -
     ]
 
 
-def plain_stats(records: list[WebRecord], days: Days) -> dict[str, Any]:
+def plain_stats(records: list[WebRecord], days: SiteDays) -> dict[str, Any]:
     """What `stats` should answer."""
     chosen = of_days(records, days)
     views = [record for record in chosen if record.kind == "pageview"]
@@ -159,12 +159,12 @@ def plain_stats(records: list[WebRecord], days: Days) -> dict[str, Any]:
     }
 
 
-def plain_events(records: list[WebRecord], days: Days) -> list[dict[str, Any]]:
+def plain_events(records: list[WebRecord], days: SiteDays) -> list[dict[str, Any]]:
     """What `events` should answer."""
     return largest((record.event for record in of_days(records, days)), "name", "count", most=1000)
 
 
-def plain_pageviews(records: list[WebRecord], days: Days, pathname: str | None) -> dict[str, Any]:
+def plain_pageviews(records: list[WebRecord], days: SiteDays, pathname: str | None) -> dict[str, Any]:
     """What `pageviews` should answer."""
     views = [
         record for record in of_days(records, days) if record.kind == "pageview" and pathname in (None, record.pathname)
@@ -331,7 +331,7 @@ async def test_figures_are_exact_under_writers_and_the_job(migrated_url: str) ->
             done.set()
 
         async def checks(rng: random.Random) -> None:
-            days = Days.until((BEGIN + rng.random() * SPAN).date(), rng.choice((1, 7)))
+            days = SiteDays.until((BEGIN + rng.random() * SPAN).date(), rng.choice((1, 7)))
             async with world.database.snapshot() as connection, connection.transaction():
                 found = await figures.stats(connection, world.site_number, days)
                 rows = await connection.fetch(STORED, world.site_number, days.first, days.last)

@@ -36,7 +36,7 @@ from tidemark.readings.files import source, target
 from tidemark.readings.files.bookmark import Bookmark, fingerprint
 from tidemark.readings.files.formats import CSV, FORMATS, PARQUET, FileFormat, UnknownFormatError, format_of
 from tidemark.readings.first_sight import KnownSensors
-from tidemark.readings.pipeline import Pipeline
+from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.server.supervisor import ServeError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ async def _import(
             await bookmark.remove()
         before = await bookmark.read()
         writer = BulkWriter(database, Watch(), max_pending=settings.max_pending)
-        pipeline = Pipeline(
+        pipeline = ReadingPipeline(
             KnownSensors(Access(database), Principal(company_id)),
             writer,
             _unlimited,
@@ -106,7 +106,7 @@ async def _import(
 
 
 async def _marked(
-    pieces: AsyncGenerator[Columns, None], pipeline: Pipeline, bookmark: Bookmark
+    pieces: AsyncGenerator[Columns, None], pipeline: ReadingPipeline, bookmark: Bookmark
 ) -> AsyncGenerator[Columns, None]:
     """The pieces, with the bookmark moved on behind those that are durable."""
     async with aclosing(pieces):

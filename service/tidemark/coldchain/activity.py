@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tidemark.coldchain.question import Days, Question
+from tidemark.coldchain.question import DateRange, Question
 from tidemark.database.statements import statements
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _users(
     return place[first], group[first], bits.reshape(len(first), -1)
 
 
-def _mask(days: Days, first_year: int, years: int) -> npt.NDArray[np.uint8]:
+def _mask(days: DateRange, first_year: int, years: int) -> npt.NDArray[np.uint8]:
     """The bits of some days among those of so many years."""
     mask = np.zeros(years * _YEAR_BITS, np.uint8)
     for year in range(days.first.year, days.last.year + 1):

@@ -17,7 +17,7 @@ PERIODS = ("day", "week", "month")
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class DateRange:
     """Days from the first to the last, both included."""
 
     first: date
@@ -33,9 +33,9 @@ class Question:
     currency: str
     today: date
     """The day of now in the company's time zone."""
-    window: Days
+    window: DateRange
     period: str
-    periods: Sequence[Days]
+    periods: Sequence[DateRange]
 
     @property
     def starts(self) -> list[date]:
@@ -62,10 +62,10 @@ class Question:
             "lasts": [days.last for _, days in parts],
         }
 
-    def _of(self, start: int, end: int) -> Days | None:
-        return Days(self.periods[start].first, self.periods[end - 1].last) if start < end else None
+    def _of(self, start: int, end: int) -> DateRange | None:
+        return DateRange(self.periods[start].first, self.periods[end - 1].last) if start < end else None
 
-    def _differs(self, days: Days) -> bool:
+    def _differs(self, days: DateRange) -> bool:
         """Whether a period is not the one bucket that begins with its first day, or has days to come."""
         return (
             self.period != "day"
@@ -78,7 +78,7 @@ async def question(connection: "Connected", company_id: int, first: date, last: 
     company = await statements().analytics_company.row(connection, company_id=company_id)
     if company is None:
         raise not_found("The organization is gone.")
-    window = Days(first, last)
+    window = DateRange(first, last)
     return Question(
         company_id,
         company["country"],
@@ -90,13 +90,13 @@ async def question(connection: "Connected", company_id: int, first: date, last: 
     )
 
 
-def cut(window: Days, period: str) -> list[Days]:
+def cut(window: DateRange, period: str) -> list[DateRange]:
     """The days, ISO weeks (from Monday) or months of a window, clipped to it."""
     found = []
     first = window.first
     while first <= window.last:
         last = min(end(first, period), window.last)
-        found.append(Days(first, last))
+        found.append(DateRange(first, last))
         first = last + DAY
     return found
 
@@ -117,6 +117,6 @@ def end(day: date, period: str) -> date:
     return day
 
 
-def months(days: Days) -> list[date]:
+def months(days: DateRange) -> list[date]:
     """The first days of the months that days lie in."""
     return [begin(one.first, "month") for one in cut(days, "month")]

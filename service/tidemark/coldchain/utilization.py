@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidemark.catalog.cooling_units import CoolingUnit
 from tidemark.coldchain.exact import NOTHING, add, subtract
-from tidemark.coldchain.question import EPOCH, Days, Question, begin
+from tidemark.coldchain.question import EPOCH, DateRange, Question, begin
 from tidemark.database.statements import statements
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _item(
 
 
 def _measures(
-    unit: CoolingUnit, today: date, days: Days, moved: _Moved, crates_before: int, kg_before: Decimal
+    unit: CoolingUnit, today: date, days: DateRange, moved: _Moved, crates_before: int, kg_before: Decimal
 ) -> dict[str, Any]:
     return {
         "utilization_rate": _rate(unit, today, days, moved, crates_before),
@@ -109,7 +109,7 @@ def _measures(
     }
 
 
-def _rate(unit: CoolingUnit, today: date, days: Days, moved: _Moved, crates_before: int) -> float | None:
+def _rate(unit: CoolingUnit, today: date, days: DateRange, moved: _Moved, crates_before: int) -> float | None:
     """The mean of the stock at the end of each day until today, in percent of the capacity.
 
     A crate that comes on a day counts at the end of that day and of every later one. So the sum of the stocks is that

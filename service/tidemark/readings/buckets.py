@@ -51,7 +51,7 @@ def enclosing(grid: Grid) -> Even | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class CalendarDays:
     """Days of a time zone, each from the first instant of its date to the first of the next: 23 to 25 hours, mostly."""
 
     zone: ZoneInfo

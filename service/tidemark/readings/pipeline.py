@@ -28,7 +28,7 @@ class Spend(Protocol):
         """
 
 
-class Pipeline(BodyPipeline[Columns, Block]):
+class ReadingPipeline(BodyPipeline[Columns, Block]):
     """A body of readings. `spend` is asked before they are stored: see `quota.spend`."""
 
     def __init__(

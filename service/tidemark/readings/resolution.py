@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from tidemark.base.errors import TidemarkError, invalid
 from tidemark.base.time import DAY, HOUR, MINUTE, Window
-from tidemark.readings.buckets import HOURS, Days, Even, Grid
+from tidemark.readings.buckets import HOURS, CalendarDays, Even, Grid
 from tidemark.readings.fill import Fill
 from tidemark.readings.series import Groups, count_buckets, count_readings, has_at_most
 
@@ -33,7 +33,7 @@ _NOUNS = {"minute": "minutes", "5_minutes": "five minutes", "15_minutes": "quart
 
 def grid_of(aggregation: str, zone: ZoneInfo) -> Grid:
     """The buckets of an aggregation that has some, days by this time zone."""
-    return _EVEN.get(aggregation) or Days(zone)
+    return _EVEN.get(aggregation) or CalendarDays(zone)
 
 
 def check_length(window: Window, aggregation: str, most: int = MAX_BUCKETS) -> None:
@@ -76,9 +76,9 @@ async def finest(
     if found is not None:
         return found
     days = (
-        await count_buckets(connection, groups, window, Days(zone))
+        await count_buckets(connection, groups, window, CalendarDays(zone))
         if fill is Fill.NONE
-        else _slots(groups, window, Days(zone))
+        else _slots(groups, window, CalendarDays(zone))
     )
     raise invalid(
         "max_points",
@@ -102,7 +102,7 @@ async def _finest_held(
         ):
             break
         found = name
-    if found is None and await has_at_most(connection, groups, window, Days(zone), max_points):
+    if found is None and await has_at_most(connection, groups, window, CalendarDays(zone), max_points):
         return DAILY
     return found
 

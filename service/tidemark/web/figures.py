@@ -25,14 +25,14 @@ _NAMES |= {"browser": ("browser", "count"), "country": ("country", "count")}
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
+class SiteDays:
     """Days of a site's time zone, both included."""
 
     first: date
     last: date
 
     @classmethod
-    def until(cls, today: date, count: int) -> "Days":
+    def until(cls, today: date, count: int) -> "SiteDays":
         """That many days including today."""
         return cls(today - timedelta(days=count - 1), today)
 
@@ -43,7 +43,7 @@ class Days:
         return (self.first + timedelta(days=number) for number in range(len(self)))
 
 
-async def stats(connection: "Connected", site_number: int, days: Days) -> dict[str, Any]:
+async def stats(connection: "Connected", site_number: int, days: SiteDays) -> dict[str, Any]:
     """Visitors, page views, bounces, durations, and the largest pages, referrers, browsers and countries."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
@@ -63,7 +63,7 @@ async def stats(connection: "Connected", site_number: int, days: Days) -> dict[s
     return answer
 
 
-async def pageviews(connection: "Connected", site_number: int, days: Days, pathname: str | None) -> dict[str, Any]:
+async def pageviews(connection: "Connected", site_number: int, days: SiteDays, pathname: str | None) -> dict[str, Any]:
     """Page views in all and on each day, and their visitors; of one page where a pathname is given."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
@@ -79,7 +79,7 @@ async def pageviews(connection: "Connected", site_number: int, days: Days, pathn
     }
 
 
-async def events(connection: "Connected", site_number: int, days: Days) -> list[dict[str, Any]]:
+async def events(connection: "Connected", site_number: int, days: SiteDays) -> list[dict[str, Any]]:
     """Custom events by name, the most frequent first."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
@@ -116,7 +116,7 @@ async def _top(connection: "Connected", asked: _Asked, facets: list[str], most: 
     return await statement.rows(connection, **asked.parameters, facets=facets, most=most)
 
 
-async def _asked(connection: "Connected", site_number: int, days: Days) -> _Asked:
+async def _asked(connection: "Connected", site_number: int, days: SiteDays) -> _Asked:
     of = {"site_number": site_number, "first_day": days.first, "last_day": days.last}
     rows = await statements().days_without_web_roll_up.rows(connection, **of)
     raw_days = [row["day"] for row in rows]

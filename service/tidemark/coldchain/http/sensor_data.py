@@ -21,7 +21,7 @@ from tidemark.http.core import CORE
 from tidemark.http.items import Items
 from tidemark.http.paging import Page, parse_page
 from tidemark.http.parameters import choice, dates, names, number, timezone
-from tidemark.readings.buckets import HOURS, Days, Grid, window_of_days
+from tidemark.readings.buckets import HOURS, CalendarDays, Grid, window_of_days
 from tidemark.readings.fill import Fill
 from tidemark.readings.http.buckets import BUCKET, bucket, fill
 from tidemark.readings.series import page_of_buckets, page_of_readings
@@ -103,7 +103,7 @@ async def _find(connection: "Connected", principal: Principal, asked: _Asked) ->
         for one, those in groupby(sensors, key=lambda sensor: sensor["specification_type"])
     }
     types = list(by_type)
-    grid: Grid = HOURS if asked.aggregation == "hourly" else Days(zone)
+    grid: Grid = HOURS if asked.aggregation == "hourly" else CalendarDays(zone)
     points, total = await page_of_buckets(
         connection, list(by_type.values()), window, grid, asked.fill, asked.page.size, asked.page.skip
     )

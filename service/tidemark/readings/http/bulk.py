@@ -16,7 +16,7 @@ from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import KnownSensors
 from tidemark.readings.http.parts import READINGS
-from tidemark.readings.pipeline import Pipeline
+from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.json_array import JsonArrayDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
@@ -27,7 +27,7 @@ async def store(request: web.Request) -> web.Response:
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
     form = format_of(request, _formats(_timestamp_unit(request)))
-    pipeline = Pipeline(
+    pipeline = ReadingPipeline(
         KnownSensors(core.access, principal),
         request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),

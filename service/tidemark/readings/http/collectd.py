@@ -11,7 +11,7 @@ from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NamedSeries
 from tidemark.readings.http.parts import READINGS
-from tidemark.readings.pipeline import Pipeline
+from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.collectd import CollectdDecoder
 
 _FORMATS: dict[str, Format[Columns]] = {"application/json": Format(CollectdDecoder, streams=False)}
@@ -22,7 +22,7 @@ async def store(request: web.Request) -> web.Response:
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
     principal.require_all_units()
-    pipeline = Pipeline(
+    pipeline = ReadingPipeline(
         NamedSeries(core.access, core.database, principal.company_id),
         request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),

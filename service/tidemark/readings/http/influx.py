@@ -23,7 +23,7 @@ from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NO_ROOM, NamedSeries
 from tidemark.readings.http.parts import READINGS
-from tidemark.readings.pipeline import Pipeline, Spend
+from tidemark.readings.pipeline import ReadingPipeline, Spend
 from tidemark.readings.wire.line_protocol import LineProtocol, PrecisionError, precision
 
 log = structlog.get_logger(__name__)
@@ -122,7 +122,7 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
     return pipeline.outcome
 
 
-class _Whole(Pipeline):
+class _Whole(ReadingPipeline):
     """Lines that are stored together or not at all; where they are not, nothing is made either, no sensor."""
 
     def __init__(self, series: NamedSeries, writer: BulkWriter, spend: Spend) -> None:
@@ -130,7 +130,7 @@ class _Whole(Pipeline):
         self._series = series
 
     async def run(self, pieces: AsyncGenerator[Columns, None]) -> Outcome:
-        """See Pipeline.run; nothing is read after a line that is wrong."""
+        """See ReadingPipeline.run; nothing is read after a line that is wrong."""
         held = []
         async with aclosing(pieces):
             async for piece in pieces:
@@ -170,12 +170,12 @@ async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
         yield piece
 
 
-def _pipeline(request: web.Request, principal: Principal, *, whole: bool) -> Pipeline:
+def _pipeline(request: web.Request, principal: Principal, *, whole: bool) -> ReadingPipeline:
     core = request.app[CORE]
     series = NamedSeries(core.access, core.database, principal.company_id)
     writer = request.app[READINGS].bulk_writer
     spend = partial(quota.spend, core.database, principal)
-    return _Whole(series, writer, spend) if whole else Pipeline(series, writer, spend, streams=True)
+    return _Whole(series, writer, spend) if whole else ReadingPipeline(series, writer, spend, streams=True)
 
 
 def _partial(outcome: Outcome, reason: str) -> str:

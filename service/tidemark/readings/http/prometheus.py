@@ -14,7 +14,7 @@ from tidemark.http.errors import render
 from tidemark.readings import quota
 from tidemark.readings.first_sight import NamedSeries
 from tidemark.readings.http.parts import READINGS
-from tidemark.readings.pipeline import Pipeline
+from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
 
 _MEDIA_TYPE = "application/x-protobuf"
@@ -35,7 +35,7 @@ async def write(request: web.Request) -> web.Response:
     principal = await authentication.ingestion(core.access, request.headers)
     principal.require_all_units()
     decoder = _decoder(request)
-    pipeline = Pipeline(
+    pipeline = ReadingPipeline(
         NamedSeries(core.access, core.database, principal.company_id),
         request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
@@ -69,7 +69,7 @@ def _decoder(request: web.Request) -> type[RemoteWrite | RemoteWrite2]:
 
 
 async def _take(
-    request: web.Request, core: Core, decoder: type[RemoteWrite | RemoteWrite2], pipeline: Pipeline
+    request: web.Request, core: Core, decoder: type[RemoteWrite | RemoteWrite2], pipeline: ReadingPipeline
 ) -> None:
     """Take a body to its end. Raises TidemarkError where not all of it is stored."""
     try:

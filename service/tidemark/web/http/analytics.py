@@ -15,7 +15,7 @@ from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE, Core
 from tidemark.http.limits import limited
 from tidemark.web import figures
-from tidemark.web.figures import Days
+from tidemark.web.figures import SiteDays
 from tidemark.web.record import OTHER, as_pathname
 
 SCOPE = "sites"
@@ -109,6 +109,6 @@ def _parameters(request: web.Request, *allowed: str) -> dict[str, str]:
     return found
 
 
-def _days(site: Site, parameters: dict[str, str]) -> Days:
+def _days(site: Site, parameters: dict[str, str]) -> SiteDays:
     today = datetime.now(UTC).astimezone(site.zone).date()
-    return Days.until(today, RANGES[parameters.get("range", DEFAULT_RANGE)])
+    return SiteDays.until(today, RANGES[parameters.get("range", DEFAULT_RANGE)])
