@@ -20,7 +20,9 @@ log = structlog.get_logger(__name__)
 ATTEMPTS = 4
 COMMIT_SECONDS = 30.0
 """How long one commit may take before its records are given up (and sent again by their gateways)."""
+CLOSE_SECONDS = 1.0
 RETRY_AFTER = 1
+"""Seconds."""
 
 # What may pass when the same work is done again: crossing writers, a key that another writer was first to store, a lock
 # that is held for long.
@@ -71,9 +73,14 @@ class Committer:
         raise unavailable(f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER)
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            await self._connection.close(timeout=1)
+        """Close the connection; one that does not close in time, or whose server has gone, is dropped."""
+        if self._connection is None:
+            return
+        try:
+            await self._connection.close(timeout=CLOSE_SECONDS)
+        except OUTAGES as error:
+            self._drop_connection()
+            log.warning("connection not closed properly", error=str(error) or repr(error))
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
