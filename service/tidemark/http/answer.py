@@ -13,6 +13,8 @@ VARY = "ORGANIZATION-ID, ORGANIZATION-API-KEY, Authorization, Accept"
 """What answers to a caller depend on beside the URL."""
 MAX_ANSWERS = 10_000
 MAX_ANSWER_BYTES = 256 * 1024
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of all answers that a process keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,29 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class AnswerCache:
-    """Answers of the last moment, so that a thousand dashboards asking the same cost one query."""
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What an answer in the cache takes, and until when."""
 
-    def __init__(self, seconds: float) -> None:
+    until: float
+    size: int
+
+
+class AnswerCache:
+    """Answers of the last moment, so that a thousand dashboards asking the same cost one query.
+
+    `now` is the monotonic clock, in seconds; a cache of 0 seconds is off.
+    """
+
+    def __init__(self, seconds: float, *, now: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
-        self._answers = SimpleMemoryCache()
-        self._stored: dict[Hashable, float] = {}
+        self._now = now
+        # Without a time limit its calls do not suspend: between a look at the answers and one at the queries under way
+        # no query can end, and be found in neither.
+        self._answers = SimpleMemoryCache(timeout=None)
+        self._kept: dict[Hashable, _Kept] = {}
+        """What the answers in the cache take, in the order in which they came."""
+        self._bytes = 0
         self._under_way: dict[Hashable, tuple[float, asyncio.Task[Answer]]] = {}
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[Answer]]) -> tuple[Answer, bool]:
@@ -43,7 +61,7 @@ class AnswerCache:
         if self.seconds == 0:
             return await make(), False
         kept: Answer | None = await self._answers.get(key)
-        now = time.monotonic()
+        now = self._now()
         if kept is not None and now - kept.asked_at < self.seconds:
             return kept, True
         began, task = self._under_way.get(key, (now, None))
@@ -59,17 +77,23 @@ class AnswerCache:
         finally:
             if self._under_way.get(key, (0, None))[1] is asyncio.current_task():
                 del self._under_way[key]
-        left = self.seconds - (time.monotonic() - answer.asked_at)
-        if left > 0 and len(answer.body) <= MAX_ANSWER_BYTES and self._has_room():
-            self._stored[key] = answer.asked_at + self.seconds
+        left = self.seconds - (self._now() - answer.asked_at)
+        if left > 0 and self._take_room(key, len(answer.body), answer.asked_at + self.seconds):
             await self._answers.set(key, answer, ttl=left)
         return answer
 
-    def _has_room(self) -> bool:
-        if len(self._stored) >= MAX_ANSWERS:
-            now = time.monotonic()
-            self._stored = {key: until for key, until in self._stored.items() if until > now}
-        return len(self._stored) < MAX_ANSWERS
+    def _take_room(self, key: Hashable, size: int, until: float) -> bool:
+        now = self._now()
+        while self._kept and self._kept[oldest := next(iter(self._kept))].until <= now:
+            self._bytes -= self._kept.pop(oldest).size
+        number = len(self._kept) + (key not in self._kept)
+        total = self._bytes + size - (self._kept[key].size if key in self._kept else 0)
+        if size > MAX_ANSWER_BYTES or number > MAX_ANSWERS or total > MAX_BYTES:
+            return False
+        self._kept.pop(key, None)  # it goes to the end
+        self._kept[key] = _Kept(until, size)
+        self._bytes = total
+        return True
 
 
 async def cached(
