@@ -229,7 +229,9 @@ async def test_too_many_rejections_end_a_body_and_what_was_good_is_stored() -> N
     body = Body(store)
     for _ in range(3):
         store.end()
-    with pytest.raises(TooManyRejectionsError, match=r"3 records are rejected, the first \(record 1\)"):
+    with pytest.raises(
+        TooManyRejectionsError, match=r"3 records were rejected, the first of them record 1: text: It is bad"
+    ):
         await body.run(pieces())
     assert pieces.taken == 3
     assert store.stored == [["a"], ["b"], ["c"]]

@@ -13,7 +13,7 @@ import cramjam
 import pytest
 from tidemark.base.values import clock
 from tidemark.bodies.compression import decompressor
-from tidemark.bodies.lines import BLANK_A_RECORD, MAX_BLANK
+from tidemark.bodies.lines import BLANK_PER_RECORD, MAX_BLANK
 from tidemark.bodies.outcome import BodyError
 from tidemark.bodies.pipeline import MAX_REJECTIONS
 from tidemark.coldchain.operation import OperationLines
@@ -144,7 +144,7 @@ def decode(name: str, *parts: bytes) -> None:
 @pytest.mark.parametrize("name", DECODERS)
 def test_blank_lines_are_allowed_in_proportion_to_records(name: str) -> None:
     records = DECODERS[name][2] * 1000
-    blank = b"\r\n" * (1000 * BLANK_A_RECORD)
+    blank = b"\r\n" * (1000 * BLANK_PER_RECORD)
     decode(name, *[records, blank] * 3, b"\n" * (MAX_BLANK - 200))
     with pytest.raises(BodyError, match="blank"):
         decode(name, records, blank, b"\n" * (MAX_BLANK + 200))

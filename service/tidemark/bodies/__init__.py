@@ -1,1 +1,1 @@
-"""Request bodies with many records: decompressed, cut into lines, decoded, stored, told of. It knows no domain."""
+"""Request bodies with many records: decompressed, split into lines, decoded, stored. It knows no domain."""

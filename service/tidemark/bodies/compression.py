@@ -1,4 +1,4 @@
-"""Compressed bodies, decompressed as they come in constant memory, however much a little of them expands to."""
+"""Decompression of request bodies as they arrive, in constant memory, however far they expand."""
 
 import zlib
 from collections.abc import Iterator
@@ -9,41 +9,41 @@ import zstandard
 from tidemark.bodies.outcome import BodyError
 
 PIECE = 1024 * 1024
-"""The most bytes that come out at once."""
+"""Largest number of bytes that is yielded at once."""
 _MAX_CODINGS = 2
 _TWICE_RATIO = 4
 _TWICE_SLACK = 64 * 1024
-"""What is compressed already cannot be compressed much further; a body of which it can is made to be endless work."""
+"""Compressed data can hardly be compressed again; a body that can is built to cause endless work."""
 _GZIP_SLICE = 16 * 1024
 _ZSTD_WINDOW = 8 * 1024 * 1024
-"""The largest window that a sender of `Content-Encoding: zstd` may use (RFC 9659)."""
+"""Largest window that a `Content-Encoding: zstd` body may use, in bytes (RFC 9659)."""
 _ZSTD_SLICE = 128
-"""A block of zstd has at least 4 bytes and expands to at most 128 KiB (RFC 8878), so a slice to at most 4 MiB."""
+"""A zstd block has at least 4 bytes and expands to at most 128 KiB (RFC 8878), so a slice expands to at most 4 MiB."""
 
 
 class UnsupportedEncodingError(ValueError):
-    """A `Content-Encoding` that is not taken; the message says which ones are."""
+    """A `Content-Encoding` that is not supported; the message names those that are."""
 
 
 class Decompressor(Protocol):
-    """Takes a compressed body as it comes. Nothing is decompressed before the pieces are asked for."""
+    """Decompresses a body as it arrives. Nothing is decompressed before its pieces are consumed."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What the next bytes decompress to, in pieces of at most `PIECE` bytes. Raises BodyError at corrupt data."""
+        """Decompress the next bytes into pieces of at most `PIECE` bytes. Raises BodyError if the data are corrupt."""
 
     def finish(self) -> None:
-        """Take the end of the body. Raises BodyError if it has been cut off."""
+        """End the body. Raises BodyError if it is truncated."""
 
 
 def decompressor(content_encoding: str) -> Decompressor:
-    """For a `Content-Encoding` header: one coding, or a list of two in the order in which they were applied.
+    """The decompressor for a `Content-Encoding` header: one coding, or two in the order in which they were applied.
 
-    `gzip` (of any number of members), `deflate` (with the zlib header or, as some send it, without), `zstd` (of any
-    number of frames) and `identity`, which an empty text is too. Raises UnsupportedEncodingError.
+    `gzip` (with any number of members), `deflate` (with the zlib header or, as some senders have it, without), `zstd`
+    (with any number of frames) and `identity`, which an empty header means too. Raises UnsupportedEncodingError.
     """
     names = [name for name in (part.strip().lower() for part in content_encoding.split(",")) if name]
     if len(names) > _MAX_CODINGS:
-        raise UnsupportedEncodingError(f"A body may be compressed {_MAX_CODINGS} times at most, not {len(names)}.")
+        raise UnsupportedEncodingError(f"A body may be compressed at most {_MAX_CODINGS} times, not {len(names)}.")
     codings = [_coding(name) for name in names if name != "identity"]
     match codings:
         case []:
@@ -63,7 +63,9 @@ def _coding(name: str) -> Decompressor:
         case "zstd":
             return _Zstd()
         case _:
-            raise UnsupportedEncodingError(f"The encoding {name[:50]!r} is none of gzip, deflate, zstd, identity.")
+            raise UnsupportedEncodingError(
+                f"The encoding {name[:50]!r} is not supported; use gzip, deflate, zstd or identity."
+            )
 
 
 class _Identity:
@@ -76,20 +78,22 @@ class _Identity:
 
 
 class _Twice:
-    """Two decompressors, of which the inner one takes what the outer one gives."""
+    """Two decompressors, the outer one feeding the inner."""
 
     def __init__(self, inner: Decompressor, outer: Decompressor) -> None:
         self._outer = outer
         self._inner = inner
         self._between = _TWICE_SLACK
-        """Bytes that may still come between the two."""
+        """Bytes that may still pass between the two."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._between += _TWICE_RATIO * len(data)
         for piece in self._outer.feed(data):
             self._between -= len(piece)
             if self._between < 0:
-                raise BodyError("The body is compressed twice, and the second time too well.")
+                raise BodyError(
+                    "The body is compressed twice, and the second time far more than compressed data can be."
+                )
             yield from self._inner.feed(piece)
 
     def finish(self) -> None:
@@ -98,7 +102,7 @@ class _Twice:
 
 
 class _Gzip:
-    """Members one after the other (RFC 1952)."""
+    """Consecutive members (RFC 1952)."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(zlib.MAX_WBITS + 16)
@@ -106,7 +110,7 @@ class _Gzip:
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        # In slices, since the end of each member copies what is left of them, and members may be tiny.
+        # In slices: the end of each member copies the rest of the data, and members may be tiny.
         for start in range(0, len(data), _GZIP_SLICE):
             yield from self._feed_slice(data[start : start + _GZIP_SLICE])
 
@@ -129,7 +133,7 @@ class _Gzip:
 
 
 class _Deflate:
-    """The zlib format (RFC 1950), or the bare deflate format (RFC 1951)."""
+    """The zlib format (RFC 1950), or raw deflate data (RFC 1951)."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -145,10 +149,10 @@ class _Deflate:
             self._stream = zlib.decompressobj(zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS)
             self._begun = True
         if data and self._stream.eof:
-            raise BodyError("The body goes on after the end of its deflate data.")
+            raise BodyError("The body continues after the end of its deflate data.")
         yield from _inflate(self._stream, data, "deflate")
         if self._stream.unused_data:
-            raise BodyError("The body goes on after the end of its deflate data.")
+            raise BodyError("The body continues after the end of its deflate data.")
 
     def finish(self) -> None:
         if not self._stream.eof:
@@ -156,7 +160,7 @@ class _Deflate:
 
 
 class _Zstd:
-    """Frames one after the other (RFC 8878)."""
+    """Consecutive frames (RFC 8878)."""
 
     def __init__(self) -> None:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
@@ -196,10 +200,10 @@ def _inflate(stream: "zlib._Decompress", data: bytes, name: str) -> Iterator[byt
         if piece:
             yield piece
         data = stream.unconsumed_tail
-        # A full piece may have left more inside, also where no data are left.
+        # After a full piece there may be more output to come, even if all input is consumed.
         if not data and len(piece) < PIECE:
             return
 
 
 def _cut_off(name: str) -> BodyError:
-    return BodyError(f"The body ends in the midst of its {name} data.")
+    return BodyError(f"The body ends in the middle of its {name} data.")

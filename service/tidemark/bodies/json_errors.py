@@ -1,4 +1,4 @@
-"""What is wrong with a JSON text."""
+"""Explanations of what is wrong with a JSON text."""
 
 
 def explain(error: Exception) -> str:

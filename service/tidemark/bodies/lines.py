@@ -1,23 +1,23 @@
-"""Lines of a body that comes in pieces of any size."""
+"""Lines of a body that arrives in pieces of any size."""
 
 from collections.abc import Iterator
 
 from tidemark.bodies.outcome import BodyError
 
 PIECE_RECORDS = 20_000
-"""The most records that one piece of a body holds."""
+"""Largest number of records in one piece of a body."""
 MAX_RECORD = 1024 * 1024
-"""Bytes of the longest record that a streaming format takes."""
+"""Largest size of a record in a streaming format, in bytes."""
 _PIECE = 512 * 1024
-"""Bytes that are gathered before they are cut into lines: some thousand readings."""
+"""Bytes that are gathered before they are split into lines: some thousand readings."""
 MAX_BLANK = 1_000_000
-"""Lines without a record, blank ones or comments, that a body may have beside those allowed for its records."""
-BLANK_A_RECORD = 100
+"""Lines without a record, blank or comments, that a body may have on top of those allowed for each record."""
+BLANK_PER_RECORD = 100
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Lines:
-    """Cuts a body at its line feeds, which the lines do not contain, into lists of at most `PIECE_RECORDS` lines."""
+    """Splits a body at its line feeds, which are dropped, into lists of at most `PIECE_RECORDS` lines."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -26,31 +26,31 @@ class Lines:
         self._begun = False
 
     def feed(self, data: bytes) -> Iterator[list[bytes]]:
-        """Take the next bytes. Raises BodyError at a line that is too long, after the lines before it."""
+        """Take the next bytes. Raises BodyError at a line that is too long, after yielding the lines before it."""
         self._parts.append(data)
         self._fresh += len(data)
         if self._fresh >= _PIECE:
             yield from self.flush()
 
     def flush(self) -> Iterator[list[bytes]]:
-        """The complete lines that have come. Raises BodyError at a line that is too long."""
+        """The complete lines received so far. Raises BodyError at a line that is too long."""
         whole = b"".join(self._parts)
         end = whole.rfind(b"\n") + 1
-        # Only bytes that are new count for the next cut: a long open line is not gone through again and again.
+        # Only new bytes count towards the next split: a long unfinished line is not scanned again and again.
         self._parts, self._fresh = [whole[end:]], 0
         if end:
-            yield from self._cut(whole[: end - 1])
+            yield from self._split(whole[: end - 1])
         if len(whole) - end > MAX_RECORD:
             raise self._too_long()
 
     def finish(self) -> Iterator[list[bytes]]:
-        """Take the end of the body; the last line needs no line feed. Raises BodyError."""
+        """End the body; the last line needs no line feed. Raises BodyError."""
         whole = b"".join(self._parts).removesuffix(b"\n")
         self._parts = []
         if whole:
-            yield from self._cut(whole)
+            yield from self._split(whole)
 
-    def _cut(self, whole: bytes) -> Iterator[list[bytes]]:
+    def _split(self, whole: bytes) -> Iterator[list[bytes]]:
         lines = whole.split(b"\n")
         if not self._begun:
             lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
@@ -71,13 +71,13 @@ class Lines:
 
 
 class BlankLines:
-    """Counts the lines of a body that hold no record: compressed, a body of little else would be endless work."""
+    """Limits the lines of a body that hold no record: compressed, a body of little else would mean endless work."""
 
     def __init__(self) -> None:
         self._left = MAX_BLANK
 
     def note(self, blank: int, records: int) -> None:
-        """Count the lines of a piece. Raises BodyError where too many have been blank."""
-        self._left += records * BLANK_A_RECORD - blank
+        """Count the lines of a piece. Raises BodyError once too many have been blank."""
+        self._left += records * BLANK_PER_RECORD - blank
         if self._left < 0:
             raise BodyError("The body has too many blank lines or comments for its records.")

@@ -1,29 +1,29 @@
-"""What became of a body with many records: what is stored, what is refused and why."""
+"""The outcome of a body with many records: what was stored, what was rejected and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 LISTED = 100
-"""Rejections that are kept with their reasons; the others are counted."""
+"""Number of rejections that are listed with their reasons; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """Why a record of a body was not taken; `index` counts the records of the body from 0."""
+    """Why a record was rejected; `index` is its position in the body, counted from 0."""
 
     index: int
     field: str
     message: str
     original: str = ""
-    """The beginning of the record as it was sent, where the format keeps it."""
+    """The beginning of the record as sent, where the format keeps it."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of a body so far: records that are durable, records that were refused.
+    """The outcome of a body so far: how many records are durable, and how many were rejected.
 
-    It tells of whole pieces in their order, so what it counts is the beginning of the body, without gaps.
+    Pieces are counted whole and in order, so the counts are those of the beginning of the body, without gaps.
     """
 
     accepted: int = 0
@@ -32,36 +32,36 @@ class Outcome:
     rejections: list[Rejection] = field(default_factory=list)
 
     def note(self, rejections: Sequence[Rejection], rejected: int) -> None:
-        """Count rejected records; the first of them are listed."""
+        """Count rejected records, and list the first of them."""
         self.rejected += rejected
         self.rejections += rejections[: LISTED - len(self.rejections)]
 
     def document(self) -> dict[str, Any]:
-        """What a sender is told of it."""
+        """The outcome as its sender is told."""
         errors = [{"index": one.index, "field": one.field, "message": one.message} for one in self.rejections]
         return {"accepted": self.accepted, "rejected": self.rejected, "errors": errors}
 
     def add(self, following: "Outcome") -> None:
-        """Count what became of the part of the body that follows."""
+        """Add the outcome of the next part of the body."""
         self.accepted += following.accepted
         self.skipped += following.skipped
         self.note(following.rejections, following.rejected)
 
 
 class BodyError(ValueError):
-    """The body as a whole cannot be read from here on; what came before may have been stored."""
+    """The body cannot be read any further; what came before may have been stored."""
 
 
 class BodyTooLongError(BodyError):
-    """The body is larger than a format that does not stream may be."""
+    """The body is larger than a format that does not stream allows."""
 
 
 class TooManyRejectionsError(BodyError):
-    """So many records of a body were rejected that it is read no further."""
+    """So many records were rejected that the rest of the body is not read."""
 
     def __init__(self, rejected: int, first: Rejection) -> None:
         where = f"{first.field}: " if first.field else ""
         super().__init__(
-            f"{rejected} records are rejected, the first (record {first.index}) as {where}{first.message} "
+            f"{rejected} records were rejected, the first of them record {first.index}: {where}{first.message} "
             "The rest of the body was not read."
         )

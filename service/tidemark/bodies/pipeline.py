@@ -1,4 +1,4 @@
-"""The one way of bodies with many records: decoded piece by piece, checked, stored, acknowledged."""
+"""The one path that bodies with many records take: decoded piece by piece, checked, stored, acknowledged."""
 
 import asyncio
 from abc import ABC, abstractmethod
@@ -9,13 +9,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from tidemark.bodies.outcome import Outcome, Rejection, TooManyRejectionsError
 
 IN_THREAD = 64 * 1024
-"""Bytes from which decoding leaves the event loop to others."""
+"""Bytes from which on decoding is left to a thread, so that it does not hold up the event loop."""
 GATHERED = 512 * 1024
-"""Bytes of a body that are decoded together, some thousand readings: a thread is not asked for less."""
+"""Bytes of a body that are decoded together, some thousand readings: a thread is not worth it for less."""
 FLUSH_SECONDS = 0.2
-"""How long records that have come may wait for more to be decoded with."""
+"""How long records that have arrived may wait to be decoded together with more."""
 MAX_REJECTIONS = 10_000
-"""Rejected records after which a body is read no further: compressed, a body of nothing else would be endless work."""
+"""Rejected records after which the rest of a body is not read: compressed, nothing else would mean endless work."""
 
 
 Piece = TypeVar("Piece")
@@ -24,23 +24,22 @@ Stored = TypeVar("Stored", bound=Sized)
 
 
 class Decoder(Protocol[Piece_co]):
-    """A wire format: the bytes of a body go in as they come, pieces with some thousand records come out."""
+    """A wire format: takes the bytes of a body as they arrive, and yields pieces of some thousand records."""
 
     def feed(self, data: bytes) -> Iterator[Piece_co]:
         """Take the next bytes. Raises BodyError."""
 
     def flush(self) -> Iterator[Piece_co]:
-        """Take the complete records that have come, where the format streams. Raises BodyError."""
+        """The complete records received so far, where the format streams. Raises BodyError."""
 
     def finish(self) -> Iterator[Piece_co]:
-        """Take the end of the body. Raises BodyError."""
+        """End the body. Raises BodyError."""
 
 
 async def decoded(decoder: Decoder[Piece], body: AsyncIterator[bytes]) -> AsyncGenerator[Piece, None]:
-    """The pieces of a body as it comes. Raises BodyError.
+    """The pieces of a body as it arrives. Raises BodyError.
 
-    Bytes are gathered until they are worth decoding. When nothing more comes for a moment, and when the body breaks
-    off, what has come is decoded as it is.
+    Bytes are gathered until they are worth decoding. When the body pauses or breaks off, what has arrived is decoded.
     """
     gathered: list[bytes] = []
     size = total = 0
@@ -73,8 +72,8 @@ async def decoded(decoder: Decoder[Piece], body: AsyncIterator[bytes]) -> AsyncG
                 break
     finally:
         if not coming.cancel() and not coming.cancelled():
-            coming.exception()  # was looked at here, or there is nobody left whom it concerns
-    # Formats that do not stream decode all of the body here.
+            coming.exception()  # retrieved: it was raised above, or nobody is left whom it concerns
+    # Formats that do not stream decode the whole body here.
     pieces = decoder.finish()
     while (piece := await _next(pieces, in_thread=total >= IN_THREAD)) is not None:
         yield piece
@@ -92,10 +91,10 @@ async def _next(pieces: Iterator[Piece], *, in_thread: bool) -> Piece | None:
 
 
 class BodyPipeline(ABC, Generic[Piece, Stored]):
-    """One body on its way. While a piece of it commits the next one is decoded, and no more than that is in memory.
+    """Stores one body. While a piece commits the next is decoded, and no more than these two are in memory.
 
-    A body that streams is stored as far as limits allow, any other whole or not at all; either ends after
-    `max_rejections`. Where a body is continued, `outcome` is what became of the part before.
+    A body that streams is stored as far as limits allow, any other whole or not at all; either ends at
+    `max_rejections`. Where a body is resumed, `outcome` is that of the part before.
     """
 
     def __init__(
@@ -116,30 +115,30 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
 
     @abstractmethod
     async def _known(self, piece: Piece) -> tuple[Stored, Outcome]:
-        """What of a piece can be stored, and what becomes of the rest."""
+        """The part of a piece that can be stored, and the outcome of the rest."""
 
     async def _allow_all(self, records: int) -> None:
-        """Asked before so many records are stored; refuses by raising TidemarkError."""
+        """Called before this many records are stored. Raises TidemarkError to refuse them."""
 
     async def _allow_some(self, block: Stored) -> tuple[Stored, Stored | None]:
-        """What of a block may be stored now, and the rest. Raises TidemarkError where nothing may."""
+        """The part of a block that may be stored now, and the rest. Raises TidemarkError if none may."""
         return block, None
 
     def _count(self, block: Stored, result: Outcome) -> None:
-        """Count what has committed."""
+        """Complete the outcome of a block that has committed."""
         result.accepted = len(block)
 
     def _last(self, rejections: list[Rejection]) -> int | None:
-        """The record that the body ends with, where these further rejections, in their order, are too many."""
+        """The index of the record that the body ends with, if these further rejections, in order, are too many."""
         if self._max_rejections is None or self._rejected + len(rejections) < self._max_rejections:
             return None
         return rejections[self._max_rejections - self._rejected - 1].index
 
     async def run(self, pieces: AsyncGenerator[Piece, None]) -> Outcome:
-        """Take a body to its end.
+        """Take the body to its end.
 
-        Raises BodyError where it cannot be read further and TidemarkError where it cannot be stored; `outcome` then
-        tells what is durable all the same.
+        Raises BodyError if it cannot be read any further, and TidemarkError if it cannot be stored; `outcome` then
+        tells what is durable.
         """
         try:
             async with aclosing(pieces):
@@ -157,7 +156,7 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
                 for block, result in self._waiting:
                     await self._write(block, result)
         finally:
-            # Also when the body breaks off: what was sent is stored, and counted when it is.
+            # Even if the body breaks off: what was sent is stored, and counted once it is.
             await self._committed()
         if self._ended():
             raise TooManyRejectionsError(self._rejected, self.outcome.rejections[0])
@@ -174,11 +173,11 @@ class BodyPipeline(ABC, Generic[Piece, Stored]):
             result = Outcome()
 
     async def _write(self, block: Stored, result: Outcome) -> None:
-        # One at a time: of a record that stands in the body twice the later one must win.
+        # One block at a time: if the body has a record twice, the later one must win.
         await self._committed()
         task = asyncio.create_task(self._store(block)) if len(block) else None
         self._committing = task, block, result
-        await asyncio.sleep(0)  # it is accepted, or refused, before the next piece is decoded
+        await asyncio.sleep(0)  # the block is accepted, or refused, before the next piece is decoded
         if task is not None and task.done():
             await self._committed()
 

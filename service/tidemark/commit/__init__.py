@@ -1,1 +1,1 @@
-"""Group commit: what many requests bring goes to the database together. It knows no domain."""
+"""Group commit: the writes of many requests reach the database in one transaction. It knows no domain."""

@@ -1,4 +1,4 @@
-"""A connection that commits: opened anew when it is lost, its work tried again where that may help."""
+"""A database connection for a writer: reopened when it is lost, and its work retried where that may help."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,14 +19,14 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 4
 COMMIT_SECONDS = 30.0
-"""How long one commit may take before its records are given up (and sent again by their gateways)."""
+"""How long an attempt may take before its records are refused, for their gateways to send again."""
 CLOSE_SECONDS = 1.0
 RETRY_AFTER = 1
 """Seconds."""
 
-# What may pass when the same work is done again: crossing writers, a key that another writer was first to store, a lock
-# that is held for long.
-_PASSING = (
+# Errors that the same work may not meet again: crossing writers, a key that another writer stored first, a lock that is
+# held for long.
+_TRANSIENT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.LockNotAvailableError,
     asyncpg.SerializationError,
@@ -35,7 +35,7 @@ _PASSING = (
 
 
 class Committer:
-    """One connection of a writer's own."""
+    """A writer's own connection; `noun` is what error messages call its records."""
 
     def __init__(self, database: Database, noun: str = "readings") -> None:
         self._database = database
@@ -43,10 +43,10 @@ class Committer:
         self._connection: Connection[Any] | None = None
 
     async def commit(self, work: "Work", records: int) -> None:
-        """Do work that ends in a commit and stores so many records.
+        """Do work that ends in a commit and stores this many records.
 
-        The work is done again where that may help, so it must be harmless when repeated. Raises TidemarkError where it
-        could not be done.
+        The work may be done more than once, so repeating it must be harmless. Raises TidemarkError if it could not be
+        done.
         """
         if not self._database.ready.is_set():
             raise unavailable("The database is not ready yet; send this again later.", RETRY_AFTER)
@@ -56,14 +56,14 @@ class Committer:
                     if self._connection is None or self._connection.is_closed():
                         self._connection = await self._database.connect()
                     await work(self._connection)
-            except _PASSING as error:
-                log.info("commit is tried again", attempt=attempt, records=records, error=str(error))
+            except _TRANSIENT as error:
+                log.info("retrying commit", attempt=attempt, records=records, error=str(error))
             except OUTAGES as error:
-                # Whether an interrupted commit took place does not matter: doing it again changes nothing.
+                # Whether an interrupted commit took place does not matter: repeating it changes nothing.
                 self._drop_connection()
                 log.warning("commit failed", attempt=attempt, records=records, error=str(error) or repr(error))
                 if isinstance(error, OSError):
-                    break  # there is no server to try again with; a TimeoutError is one too
+                    break  # there is no server to retry with; a TimeoutError is an OSError too
             except Exception:
                 self._drop_connection()
                 log.exception("commit failed", attempt=attempt, records=records)
@@ -73,7 +73,7 @@ class Committer:
         raise unavailable(f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER)
 
     async def close(self) -> None:
-        """Close the connection; one that does not close in time, or whose server has gone, is dropped."""
+        """Close the connection, or drop it if it does not close in time or its server has gone."""
         if self._connection is None:
             return
         try:

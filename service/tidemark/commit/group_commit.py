@@ -1,5 +1,5 @@
-"""Group commit: the records of many requests go to the database in one transaction, and each request hears of its
-commit.
+"""Group commit: the records of many requests go to the database in one transaction, and each request learns of its
+outcome.
 
 While one batch commits, whatever arrives is gathered into the next. So a lone reading waits for nobody, and a thousand
 gateways share each commit.
@@ -24,7 +24,7 @@ RETRY_AFTER = 1
 
 
 class _Batch(Generic[Item]):
-    """What commits together, and the future that all its requests wait for."""
+    """Items that commit together, and the future that all their requests wait for."""
 
     __slots__ = ("committed", "items", "records")
 
@@ -50,9 +50,9 @@ class GroupCommit(Generic[Item]):
     ) -> None:
         """Start a task named `name` for each of the stores, which work side by side.
 
-        A store takes the items of a batch and returns once they have committed, or raises. A batch that has
-        `max_batch` records is full; while `max_pending` records or more are waiting, new items are refused. `noun` is
-        what error messages call the records. `on_idle` is called after each commit that leaves no record waiting.
+        A store takes the items of a batch and returns once they have committed, or raises. A batch of `max_batch`
+        records is full; while `max_pending` or more records are pending, new items are refused. `noun` is what error
+        messages call the records. `on_idle` is called after each commit that leaves none pending.
         """
         self._max_batch = max_batch
         self._max_pending = max_pending
@@ -70,11 +70,11 @@ class GroupCommit(Generic[Item]):
         """Records that are accepted and not yet committed."""
 
     async def stored(self, item: Item, records: int = 1, *, also_pending: int = 0) -> None:
-        """Store an item of so many records; return once they are durable.
+        """Store an item of this many records; return once they are durable.
 
-        Cancelling the caller leaves the batch alone: the others hear of it, and the item is stored all the same.
-        `also_pending` are records waiting elsewhere that count towards the limit. Raises TidemarkError: at once where
-        too many records are waiting, later where they could not be stored.
+        Cancelling the caller does not affect the batch: the others learn of its outcome, and the item is stored anyway.
+        `also_pending` are records pending elsewhere that count towards the limit. Raises TidemarkError: at once if too
+        many records are pending, later if these could not be stored.
         """
         committed = self.shared_commit(item, records, also_pending=also_pending)
         try:
@@ -83,10 +83,11 @@ class GroupCommit(Generic[Item]):
             raise error.copy() from None  # the batch's own is shared: who catches it may change it
 
     def shared_commit(self, item: Item, records: int = 1, *, also_pending: int = 0) -> "asyncio.Future[None]":
-        """As `stored`, without a coroutine for each item: return the one future that the whole batch shares.
+        """Accept an item like `stored`, and return the one future that its whole batch shares.
 
-        For the express lane alone, which adds a callback to it. Whoever awaits it can cancel the batch for all its
-        requests; they use `stored`.
+        Only for the express lane, which adds a callback and so needs no coroutine for each reading. Cancelling this
+        future, as a cancelled caller that awaits it would, leaves every request of the batch without its answer: all
+        others use `stored`.
         """
         if self._closing:
             raise self._not_stored()
@@ -103,10 +104,10 @@ class GroupCommit(Generic[Item]):
         return batch.committed
 
     async def close(self) -> None:
-        """Commit what was accepted, then stop; nothing more is taken."""
+        """Commit what was accepted, then stop; accept nothing more."""
         self._closing = True
         self._arrived.set()
-        # A store that has failed has refused what was waiting, and its task is in the log.
+        # A task that failed has refused what was pending, and the watch has logged its error.
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self, store: Callable[[list[Item]], Awaitable[None]]) -> None:
@@ -121,7 +122,7 @@ class GroupCommit(Generic[Item]):
                 await self._arrived.wait()
 
     def _refuse_all(self, _ended: "asyncio.Task[None]") -> None:
-        """A task has ended: take nothing more, and if it ended early, leave nobody waiting."""
+        """A task has ended: accept nothing more, and if it ended before its time, leave nobody waiting."""
         self._closing = True
         while (batch := self._next()) is not None:
             self.pending -= batch.records
@@ -139,7 +140,7 @@ class GroupCommit(Generic[Item]):
         return batch
 
     async def _commit(self, batch: _Batch[Item], store: Callable[[list[Item]], Awaitable[None]]) -> None:
-        # Whatever happens in here, even to the log, the requests of the batch hear of it.
+        # Whatever fails in here, even the log, the requests of the batch learn of it.
         error: TidemarkError | None = self._not_stored()
         try:
             await store(batch.items)
@@ -162,4 +163,4 @@ def _settle(committed: "asyncio.Future[None]", error: TidemarkError | None) -> N
         committed.set_result(None)
     else:
         committed.set_exception(error)
-        committed.exception()  # retrieved here, for nobody may be left to do it: all the requests may have gone
+        committed.exception()  # retrieved here: every request of the batch may have gone, and asyncio would complain
