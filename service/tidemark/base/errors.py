@@ -1,11 +1,11 @@
-"""The one error that reaches users; each HTTP surface and the command line render it their own way."""
+"""The one error that reaches users; each HTTP surface and the command line render it in their own way."""
 
 from enum import Enum
 from http import HTTPStatus
 
 
 class Kind(Enum):
-    """What went wrong, as the code that machines read and the HTTP status that goes with it."""
+    """What went wrong: a code for programs, and the HTTP status that goes with it."""
 
     INVALID_REQUEST = ("invalid_request", HTTPStatus.BAD_REQUEST)
     UNAUTHORIZED = ("unauthorized", HTTPStatus.UNAUTHORIZED)
@@ -28,10 +28,10 @@ class Kind(Enum):
 
 
 class TidemarkError(Exception):
-    """An error with a message that tells its reader what to do.
+    """An error whose message tells its reader what to do.
 
-    `field` names the parameter, header or part of the body at fault; `retry_after` is in seconds, `allow` lists the
-    methods that a 405 would have accepted.
+    `field` names the parameter, header or part of the body at fault; `retry_after` is in seconds; `allow` lists the
+    methods that would have been accepted instead of a 405.
     """
 
     def __init__(
@@ -56,25 +56,30 @@ class TidemarkError(Exception):
 
 
 def invalid(field: str, message: str) -> TidemarkError:
-    """A value of the request that cannot be used (400)."""
+    """The error for a value of the request that cannot be used (400)."""
     return TidemarkError(Kind.INVALID_REQUEST, message, field=field)
 
 
 def forbidden(message: str, field: str | None = None) -> TidemarkError:
-    """Something that the caller has no access to, or that is not to be told from it (403)."""
+    """The error for something that the caller has no access to, or that must look as if it were (403)."""
     return TidemarkError(Kind.FORBIDDEN, message, field=field)
 
 
 def not_found(message: str, field: str | None = None) -> TidemarkError:
-    """Something that does not exist, or belongs to another organization (404)."""
+    """The error for something that does not exist, or belongs to another organization (404)."""
     return TidemarkError(Kind.NOT_FOUND, message, field=field)
 
 
 def conflict(message: str, field: str | None = None) -> TidemarkError:
-    """A request that contradicts itself or what is stored (409)."""
+    """The error for a request that contradicts itself or what is stored (409)."""
     return TidemarkError(Kind.CONFLICT, message, field=field)
 
 
+def internal() -> TidemarkError:
+    """The error for a fault of the service, of which its log has the details (500)."""
+    return TidemarkError(Kind.INTERNAL, "Something went wrong here; the service's log has the details.")
+
+
 def unavailable(message: str, retry_after: int = 1) -> TidemarkError:
-    """The database is out of reach or too much work is pending (503); `retry_after` in seconds."""
+    """The error for a database that is out of reach, or for too much pending work (503); `retry_after` in seconds."""
     return TidemarkError(Kind.UNAVAILABLE, message, retry_after=retry_after)

@@ -1,8 +1,8 @@
 """aiohttp's lane: connections that have left the express lane.
 
-They are aiohttp's own, bounded in time. What aiohttp refuses before there is a request to route (what is not HTTP,
-heads that are too long, an `Expect` that nobody knows) is answered here, in the shape of the surface where the path is
-known, and without what was sent: a secret may stand in it.
+They are aiohttp's own, with time limits. What aiohttp refuses before there is a request to route (malformed HTTP, a
+head that is too long, an unknown `Expect`) is answered here, in the shape of the surface if the path is known, and
+without repeating what was sent, which may contain a secret.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, LineTooLong
 
-from tidemark.base.errors import Kind, TidemarkError
+from tidemark.base.errors import Kind, TidemarkError, internal
 from tidemark.http import patience
 from tidemark.http.errors import response
 from tidemark.server.connections import NEVER, Connections, say_goodbye
@@ -22,13 +22,13 @@ from tidemark.server.connections import NEVER, Connections, say_goodbye
 log = structlog.get_logger(__name__)
 
 MAX_LINE = 64 * 1024
-"""Bytes of a request line: some thousand sensor ids in a query."""
+"""Largest request line, in bytes: room for some thousand sensor ids in a query."""
 
 _KEPT = 2048
-"""Bytes of the beginning of a head that are kept, to know its path if it is refused."""
+"""Bytes of the beginning of a head that are kept, to find its path should it be refused."""
 _PATH = re.compile(rb"\s*\S+ +(?:[A-Za-z]+://[^/?# ]*)?(/[^?# \r\n]*)")
-# Sentences of aiohttp that tell what is wrong and repeat nothing that was sent.
-_TELLING = re.compile(
+# Messages of aiohttp that say what is wrong without repeating what was sent.
+_HARMLESS = re.compile(
     r"Missing 'Host' header in request\.|Duplicate '[A-Za-z-]+' header found\.|Too many headers received"
 )
 _TLS = b"\x16\x03"
@@ -37,7 +37,7 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class AiohttpLane:
-    """What the connections of the lane share. `server` is aiohttp's; to be made before it has any connection."""
+    """What the lane's connections share. `server` is aiohttp's, and must not have any connections yet."""
 
     def __init__(self, server: web.Server, connections: Connections) -> None:
         self.server = server
@@ -45,7 +45,7 @@ class AiohttpLane:
         server.request_handler = _handler(server.request_handler)
 
     def __call__(self) -> "AiohttpConnection":
-        """The protocol of a connection that comes into the lane."""
+        """The protocol of a connection that enters the lane."""
         return AiohttpConnection(self)
 
 
@@ -67,46 +67,46 @@ class AiohttpConnection(web.RequestHandler):
         self._connections = lane.connections
         self._wire: asyncio.Transport | None = None
         self._request: web.BaseRequest | None = None
-        # The beginning of the head that is on its way.
+        # The beginning of the head that is being received.
         self._begun = b""
         self._refused = False
-        # Whether the answer that is due is the last one.
+        # Whether the connection ends with the next answer.
         self._last = False
         self._unsent = 0
         self.due = NEVER
 
     def take_over(self, transport: asyncio.Transport, received: bytes, due: float) -> None:
-        """Take over a connection with what it has received; its next head is due as it was."""
+        """Take over a connection and what it has received; the deadline of its next head stays."""
         transport.set_protocol(self)
         self.connection_made(transport)
         self.data_received(received)
         self.due = due
 
     def begin(self, request: web.BaseRequest) -> None:
-        """A request is being handled; how long its body may take, whoever reads it says."""
+        """A request is being handled; whoever reads its body limits the time for that."""
         self._request = request
         self.due = NEVER
 
     def handled(self) -> None:
-        """The request has been handled; what is left of its answer is on its way."""
+        """The request has been handled; the rest of its answer is being sent."""
         self._request, self._begun = None, b""
         self.due = self._loop.time() + patience.IDLE_SECONDS
 
     def late(self) -> None:
-        """The client is late: it ends, unless it has taken some of its answer since."""
+        """The client is late: end the connection, unless some of the answer has been read since."""
         assert self._wire is not None  # a connection is not late before it is made
         unsent = self._wire.get_write_buffer_size()
         if self.writing_paused and unsent < self._unsent:
             self._unsent = unsent
             self.due = self._loop.time() + patience.STALLED_SECONDS
         else:
-            self._wire.abort()  # closing would wait for what the client does not read
+            self._wire.abort()  # closing would wait for the client to read
 
     def refusal(self, error: Exception, data: bytes) -> "RefusedError":
-        """What is said instead of an error of aiohttp's parser. The connection is read no further."""
+        """The error to answer with in place of one of aiohttp's parser. Nothing more is read from the connection."""
         self._refused = True
         if self._request is not None and not self._request.content.is_eof():
-            # It was the body of a request: nobody else tells who reads it, and who answers.
+            # It was in the body of a request, and nothing else tells the handler that reads it.
             self._request.content.set_exception(web.RequestPayloadError())
             self._request.content.feed_eof()
             self._last = True
@@ -114,21 +114,21 @@ class AiohttpConnection(web.RequestHandler):
         found = _PATH.match(head)
         return RefusedError(found[1].decode("latin-1") if found else "/", _reason(error, head))
 
-    # asyncio's and aiohttp's side
+    # Called by asyncio and aiohttp
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection has come into the lane."""
+        """The connection has entered the lane."""
         # uvloop's transports have the interface, not the base class.
         self._wire = cast("asyncio.Transport", transport)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client has gone."""
+        """The client has disconnected."""
         self._connections.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Bytes have arrived."""
         if self._refused:
             return
         if data and self._request is None:
@@ -139,7 +139,7 @@ class AiohttpConnection(web.RequestHandler):
         super().data_received(data)
 
     def pause_writing(self) -> None:
-        """The client does not read its answer."""
+        """The client is not reading its answer."""
         super().pause_writing()
         if self._wire is not None:
             self._unsent = self._wire.get_write_buffer_size()
@@ -153,7 +153,7 @@ class AiohttpConnection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer. Of who was too slow, or went on with what is no HTTP, nothing more is awaited."""
+        """Send an answer. From a client that was too slow, or sent malformed HTTP, nothing more is read."""
         finished = await super().finish_response(request, resp, start_time)
         if (self._last or resp.status == Kind.TOO_SLOW.status) and self._wire is not None:
             self.close()
@@ -168,11 +168,11 @@ class AiohttpConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what is no request, or to one whose handler failed. Raises ConnectionError where none can be
+        """The answer to a malformed request, or to one whose handler failed. Raises ConnectionError if none can be
         sent.
         """
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
-            raise ConnectionError("The client has gone, or has a part of another answer.")
+            raise ConnectionError("The client has disconnected, or has received a part of another answer.")
         if isinstance(exc, RefusedError):
             log.debug("request refused", reason=exc.message)
             answer = response(exc.path, TidemarkError(Kind.INVALID_REQUEST, exc.message))
@@ -180,14 +180,14 @@ class AiohttpConnection(web.RequestHandler):
             log.error("request failed", path=request.path, exc_info=exc)
             answer = response(
                 request.path,
-                TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what."),
+                internal(),
             )
         answer.force_close()
         return answer
 
 
 class RefusedError(BadHttpMessage):
-    """What is not a request of HTTP, without what was sent; `path` is `/` where none was found."""
+    """Malformed HTTP, which the message does not repeat; `path` is `/` if none was found."""
 
     def __init__(self, path: str, message: str) -> None:
         super().__init__(message)
@@ -195,7 +195,7 @@ class RefusedError(BadHttpMessage):
 
 
 class _Parser:
-    """aiohttp's parser. Its errors, which repeat what was sent, stay here."""
+    """aiohttp's parser, without its errors, which repeat what was sent."""
 
     def __init__(self, parser: Any, connection: AiohttpConnection) -> None:
         self._parser = parser
@@ -213,7 +213,7 @@ class _Parser:
 
 
 def _handler(inner: Handler) -> Handler:
-    """aiohttp's handler of requests, with the connection told of them, and with refusals of `Expect`."""
+    """aiohttp's request handler, which also tells the connection of requests, and answers an unknown `Expect`."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         connection = cast("AiohttpConnection", request.protocol)
@@ -224,7 +224,7 @@ def _handler(inner: Handler) -> Handler:
             return response(
                 request.path,
                 TidemarkError(
-                    Kind.EXPECTATION_FAILED, "Of expectations, 100-continue alone is understood.", field=hdrs.EXPECT
+                    Kind.EXPECTATION_FAILED, "The only supported expectation is 100-continue.", field=hdrs.EXPECT
                 ),
             )
         finally:
@@ -237,10 +237,10 @@ def _reason(error: Exception, begun: bytes) -> str:
     if isinstance(error, LineTooLong):
         return "The request line or a header is too long."
     if begun.startswith(_TLS):
-        return "This is TLS; plain HTTP is spoken here."
+        return "This is TLS, but plain HTTP is spoken here."
     if isinstance(error, BadHttpMethod):
-        return "The request does not begin with a method of HTTP."
+        return "The request does not begin with an HTTP method."
     message = getattr(error, "message", "")
-    if _TELLING.fullmatch(message):
+    if _HARMLESS.fullmatch(message):
         return f"{message.rstrip('.')}."
-    return "This is not a request of HTTP/1.1: its line, its headers or its body are malformed."
+    return "This is not a valid HTTP/1.1 request: its request line, its headers or its body are malformed."

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import hdrs, web
 
-from tidemark.base.errors import Kind, TidemarkError
+from tidemark.base.errors import Kind, TidemarkError, internal
 from tidemark.catalog.http import management
 from tidemark.coldchain.http import analytics, operations, sensor_data
 from tidemark.coldchain.http.parts import OPERATIONS
@@ -168,7 +168,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.exception("request failed", method=request.method, path=request.path)
         return _error(
             request,
-            TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what."),
+            internal(),
         )
 
 

@@ -1,4 +1,4 @@
-"""The open connections of a process, in both lanes: how many there may be, and that none stays when it is late."""
+"""A process's open connections, in both lanes: how many there may be, and the end of those that are late."""
 
 import asyncio
 import contextlib
@@ -25,36 +25,36 @@ log = structlog.get_logger(__name__)
 
 NEVER = math.inf
 RESERVED = 200
-"""File descriptors that are kept for the database, files, and connections that are being refused."""
+"""File descriptors that are kept back for the database, for files, and for connections that are being refused."""
 RETRY_AFTER = 5
 _REFUSING = 100
-"""Connections that are refused at a time and heard out, so that the refusal reaches them."""
+"""Refused connections that are kept open for a moment, so that the refusal reaches the client."""
 CHECK_SECONDS = 1.0
 _REPORT_SECONDS = 60.0
 _MACOS_DESCRIPTORS = 10_240
-"""What macOS grants; it calls its hard limit unlimited."""
+"""The number that macOS grants, although it calls its hard limit unlimited."""
 _IPV6_SITE = 64
-"""Bits of an IPv6 address that are a site's; the others anybody there chooses freely."""
+"""Length of an IPv6 site's prefix, in bits; anyone at the site chooses the other bits freely."""
 
 
 class Timed(Protocol):
-    """A connection that ends when it is late."""
+    """A connection with a deadline."""
 
     due: float
-    """When it is late, on the loop's clock; NEVER while the next move is the service's."""
+    """When it is late, on the loop's clock; NEVER while the service is to act next."""
 
     def late(self) -> None:
-        """End, or name another time."""
+        """End, or set another deadline."""
 
 
 class Connections:
-    """The open connections of a process, of which there are at most so many, in all and from one address.
+    """A process's open connections, limited in total and per address.
 
-    `trusted` are the networks of proxies, which have many clients: they may have any number within the total.
+    `trusted` are the networks of proxies, which have many clients: only the total limits them.
     """
 
-    def __init__(self, most: MaxConnections, trusted: Sequence[Network]) -> None:
-        self._most = most
+    def __init__(self, limit: MaxConnections, trusted: Sequence[Network]) -> None:
+        self._limit = limit
         self._open: dict[Timed, str | None] = {}
         self._from: Counter[str] = Counter()
         self._party = lru_cache(10_000)(lambda address: _party(address, trusted))
@@ -65,10 +65,10 @@ class Connections:
         self._check()
 
     def admit(self, connection: Timed, transport: asyncio.Transport) -> bool:
-        """Count a new connection; False where there are too many, and it is being refused."""
+        """Count a new connection; False if there are too many, and it is being refused."""
         peer = transport.get_extra_info("peername")
         party = self._party(peer[0]) if isinstance(peer, tuple) else None
-        if len(self._open) >= self._most.total or (party is not None and self._from[party] >= self._most.per_address):
+        if len(self._open) >= self._limit.total or (party is not None and self._from[party] >= self._limit.per_address):
             self._refuse(transport)
             return False
         self._open[connection] = party
@@ -89,7 +89,7 @@ class Connections:
                 del self._from[party]
 
     def close(self) -> None:
-        """Watch them no longer."""
+        """Stop looking for late connections."""
         self._timer.cancel()
 
     def _check(self) -> None:
@@ -111,7 +111,7 @@ class Connections:
 
 
 class _Refusal(asyncio.Protocol):
-    """A connection that is being refused. Closed at once with a request unread, it would be reset, answer and all."""
+    """A connection that is being refused. Closed at once with its request unread, it would be reset, answer and all."""
 
     def __init__(self, transport: asyncio.Transport, refusing: "set[_Refusal]") -> None:
         self._refusing = refusing
@@ -120,28 +120,28 @@ class _Refusal(asyncio.Protocol):
         transport.write_eof()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has heard it, or its time is over."""
+        """The client has read the refusal, or its time is over."""
         self._timer.cancel()
         self._refusing.discard(self)
 
 
-def possible(most: MaxConnections, workers: int) -> MaxConnections:
-    """The share that one of so many processes has of the connections, as far as file descriptors go.
+def possible(limit: MaxConnections, workers: int) -> MaxConnections:
+    """How many connections one of this many processes may have, as far as its file descriptors go.
 
-    Raises the limit of file descriptors as far as the system allows.
+    Sets the limit of file descriptors as high as the system allows.
     """
-    share = most.share(workers)
-    limit = _raise_descriptors()
-    room = max(limit - RESERVED, limit // 4, 1)
+    share = limit.share(workers)
+    descriptors = _raise_descriptors()
+    room = max(descriptors - RESERVED, descriptors // 4, 1)
     return share if share.total <= room else MaxConnections(room, min(share.per_address, room))
 
 
-def report_shortage(most: MaxConnections, workers: int) -> None:
-    """Log where file descriptors allow a process fewer connections; it is a warning where somebody asked for them."""
-    share, granted = most.share(workers), possible(most, workers)
+def report_shortage(limit: MaxConnections, workers: int) -> None:
+    """Log if a process has too few file descriptors for its connections; it is a warning if their number was set."""
+    share, granted = limit.share(workers), possible(limit, workers)
     if granted.total == share.total:
         return
-    tell = log.info if most == MaxConnections() else log.warning
+    tell = log.info if limit == MaxConnections() else log.warning
     tell(
         "fewer connections than asked for: raise the limit of file descriptors (ulimit -Hn)",
         connections=granted.total,
@@ -152,14 +152,14 @@ def report_shortage(most: MaxConnections, workers: int) -> None:
 
 
 def say_goodbye(transport: asyncio.Transport) -> None:
-    """Let the client hear the last answer: closed while it sends, the connection would be reset, answer and all."""
+    """Let the client read its last answer: closed while it still sends, the connection would be reset and lose it."""
     if not transport.is_closing():
         transport.pause_reading()
         transport.write_eof()
 
 
 def http_answer(status: int, headers: dict[str, str], body: bytes, date: bytes) -> bytes:
-    """An HTTP response in one piece, for connections that aiohttp does not have."""
+    """An HTTP response as bytes, for connections that are not aiohttp's."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     lines += [f"Content-Length: {len(body)}", f"Date: {date.decode()}", "", ""]
@@ -167,13 +167,13 @@ def http_answer(status: int, headers: dict[str, str], body: bytes, date: bytes) 
 
 
 def _refusal() -> bytes:
-    # Nothing of a request has been read: there is no path whose surface could have a shape of its own.
+    # No request has been read, so there is no path to tell its surface and the shape of errors.
     status, headers, body = render("/", unavailable("Too many connections are open; come back later.", RETRY_AFTER))
     return http_answer(status, {**headers, "Connection": "close"}, body, formatdate(usegmt=True).encode())
 
 
 def _party(address: str, trusted: Sequence[Network]) -> str | None:
-    """Whose connections are counted together; None where they are not."""
+    """Under what the connections of an address are counted together; None if they are not."""
     parsed = address_of(address)
     if parsed is None:
         return address

@@ -1,10 +1,10 @@
 """An express lane for single-reading uploads, in front of aiohttp on the same port.
 
-A gateway's connection carries one small POST after another, and what aiohttp's request objects, routing and middleware
-cost for each is more than all the rest. So every connection starts here; as long as it carries plain uploads to the
-sensor API, they are parsed (by httptools, that is llhttp) and answered here. The first request of any other kind moves
-the connection, with what was received and not yet answered, to aiohttp's own protocol for good. Both lanes decode,
-check, store and answer by the same functions (`tidemark.readings.http.upload`), and run the same tests.
+A gateway's connection carries one small POST after another, and aiohttp's request objects, routing and middleware cost
+more for each than everything else together. So every connection starts here; as long as it carries plain uploads to the
+sensor API, they are parsed (by httptools, which wraps llhttp) and answered here. The first request of any other kind
+moves the connection, with everything received and not yet answered, to aiohttp for good. Both lanes decode, check,
+store and answer with the same functions (`tidemark.readings.http.upload`), and the same tests run through both.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from typing import cast
 import httptools
 import structlog
 
-from tidemark.base.errors import Kind, TidemarkError, unavailable
+from tidemark.base.errors import TidemarkError, internal, unavailable
 from tidemark.catalog.access import Access, Principal, unauthorized
 from tidemark.database.database import Database
 from tidemark.http import patience
@@ -31,17 +31,17 @@ log = structlog.get_logger(__name__)
 
 MAX_HEAD = 8 * 1024
 MAX_BODY = 64 * 1024
-"""Bytes; larger bodies are for aiohttp, which refuses those that the settings do not allow."""
+"""In bytes; larger bodies go to aiohttp, which refuses those that the settings do not allow."""
 MAX_AHEAD = 256 * 1024
-"""Bytes that a client may send ahead of answers before its connection is read no further."""
+"""Bytes that a client may send ahead of its answers before its connection is read no further."""
 MAX_HEADERS = 100
-"""More are for aiohttp, which takes some more and refuses the rest."""
+"""Requests with more headers go to aiohttp, which accepts a few more and refuses the rest."""
 
 _PREFIX = b"POST /api/external/v1/inputs/"
-# Anything in the path that needs decoding is for aiohttp.
+# Paths that need decoding are for aiohttp.
 _TARGET = re.compile(rb"/api/external/v1/inputs/([^/%?#\x80-\xff]+)/inputdata/?")
 _PATH = "/api/external/v1/inputs/{input_pk}/inputdata/"
-# Headers that ask for more than the lane does, or that aiohttp refuses.
+# Headers that ask for something this lane does not do, or that aiohttp refuses.
 _ELSEWHERE = frozenset(
     (
         b"transfer-encoding",
@@ -69,7 +69,7 @@ class _Request:
         self.url = b""
         self.input_pk = ""
         self.headers: dict[bytes, bytes] = {}
-        """By their names in lower case."""
+        """Keyed by lower-case name."""
         self.repeated: tuple[bytes, ...] = ()
         self.complete = False
 
@@ -87,7 +87,7 @@ class _Request:
 
 
 class ExpressLane:
-    """What the connections of one process share: the way to the writer, the way to aiohttp, the clock."""
+    """What the connections of a process share: the writer, the way to aiohttp, the clock."""
 
     def __init__(
         self,
@@ -129,13 +129,13 @@ class ExpressLane:
             await self._emptied.wait()
 
     def discard(self, connection: "ExpressConnection") -> None:
-        """A connection has ended or left."""
+        """A connection has ended or left the lane."""
         self.here.discard(connection)
         if self.closing and not self.here:
             self._emptied.set()
 
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(1, self._tick)  # first: the clock goes on whatever happens below
+        self._timer = self._loop.call_later(1, self._tick)  # first, so that the clock goes on whatever happens below
         self.date = formatdate(usegmt=True).encode()
 
 
@@ -147,12 +147,12 @@ class ExpressConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self.due = lane.now() + patience.HEAD_SECONDS
-        # What is being answered: the commit that is waited for, and the body to send after it.
+        # Whether a request is being answered, and the body to send after its commit.
         self._busy = False
         self._advancing = False
         self._started = 0.0
         self._document = b""
-        # The head of a request whose body is still on its way, and where that body begins and ends.
+        # The head of a request whose body is still arriving, and where that body begins and ends.
         self._request: _Request | None = None
         self._body_start = 0
         self._body_end = 0
@@ -160,7 +160,7 @@ class ExpressConnection(asyncio.Protocol):
         self._writing_paused = False
         self._ended = False
 
-    # asyncio's side
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected."""
@@ -171,13 +171,13 @@ class ExpressConnection(asyncio.Protocol):
             self._lane.here.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone; what it sent is stored all the same."""
+        """The client has disconnected; what it sent is stored all the same."""
         self._transport = None
         self._lane.connections.remove(self)
         self._lane.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come; while a request is being answered they wait."""
+        """Bytes have arrived; they wait while a request is being answered."""
         if self._received:
             self._received += data
         else:
@@ -190,12 +190,12 @@ class ExpressConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
-        """The client sends no more; what it is still to be answered it gets."""
+        """The client sends no more, but still gets the answer that is due."""
         self._ended = True
         return self._busy
 
     def pause_writing(self) -> None:
-        """The client does not read its answers; it gets no further ones until it does."""
+        """The client is not reading its answers, and gets no more until it does."""
         self._writing_paused = True
         self.due = self._lane.now() + patience.STALLED_SECONDS
 
@@ -205,20 +205,20 @@ class ExpressConnection(asyncio.Protocol):
         self.due = NEVER if self._busy else self._lane.now() + patience.IDLE_SECONDS
         self._advance()
 
-    # The lane's side
+    # Requests and their answers
 
     def close_when_idle(self) -> None:
-        """Close now, or after the answer that is under way."""
+        """Close now, or after the answer in progress."""
         if not self._busy and self._transport is not None:
             self._transport.close()
 
     def late(self) -> None:
-        """The client is late: it is told so where the body is missing, else the connection just ends."""
+        """The client is late: if a body is missing, it is told so; else the connection just ends."""
         transport = self._transport
         if transport is None:
             return
         if self._request is None or self._writing_paused:
-            transport.abort()  # closing would wait for what the client does not read
+            transport.abort()  # closing would wait for the client to read
             return
         self._request, self._received = None, b""
         self._started = time.perf_counter()
@@ -227,16 +227,16 @@ class ExpressConnection(asyncio.Protocol):
         self.due = self._lane.now() + patience.GOODBYE_SECONDS
 
     def _advance(self) -> None:
-        """Answer what was received, up to a request that has to wait."""
+        """Answer what was received, up to the first request that has to wait."""
         if self._advancing:
-            return  # an answer on the spot comes back here; a call for each would exhaust the stack
+            return  # an immediate answer leads back here; a call for each would exhaust the stack
         self._advancing = True
         while self._received and not self._busy and not self._writing_paused and self._take_request():
             pass
         self._advancing = False
 
     def _take_request(self) -> bool:
-        """Begin to answer the next request; False where it is not complete yet, or where the connection has gone."""
+        """Begin to answer the next request; False if it is not complete yet, or if the connection has gone."""
         if self._request is None:
             if not self._take_head():
                 return False
@@ -259,7 +259,7 @@ class ExpressConnection(asyncio.Protocol):
         return True
 
     def _take_head(self) -> bool:
-        """Parse the next head; False where it is not complete yet, or where the connection has left the lane."""
+        """Parse the next head; False if it is not complete yet, or if the connection has left the lane."""
         received = self._received
         if not received:
             return False
@@ -286,12 +286,12 @@ class ExpressConnection(asyncio.Protocol):
         return True
 
     def _leave(self) -> bool:
-        """Move the connection to aiohttp, with everything that is not answered yet."""
+        """Move the connection to aiohttp, with everything that is not yet answered."""
         transport = self._transport
         if transport is not None:
             self._lane.discard(self)
             if self._reading_paused:
-                transport.resume_reading()  # aiohttp pauses by its own measure
+                transport.resume_reading()  # aiohttp has limits of its own
             following = self._lane.elsewhere()
             self._lane.connections.hand_over(self, following)
             following.take_over(transport, self._received, self.due)
@@ -299,7 +299,7 @@ class ExpressConnection(asyncio.Protocol):
         return False
 
     def _answer(self, request: _Request, body: bytes) -> None:
-        """Begin to answer: on the spot where everything needed is remembered, by a task where it must be looked up."""
+        """Begin to answer: at once if everything needed is remembered, in a task if it must be looked up."""
         lane = self._lane
         if lane.closing:
             raise unavailable("The service is stopping; send this reading again.")
@@ -350,7 +350,7 @@ class ExpressConnection(asyncio.Protocol):
     def _send_error(self, error: BaseException) -> None:
         if not isinstance(error, TidemarkError):
             log.error("request failed", path=_PATH, exc_info=error)
-            error = TidemarkError(Kind.INTERNAL, "Something went wrong here; the log of the service says what.")
+            error = internal()
         status, headers, body = render(_PATH, error)
         self._send(http_answer(status, headers, body, self._lane.date), status)
 
@@ -374,8 +374,8 @@ class ExpressConnection(asyncio.Protocol):
 
 
 def _body_length(request: _Request) -> int | None:
-    """The length of the body, None where the request is for aiohttp to answer: it asks for more than the lane does, or
-    has what aiohttp refuses.
+    """The length of the body; None if the request is for aiohttp: it asks for something this lane does not do, or has
+    something that aiohttp refuses.
     """
     headers = request.headers
     if not _ELSEWHERE.isdisjoint(headers) or headers.get(b"connection", b"keep-alive").lower() != b"keep-alive":

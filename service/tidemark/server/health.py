@@ -1,4 +1,4 @@
-"""Health checks, for those who start, watch and stop the service."""
+"""Health checks, for whatever starts, monitors and stops the service."""
 
 import asyncio
 
@@ -18,13 +18,13 @@ async def live(_request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """200 where the database answers with the right schema and everything here runs that has to, else 503."""
+    """200 if the database answers, its schema is right and no task of this process has failed; else 503."""
     core = request.app[CORE]
     if core.watch.failed:
         return _unavailable(f"A part of the service has failed: {', '.join(core.watch.failed)}. Restart it.")
     if not core.database.ready.is_set():
         return _unavailable(core.database.obstacle)
-    # A task of its own: a server that hangs also keeps waiting who gives a connection back, even when cancelled.
+    # In a task of its own: with a server that hangs, giving a connection back waits too, even when cancelled.
     ping = asyncio.create_task(_ping(core.database))
     if not (await asyncio.wait((ping,), timeout=READY_SECONDS))[0]:
         ping.cancel()

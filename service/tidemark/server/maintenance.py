@@ -1,4 +1,4 @@
-"""The maintenance job: one session in the whole database runs it, whoever holds the maintenance lock."""
+"""The maintenance job, run by one session of the whole database: the one that holds the maintenance lock."""
 
 import asyncio
 import time
@@ -16,13 +16,13 @@ log = structlog.get_logger(__name__)
 
 IDLE_SECONDS = 0.5
 REST = 2
-"""How many times as long as a repair took the next one waits, unless there are more marks than one repair takes."""
+"""How many times its own duration passes after a repair before the next one, unless it has left marks over."""
 TURN_SECONDS = 2.0
 ABSORB_SECONDS = 60.0
 
 
 async def run(database: Database, engine: str) -> None:
-    """Do the job for ever, waiting for its turn and for the database as long as it takes."""
+    """Do the job for ever, waiting for its turn and for the database as long as necessary."""
     while True:
         try:
             connection = await database.connect()
@@ -47,8 +47,8 @@ async def _work(connection: Any, engine: str) -> None:
         more = await web.turn(connection, datetime.now(UTC))
         began = time.monotonic()
         if await rollup.repair(connection, engine) < rollup.REPAIR_BATCH and not more:
-            # While late readings stream in, the same hours are marked again and again: what is settled at once is
-            # recomputed once, and the processor stays with those who write and read.
+            # While late readings stream in, the same hours are marked again and again: repaired together they are
+            # recomputed once, which leaves the processor to those who write and read.
             await asyncio.sleep(max(IDLE_SECONDS, REST * (time.monotonic() - began)))
         if time.monotonic() - absorbed_at > ABSORB_SECONDS and not await rollup.absorb(connection, engine):
             absorbed_at = time.monotonic()

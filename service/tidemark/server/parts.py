@@ -10,7 +10,7 @@ from tidemark.web.http.parts import WebParts
 
 @dataclass(frozen=True)
 class Parts:
-    """What one process is made of; each surface gets its own."""
+    """What one process is made of; each surface gets the parts of its domain."""
 
     core: Core
     readings: ReadingParts

@@ -40,17 +40,17 @@ log = structlog.get_logger(__name__)
 
 BACKLOG = 1024
 HELD_BODIES = 2
-"""How many bodies of the largest size have room in memory at once."""
+"""How many bodies of the largest size fit in memory at once."""
 BULK_SHARE = 5
-"""Bulk readings may wait in so many times the number of single ones: they take a fraction of the memory."""
+"""How many times as many bulk readings as single ones may be pending: they take a fraction of the memory."""
 RECONNECT_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 UNHEARD_SECONDS = 2.0
 """How long a process waits for its database before it listens without one."""
 FINISH_SECONDS = 3.5
-"""How long requests under way get to end when the process is asked to stop; with the rest it stays below 10 s."""
+"""How long requests in progress may take to finish once the process is asked to stop, which has 10 s in total."""
 COMMIT_SECONDS = 1.5
-"""How long what is accepted then gets to commit: that takes milliseconds, or the database hangs."""
+"""How long what was accepted may then take to commit: it takes milliseconds, unless the database hangs."""
 
 
 async def serve(
@@ -58,9 +58,9 @@ async def serve(
 ) -> None:
     """Serve on a listening socket until `stop` is set, then finish what was accepted.
 
-    Raises EngineError or SchemaTooNewError where the database is not one for this Tidemark.
+    Raises EngineError or SchemaTooNewError if the database does not suit this version of Tidemark.
     """
-    gc.freeze()  # what is imported stays; collections need not look at it
+    gc.freeze()  # modules stay for good, and collections need not look at them
     async with _parts(settings, url) as parts:
         core = parts.core
         address = listening.getsockname()
@@ -99,7 +99,7 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
     countries = Countries(settings.geoip_db)
     database, watch = Database(url), Watch()
     await database.open()
-    access, most = Access(database), settings.max_pending
+    access, max_pending = Access(database), settings.max_pending
     parts = Parts(
         Core(
             settings,
@@ -110,13 +110,13 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
             watch,
         ),
         ReadingParts(
-            Writer(database, watch, max_pending=most),
-            BulkWriter(database, watch, max_pending=most * BULK_SHARE),
+            Writer(database, watch, max_pending=max_pending),
+            BulkWriter(database, watch, max_pending=max_pending * BULK_SHARE),
             StatisticsQuery(database),
         ),
-        OperationWriter(database, watch, max_pending=most),
+        OperationWriter(database, watch, max_pending=max_pending),
         WebParts(
-            WebWriter(database, watch, max_pending=most, limits=_collector_limits(settings)),
+            WebWriter(database, watch, max_pending=max_pending, limits=_collector_limits(settings)),
             Visitors(database),
             Addresses(database),
             countries,
@@ -173,7 +173,7 @@ async def _listening(parts: Parts, listening: socket.socket) -> AsyncIterator[No
 
 
 async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> str:
-    """Bring the database up to date as soon as it can be reached; answers the engine."""
+    """Bring the database up to date as soon as it can be reached; return its engine."""
     waiting = False
     while True:
         try:
@@ -198,7 +198,7 @@ async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> s
 
 
 def _greet(text: str) -> None:
-    """Show what is shown once. A standard output that is full or that nobody reads must not hold up the service."""
+    """Print what is shown only once. Standard output that is full or unread must not hold up the service."""
     output = Sink(STANDARD_OUTPUT)
     output.msg(text)
     if not output.flush() or output.lost:

@@ -1,7 +1,7 @@
-"""The embedded server at the start of the service: tried until it is up, while the port answers already.
+"""The start of the embedded server with the service: retried until it is up, while the port already answers.
 
-A full disk or a lock that is held passes; until then the service is alive, not ready, and says why. The answers come
-from a thread of their own, so that a signal still interrupts what the main thread waits for.
+A full disk or a lock that is held may pass; until it does, the service is alive but not ready, and says why. A thread
+of its own answers, so that a signal still interrupts what the main thread waits for.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ LONGEST_PAUSE_SECONDS = 15.0
 
 @contextmanager
 def awaited_server(settings: Settings, listening: socket.socket, stopping: Stopping) -> Iterator[str]:
-    """The URL of the embedded server's database, as soon as it is up; `listening` is answered on until then.
+    """The URL of the embedded server's database, as soon as it is up; until then, requests on `listening` are answered.
 
-    Raises EmbeddedServerError where trying again would not help.
+    Raises EmbeddedServerError if trying again would not help.
     """
     with ExitStack() as server:
         with _answering(settings, listening) as database:
@@ -56,12 +56,12 @@ def _start(settings: Settings, stack: ExitStack, database: Database, stopping: S
 
 @contextmanager
 def _answering(settings: Settings, listening: socket.socket) -> Iterator[Database]:
-    """Answer on a socket while there is no database: the one yielded takes the reason."""
+    """Answer on a socket while there is no database; the `obstacle` of the one yielded is the reason given."""
     begun: Future[Database] = Future()
     stop = asyncio.Event()
 
     async def answer() -> None:
-        # What serves here closes its socket at the end; the one given goes on listening for what serves afterwards.
+        # The server here closes its socket at the end; the one given goes on listening for the server that follows.
         async with process.unready(settings, listening.dup()) as database:
             begun.set_result(database)
             await stop.wait()

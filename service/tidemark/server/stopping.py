@@ -1,4 +1,4 @@
-"""How long stopping may take in all: whatever hangs, a service that is asked to stop has ended within ten seconds."""
+"""How long stopping may take in total: whatever hangs, a service that is asked to stop ends within ten seconds."""
 
 import time
 
@@ -17,5 +17,5 @@ class Stopping:
             self._end = time.monotonic() + STOP_SECONDS
 
     def left(self) -> float:
-        """Seconds that are left; all of them where the service stops unasked."""
+        """Seconds that are left; the full time if the service stops without being asked."""
         return STOP_SECONDS if self._end is None else max(0.0, self._end - time.monotonic())

@@ -32,12 +32,12 @@ from tidemark.server.stopping import Stopping
 log = structlog.get_logger(__name__)
 
 PORT_SECONDS = 2.0
-"""How long a taken port may take to come free: workers whose supervisor was killed give it back at once."""
+"""How long to wait for a port that is in use: workers whose supervisor was killed release it at once."""
 WORKER_SECONDS = 7.0
-"""How long workers may take to stop; what they took has committed by then, or the database hangs."""
+"""How long workers may take to stop; by then what they accepted has committed, unless the database hangs."""
 RESTART_SECONDS = 1.0
 FATAL = 3
-"""Exit code of a worker that would fail again if it were started again."""
+"""Exit code of a worker that would only fail again if it were restarted."""
 
 
 class ServeError(Exception):
@@ -46,9 +46,9 @@ class ServeError(Exception):
 
 @contextlib.contextmanager
 def database_url(settings: Settings, *, create: bool = False) -> Iterator[str]:
-    """The URL of the settings' database, with the embedded server up where it is that.
+    """The URL of the configured database; if that is the embedded server's, the server is kept running.
 
-    Raises ServeError, also where there is no data directory and `create` does not allow to make one.
+    Raises ServeError, also if there is no data directory and `create` does not allow making one.
     """
     if settings.database_url is not None:
         yield settings.database_url
@@ -72,7 +72,7 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
     """
     stopping = Stopping()
     with _embedded_errors(), contextlib.ExitStack() as stack:
-        # Taken before anything else: a second start on a taken port fails at once, and changes nothing.
+        # Bound before anything else: a second start on a port in use fails at once, and changes nothing.
         sockets = [stack.enter_context(one) for one in _listen(settings)]
         url = settings.database_url
         if url is None:
@@ -98,7 +98,7 @@ def _listen(settings: Settings) -> list[socket.socket]:
                 continue
             raise ServeError(
                 f"Tidemark cannot listen on {settings.host}:{settings.port}: {error.strerror or error}. "
-                f"Is it running already? TIDEMARK_HOST and TIDEMARK_PORT choose another place."
+                f"Is it already running? Set TIDEMARK_HOST or TIDEMARK_PORT to listen elsewhere."
             ) from None
 
 
@@ -106,7 +106,7 @@ def _bind(settings: Settings) -> list[socket.socket]:
     family, kind, protocol, _, address = socket.getaddrinfo(
         settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    # Sockets that share a port are also shared with a second service; one that does not share finds it taken.
+    # Sockets that share a port would share it with a second service too; one that does not finds the port in use.
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(address)
@@ -125,7 +125,7 @@ def _bind(settings: Settings) -> list[socket.socket]:
 
 @contextlib.contextmanager
 def _interruptible(stopping: Stopping) -> Iterator[None]:
-    """While the embedded server starts, before the loop takes over: SIGTERM ends the start in order."""
+    """While the embedded server starts, before the event loop handles signals: SIGTERM ends the start cleanly."""
 
     def leave(_signal: int, _frame: FrameType | None) -> None:
         stopping.begin()
@@ -160,7 +160,7 @@ def _serve_here(settings: Settings, url: str, listening: socket.socket, json_out
 
 
 def _stop_with_supervisor(stop: asyncio.Event) -> None:
-    """In a worker: stop when the supervisor has gone, who alone starts workers and the database server again."""
+    """In a worker: stop when the supervisor has gone, since nothing else restarts workers and the database server."""
     supervisor = multiprocessing.parent_process()
     if supervisor is None:
         return
@@ -176,7 +176,7 @@ def _stop_with_supervisor(stop: asyncio.Event) -> None:
 
 
 def _worker(settings: Settings, url: str, listening: socket.socket, json_output: bool) -> None:
-    """A worker's whole life, which a terminal's Ctrl-C and its parent's SIGTERM end alike."""
+    """Run a worker, which a terminal's Ctrl-C and its parent's SIGTERM end alike."""
     configure_logs(settings.log_level)
     try:
         _serve_here(settings, url, listening, json_output, Stopping())
@@ -192,33 +192,33 @@ class _Workers:
         self, settings: Settings, url: str, sockets: list[socket.socket], json_output: bool, stopping: Stopping
     ) -> None:
         self._sockets = sockets
-        self._time = stopping
+        self._stop_time = stopping
         self._context = multiprocessing.get_context("spawn")
         self._arguments = [(settings, url, listening, json_output) for listening in sockets]
-        self._processes = [self._start(place) for place in range(len(sockets))]
+        self._processes = [self._start(index) for index in range(len(sockets))]
         self._stopping = False
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Signal handler: end the watch."""
-        self._time.begin()
+        self._stop_time.begin()
         self._stopping = True
 
     def watch(self) -> None:
-        """Start another worker for each that ends. Raises ServeError where it would only end again."""
+        """Start another worker for each that ends. Raises ServeError if that would only end again."""
         while not self._stopping:
             multiprocessing.connection.wait([one.sentinel for one in self._processes], timeout=0.2)
-            for place, worker in enumerate(self._processes):
+            for index, worker in enumerate(self._processes):
                 if worker.exitcode == FATAL:
                     raise ServeError("The workers cannot serve; the log above says why.")
                 if worker.exitcode is not None and not self._stopping:
                     log.error("worker ended; starting another", pid=worker.pid, exit_code=worker.exitcode)
                     time.sleep(RESTART_SECONDS)
-                    self._start_again(place)
+                    self._start_again(index)
 
     def finish(self) -> None:
         """Let every worker finish what it accepted."""
         for listening in self._sockets:
-            listening.close()  # or connections would still be taken, for nobody to answer
+            listening.close()  # or connections would still be accepted, with nobody to answer them
         for worker in self._processes:
             if worker.pid is not None and worker.exitcode is None:
                 os.kill(worker.pid, signal.SIGTERM)
@@ -228,14 +228,14 @@ class _Workers:
             if worker.exitcode is None:
                 worker.kill()
 
-    def _start_again(self, place: int) -> None:
+    def _start_again(self, index: int) -> None:
         try:
-            self._processes[place] = self._start(place)
-        except OSError:  # no memory, process or file descriptor is left just now
+            self._processes[index] = self._start(index)
+        except OSError:  # out of memory, processes or file descriptors just now
             log.exception("worker does not start; it is tried again")
 
-    def _start(self, place: int) -> BaseProcess:
-        worker = self._context.Process(target=_worker, args=self._arguments[place], daemon=True)
+    def _start(self, index: int) -> BaseProcess:
+        worker = self._context.Process(target=_worker, args=self._arguments[index], daemon=True)
         worker.start()
         return worker
 
