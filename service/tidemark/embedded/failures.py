@@ -1,4 +1,4 @@
-"""Failures of the embedded server: those that end a start, and those that pass without anybody changing a setting."""
+"""Failures of the embedded server: those that end a start, and those that may pass without a change of settings."""
 
 import errno
 import os
@@ -18,17 +18,17 @@ PASSING = {
     errno.EMFILE: "Too many files are open to start PostgreSQL.",
     errno.ENFILE: "Too many files are open on the machine to start PostgreSQL.",
 }
-"""What the system is short of, by the number of the error."""
+"""What the system is short of, by errno."""
 LOW_SPACE = 16 * 2**20
-"""Bytes. With less, PostgreSQL may not even have been able to log why it did not start."""
+"""In bytes. With less, PostgreSQL may not even have been able to log why it did not start."""
 
 
 class ProgramError(EmbeddedServerError):
-    """One of PostgreSQL's programs failed; the message has what it said."""
+    """One of PostgreSQL's programs failed; the message ends with its output."""
 
 
 class PassingError(EmbeddedServerError):
-    """A failure that may pass by itself; `reason` says in a sentence, without paths, what is amiss."""
+    """A failure that may pass by itself; `reason` is a sentence that says what is wrong, without paths."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class PassingError(EmbeddedServerError):
 
 @contextmanager
 def failures_told_apart(data_dir: Path) -> Iterator[None]:
-    """Raise EmbeddedServerError for whatever fails, PassingError where it may pass by itself."""
+    """Raise EmbeddedServerError for whatever fails; PassingError if it may pass by itself."""
     try:
         yield
     except PassingError:
@@ -46,7 +46,7 @@ def failures_told_apart(data_dir: Path) -> Iterator[None]:
         message = str(error)
         if isinstance(error, OSError):
             message = (
-                f"The data directory {data_dir} cannot be used: {error}. Run Tidemark as the user whom it belongs to, "
+                f"The data directory {data_dir} cannot be used: {error}. Run Tidemark as the user who owns it, "
                 f"or set TIDEMARK_DATA_DIR to a folder of your own."
             )
         reason = _passing_reason(error, data_dir)
@@ -61,6 +61,6 @@ def _passing_reason(error: OSError | EmbeddedServerError, data_dir: Path) -> str
     if not isinstance(error, ProgramError):
         return None
     for number, reason in PASSING.items():
-        if os.strerror(number) in str(error):  # programs run with LC_ALL=C, so these are their words too
+        if os.strerror(number) in str(error):  # programs run with LC_ALL=C, so they use the same words
             return reason
     return NO_SPACE if shutil.disk_usage(data_dir).free < LOW_SPACE else None

@@ -1,4 +1,4 @@
-"""Which PostgreSQL programs the embedded server uses: installed ones with TimescaleDB, or the Python package's."""
+"""The PostgreSQL programs that the embedded server uses: installed ones with TimescaleDB, or the Python package's."""
 
 import importlib.util
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# Where distributions and vendors put PostgreSQL's programs, as glob patterns.
+# Where distributions and vendors install PostgreSQL's programs, as glob patterns.
 _INSTALLED = (
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -38,7 +38,7 @@ class Programs:
 
 
 def available_programs() -> list[Programs]:
-    """Every usable set on this machine, the preferred first: newest with TimescaleDB, the package's, the others."""
+    """Every usable set on this machine, by preference: the newest with TimescaleDB, the package's, the others."""
     found = [programs for folder in _folders() if (programs := _inspect(folder)) is not None]
     packaged = _packaged()
     return sorted(found, key=lambda one: (not one.has_timescaledb, one.folder != packaged, -one.major))
@@ -47,8 +47,8 @@ def available_programs() -> list[Programs]:
 def find_programs(data_dir: Path, wanted: Path | None) -> Programs:
     """The programs for the cluster in a data directory.
 
-    `wanted` (TIDEMARK_POSTGRES_BIN) decides; else an existing cluster keeps what it was made with, and a new one gets
-    the preferred. Raises EmbeddedServerError.
+    If `wanted` (TIDEMARK_POSTGRES_BIN) is given, it decides; else an existing cluster keeps the programs that it was
+    made with, and a new one gets the preferred ones. Raises EmbeddedServerError.
     """
     major = _cluster_major(data_dir)
     if wanted is not None:
@@ -74,7 +74,7 @@ def find_programs(data_dir: Path, wanted: Path | None) -> Programs:
 
 
 def keep_choice(data_dir: Path, programs: Programs) -> None:
-    """Remember which programs a new cluster was made with."""
+    """Record which programs a new cluster was made with."""
     (data_dir / _CHOICE).write_text(f"{programs.folder}\n")
 
 
@@ -83,12 +83,12 @@ def _kept(data_dir: Path, major: int) -> Programs:
     kept = _inspect(Path(choice.read_text().strip())) if choice.exists() else None
     if kept is not None and kept.major == major:
         return kept
-    # The environment may have moved, or the distribution's PostgreSQL with it.
+    # The virtual environment, or the distribution's PostgreSQL, may have moved.
     for programs in available_programs():
         if programs.major == major:
             return programs
     raise EmbeddedServerError(
-        f"The data in {data_dir} were made with PostgreSQL {major}, which is not on this machine any more. "
+        f"The data in {data_dir} were made with PostgreSQL {major}, which is no longer on this machine. "
         f"Install it, or set TIDEMARK_POSTGRES_BIN to the folder of its programs."
     )
 
@@ -120,16 +120,16 @@ def _folders() -> Iterator[Path]:
 
 
 def _inspect(folder: Path) -> Programs | None:
-    """The programs in a folder; None where they are not a PostgreSQL server of version 15 or newer."""
+    """The programs in a folder; None unless they are those of PostgreSQL 15 or newer."""
     if not all((folder / name).is_file() for name in ("postgres", "initdb", "pg_ctl")):
         return None
     try:
-        told = subprocess.run(  # noqa: S603 - a program of the folder that was named
+        printed = subprocess.run(  # noqa: S603 - a program of the folder that was named
             [folder / "postgres", "--version"], capture_output=True, text=True, timeout=20, check=True
         ).stdout
     except (OSError, subprocess.SubprocessError):
         return None
-    version = re.search(r"\) (\d+)", told)
+    version = re.search(r"\) (\d+)", printed)
     if version is None or int(version[1]) < 15:
         return None
     return Programs(folder, int(version[1]), _has_timescaledb(folder, int(version[1])))
@@ -143,5 +143,5 @@ def _has_timescaledb(folder: Path, major: int) -> bool:
         folder.parent / "share" / f"postgresql@{major}",
     ]
     if folder.parent.parent != Path("/usr/lib/postgresql"):
-        share = share[1:]  # Debian's folder says nothing of another installation
-    return any((place / "extension" / "timescaledb.control").is_file() for place in share)
+        share = share[1:]  # Debian's folder says nothing about another installation
+    return any((folder / "extension" / "timescaledb.control").is_file() for folder in share)

@@ -1,9 +1,9 @@
-"""The embedded PostgreSQL server: made, started and stopped with the data directory it lives in.
+"""The embedded PostgreSQL server: created, started and stopped along with the data directory that it lives in.
 
 Several processes may use it at once (the service, the command line, tests). Each holds a shared lock on `users.lock`,
 which the operating system drops even when the process is killed; starting and stopping happen under `start.lock`; the
-last user to leave stops the server. One that was left running is adopted, one that crashed recovers at the next start.
-Whoever can open a lock file can hold it, so nobody else can.
+last user to leave stops the server. One that was left running is taken over, one that crashed recovers at the next
+start. Whoever can open a lock file can hold it, so nobody else may open these.
 """
 
 import fcntl
@@ -35,22 +35,22 @@ NAME = "tidemark"
 """The role and the database."""
 PORT = 5432
 SYSTEM_USER = "tidemark"
-"""Whom the server runs as when Tidemark runs as root, which PostgreSQL refuses to."""
+"""The user that the server runs as if Tidemark runs as root, as which PostgreSQL refuses to run."""
 START_SECONDS = 600
-"""How long a start may take: recovery after a crash replays as much as `max_wal_size`, on a slow disk too."""
+"""How long a start may take: recovery after a crash may replay as much as `max_wal_size`, from a slow disk."""
 LOCK_SECONDS = 60.0
-"""How long to wait for another process that starts or stops the server."""
+"""How long to wait for another process that is starting or stopping the server."""
 LEAVE_SECONDS = 3.0
-"""The same when leaving. Who holds the lock then is starting the server, and will stop it in its turn."""
+"""The same when leaving: whoever holds the lock then is starting the server, and will stop it in turn."""
 WATCH_SECONDS = 1.0
 JOIN_SECONDS = 1.0
 STOP_SECONDS = 8
 ORPHAN_SECONDS = 10
-"""How long the backends of a killed server may take to notice and end."""
+"""How long the backends of a killed server may take to notice and exit."""
 _MAX_SOCKET_PATH = 103
-"""Bytes; macOS and the BSDs allow that many, Linux four more."""
+"""In bytes: the limit of macOS and the BSDs; Linux allows four more."""
 _NOT_IN_PATHS = '"$`\\'
-"""pg_ctl puts paths into a shell's double quotes, where these change them."""
+"""pg_ctl puts paths between double quotes for a shell, where these characters have a meaning."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The PostgreSQL URL of Tidemark's database in it."""
+        """The PostgreSQL URL of Tidemark's database on it."""
         return self.url_of(NAME)
 
     def url_of(self, database: str) -> str:
-        """The PostgreSQL URL of a database in it."""
+        """The PostgreSQL URL of a database on it."""
         return f"postgresql://{NAME}@/{database}?host={quote(str(self.socket_dir))}&port={PORT}"
 
 
 @dataclass(frozen=True)
 class _Owner:
-    """Whom the cluster belongs to and the server runs as; `arguments` are subprocess's, to run as them."""
+    """The user who owns the cluster and whom the server runs as; `arguments` make subprocess run as that user."""
 
     uid: int
     gid: int
@@ -93,11 +93,11 @@ def embedded_server(
     create: bool = True,
     stop_seconds: Callable[[], float] = lambda: STOP_SECONDS,
 ) -> Iterator[Server]:
-    """Use the server of a data directory, starting it where needed, and making its cluster where `create` allows it.
+    """Use the server of a data directory, starting it if needed, and creating its cluster if `create` allows it.
 
-    A server that crashed under its users is started again by whoever comes next. Leaving takes at most `stop_seconds`,
-    two at the least; a server that does not stop in that time is left running. Raises EmbeddedServerError with what
-    to do, PassingError where it is worth trying again.
+    A server that crashed while in use is restarted by the next process to use it. Leaving takes at most `stop_seconds`,
+    but at least two; a server that does not stop in that time is left running. Raises EmbeddedServerError, which says
+    what to do; PassingError if trying again may help.
     """
     data_dir = data_dir.absolute()
     if set(_NOT_IN_PATHS) & set(str(data_dir)):
@@ -111,7 +111,7 @@ def embedded_server(
                 f"TIDEMARK_DATA_DIR to its data directory, or TIDEMARK_DATABASE_URL to a server of your own."
             )
         if not data_dir.exists():
-            find_programs(data_dir, postgres_bin)  # where there are none, nothing is left behind
+            find_programs(data_dir, postgres_bin)  # if there are none, no folder is left behind
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         users = _open_lock(data_dir / "users.lock")
     using = False
@@ -129,13 +129,13 @@ def embedded_server(
 
 @contextmanager
 def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
-    """While a service uses the server, start it again within seconds when it has crashed."""
+    """While a service uses the server, restart it within seconds of a crash."""
     cluster = data_dir.absolute() / "postgres"
     leaving = threading.Event()
 
     def watch() -> None:
         while not leaving.wait(WATCH_SECONDS):
-            # Whatever goes wrong, such as a look at the server without a file descriptor left, is tried again.
+            # Whatever fails, such as a check without a file descriptor left, is tried again.
             try:
                 if _served_at(cluster) is None:
                     log.error("embedded server has ended; starting it again")
@@ -152,11 +152,11 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
         yield
     finally:
         leaving.set()
-        watcher.join(JOIN_SECONDS)  # a start that it is in the middle of may take long
+        watcher.join(JOIN_SECONDS)  # it may be in the middle of a start, which takes long
 
 
 def _leave(data_dir: Path, postgres_bin: Path | None, users: int, seconds: float) -> None:
-    """Stop the server where nobody else uses it, and where that can be done in so many seconds."""
+    """Stop the server if nobody else uses it, and if that takes no longer than this."""
     try:
         with failures_told_apart(data_dir), _alone(data_dir, min(LEAVE_SECONDS, seconds)):
             try:
@@ -171,7 +171,7 @@ def _leave(data_dir: Path, postgres_bin: Path | None, users: int, seconds: float
 
 @contextmanager
 def _alone(data_dir: Path, seconds: float) -> Iterator[int]:
-    """Hold `start.lock`, waiting for it so long; yields its file descriptor. Raises PassingError."""
+    """Hold `start.lock`, waiting for it at most this long; yields its file descriptor. Raises PassingError."""
     path = data_dir / "start.lock"
     lock = _open_lock(path)
     try:
@@ -191,7 +191,7 @@ def _alone(data_dir: Path, seconds: float) -> Iterator[int]:
 
 def _open_lock(path: Path) -> int:
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    os.fchmod(lock, 0o600)  # one that an earlier version made is open to all
+    os.fchmod(lock, 0o600)  # an earlier version made it readable to all
     return lock
 
 
@@ -204,11 +204,11 @@ def _taken(lock: int) -> bool:
 
 
 def _holder(lock: int) -> str:
-    """Who holds a lock, as far as the system tells (Linux's /proc/locks, see proc(5))."""
+    """Which process holds a lock, if the system tells (Linux's /proc/locks, see proc(5))."""
     found = os.fstat(lock)
-    place = f" {os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino} "
+    file = f" {os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino} "
     try:
-        held = next(line for line in Path("/proc/locks").read_text().splitlines() if place in line and "->" not in line)
+        held = next(line for line in Path("/proc/locks").read_text().splitlines() if file in line and "->" not in line)
     except (OSError, StopIteration):
         return "another process"
     return f"process {held.split()[4]}"
@@ -225,7 +225,7 @@ def _start(data_dir: Path, programs: Programs, lock: int) -> Server:
         _make_cluster(data_dir, cluster, programs, owner, lock)
     socket_dir = _served_at(cluster)
     if socket_dir is not None and not _answers(socket_dir, programs, owner):
-        # It was killed just now, or its user was, in the middle of starting or stopping it.
+        # It, or a process that was starting or stopping it, was killed just now.
         _stop_postmaster(cluster, programs, owner)
         socket_dir = None
     if socket_dir is None:
@@ -239,8 +239,8 @@ def _start(data_dir: Path, programs: Programs, lock: int) -> Server:
 
 def _start_postmaster(server: Server, cluster: Path, owner: _Owner) -> None:
     programs, log_file = server.programs, server.log_file
-    # A crashed server's lock files would keep PostgreSQL from starting wherever it takes the number in them for a
-    # running process. That two servers never share a cluster is still sure by its check of the shared memory.
+    # A crashed server's lock files would keep PostgreSQL from starting if the process number in them is in use again.
+    # Two servers still never share a cluster: PostgreSQL checks its shared memory too.
     for left in (cluster / "postmaster.pid", server.socket_dir / f".s.PGSQL.{PORT}.lock"):
         left.unlink(missing_ok=True)
     if os.geteuid() == 0:
@@ -256,7 +256,7 @@ def _start_postmaster(server: Server, cluster: Path, owner: _Owner) -> None:
         try:
             _run([*start, "-l", str(log_file), "-o", options], owner, failed, log_file)
         except EmbeddedServerError as error:
-            # PostgreSQL refuses to start beside backends of a killed server.
+            # PostgreSQL refuses to start while backends of a killed server are still there.
             if "is still in use" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
@@ -277,7 +277,7 @@ def _stop_postmaster(cluster: Path, programs: Programs, owner: _Owner, seconds: 
             _run([*stop, "-m", mode, "-t", str(wait)], owner, f"PostgreSQL did not stop (mode {mode})")
         except EmbeddedServerError as error:
             if _served_at(cluster) is None:
-                return  # it ended by itself before pg_ctl came to it
+                return  # it ended by itself before pg_ctl reached it
             if mode == "immediate":
                 raise
             log.warning("embedded server is stopped at once; it recovers at the next start", reason=str(error))
@@ -286,9 +286,9 @@ def _stop_postmaster(cluster: Path, programs: Programs, owner: _Owner, seconds: 
 
 
 def _served_at(cluster: Path) -> Path | None:
-    """The socket folder of the process that serves a cluster, by its `postmaster.pid`; None where no process does.
+    """The socket folder of the process that serves a cluster, from its `postmaster.pid`; None if no process does.
 
-    The folder is the process's own to say: the system's temporary folder may have been another one when it started.
+    Only that process knows its folder: the system's temporary folder may have been another one when it started.
     """
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
@@ -301,12 +301,12 @@ def _served_at(cluster: Path) -> Path | None:
         os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text()
     except (ProcessLookupError, PermissionError):
-        return None  # another user's process is not ours, as PostgreSQL reasons too
+        return None  # another user's process is not ours, as PostgreSQL assumes too
     except FileNotFoundError:
         state = None  # macOS has no /proc
     if state is not None and not re.search(r"\(postgres\) [^ZX]", state):
-        return None  # the number was given out again, or nobody collects the dead (in a container)
-    # The lines (PostgreSQL's pidfile.h): pid, data directory, start, port, socket folder, and more later.
+        return None  # the number is in use again, or nobody reaps zombies (in a container)
+    # The lines (PostgreSQL's pidfile.h): pid, data directory, start time, port, socket folder, and more.
     return Path(lines[4]) if len(lines) > 4 else cluster
 
 
@@ -319,7 +319,7 @@ def _answers(socket_dir: Path, programs: Programs, owner: _Owner) -> bool:
 
 
 def _settings(programs: Programs) -> dict[str, str]:
-    """Settings for a small machine that other programs share, given at every start; durability is never traded."""
+    """Settings for a small machine that other programs share, given at every start; durability is never traded away."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     shared = {
         "listen_addresses": "",
@@ -327,7 +327,7 @@ def _settings(programs: Programs) -> dict[str, str]:
         "unix_socket_permissions": "0700",
         "shared_buffers": f"{max(64, min(memory // 4, 1024))}MB",
         "max_connections": "200",
-        # A batch of readings of many years takes locks on as many chunks or partitions.
+        # A batch with readings of many years locks as many chunks or partitions.
         "max_locks_per_transaction": "512",
         "min_wal_size": "1GB",
         "max_wal_size": "4GB",
@@ -346,8 +346,8 @@ def _settings(programs: Programs) -> dict[str, str]:
 
 
 def _make_cluster(data_dir: Path, cluster: Path, programs: Programs, owner: _Owner, lock: int) -> None:
-    log.info("making a PostgreSQL cluster", folder=str(cluster), programs=str(programs.folder))
-    # Made beside its place and moved there when whole, so that an interrupted start is simply begun again.
+    log.info("creating a PostgreSQL cluster", folder=str(cluster), programs=str(programs.folder))
+    # Created beside its final folder and renamed when complete, so that an interrupted start simply begins again.
     unfinished = data_dir / "postgres.new"
     if unfinished.exists():
         shutil.rmtree(unfinished)
@@ -356,12 +356,12 @@ def _make_cluster(data_dir: Path, cluster: Path, programs: Programs, owner: _Own
     _run(
         [
             *(programs.program("initdb"), "-D", str(unfinished), "-U", NAME, "-A", "trust", "-E", "UTF8"),
-            # Small segments: the first use of one zeroes it, and commits wait for that.
+            # Small segments: the first use of one zeroes it, for which commits wait.
             *("--locale=C", "--data-checksums", "--no-instructions", "--wal-segsize=4"),
         ],
         owner,
         "PostgreSQL's initdb failed",
-        # Should this process be killed, the initdb that it leaves at work still holds the lock until it is done.
+        # Should this process be killed, the initdb that it leaves running holds the lock until it is done.
         keep_open=(lock,),
     )
     unfinished.rename(cluster)
@@ -378,7 +378,7 @@ def _make_database(server: Server, owner: _Owner) -> None:
 
 
 def _owner(cluster: Path) -> _Owner:
-    """The owner of the cluster; of a new one the user of this process, or where that is root a user of its own."""
+    """The owner of the cluster; for a new one the user of this process, or if that is root, a user of its own."""
     if cluster.exists():
         found = cluster.stat()
         if os.geteuid() not in (0, found.st_uid):
@@ -413,10 +413,10 @@ def _owner(cluster: Path) -> _Owner:
                 user = pwd.getpwnam(name)
             except KeyError:
                 continue
-            log.info("made a system user to run PostgreSQL as", user=name)
+            log.info("created a system user to run PostgreSQL as", user=name)
         return _Owner(user.pw_uid, user.pw_gid)
     raise EmbeddedServerError(
-        "PostgreSQL does not run as root, and no other user could be made. Run Tidemark as another user, "
+        "PostgreSQL does not run as root, and no other user could be created. Run Tidemark as another user, "
         "or set TIDEMARK_DATABASE_URL to a server that is running."
     )
 
@@ -429,7 +429,7 @@ def _user_name(uid: int) -> str:
 
 
 def _socket_dir(data_dir: Path, owner: _Owner) -> Path:
-    """A folder that only the server's user (and root) can enter, whose path is short enough for a socket."""
+    """A folder that only the server's user (and root) can enter, with a path that is short enough for a socket."""
     folder = data_dir / "socket"
     if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > _MAX_SOCKET_PATH or "," in str(folder):
         digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
@@ -437,7 +437,7 @@ def _socket_dir(data_dir: Path, owner: _Owner) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (owner.uid, os.geteuid()):
-        raise EmbeddedServerError(f"{folder} is somebody else's; remove it, or use another TIDEMARK_DATA_DIR.")
+        raise EmbeddedServerError(f"{folder} belongs to somebody else; remove it, or use another TIDEMARK_DATA_DIR.")
     os.chown(folder, owner.uid, owner.gid)
     return folder
 
@@ -451,7 +451,7 @@ def _let_group_pass(data_dir: Path, owner: _Owner) -> None:
 
 
 def _make_reachable(owner: _Owner, *folders: Path) -> None:
-    """Let the server's user pass through the parents of these folders, by `o+x` alone (or `g+x`) where it may not."""
+    """Let the server's user pass through the parents of these folders, by `o+x` (or `g+x`) where it cannot yet."""
     opened = []
     for parent in {parent for folder in folders for parent in (*folder.parents, *folder.resolve().parents)}:
         found = parent.stat()
@@ -477,9 +477,9 @@ def _run(
     log_file: Path | None = None,
     keep_open: tuple[int, ...] = (),
 ) -> str:
-    """Run a PostgreSQL program as the server's user; answers its output. Raises EmbeddedServerError.
+    """Run a PostgreSQL program as the server's user; return its output. Raises EmbeddedServerError.
 
-    The error ends with what the program told and what it added to the log file; `keep_open` are file descriptors that
+    The error ends with the program's output and what it added to the log file; `keep_open` are file descriptors that
     the program inherits.
     """
     log_start = log_file.stat().st_size if log_file is not None and log_file.exists() else 0
@@ -503,19 +503,19 @@ def _run(
                 raise
             raise EmbeddedServerError(f"{failed}: {_user_name(owner.uid)} cannot run {command[0]}: {error}.") from None
         output.seek(0)
-        told = output.read().decode(errors="replace")
+        printed = output.read().decode(errors="replace")
     if done.returncode != 0:
-        tail = told.strip()
+        tail = printed.strip()
         if log_file is not None and log_file.exists():
             tail += "\n" + "\n".join(log_file.read_bytes()[log_start:].decode(errors="replace").splitlines()[-20:])
         raise ProgramError(f"{failed}:\n{tail}")
-    return told
+    return printed
 
 
 def _output_file() -> IO[bytes]:
-    """A file for a program's output: a server that pg_ctl starts would hold a pipe open for ever.
+    """A file for a program's output, since a server started by pg_ctl would hold a pipe open for ever.
 
-    It is in memory where the system can: the disk may be full, and the output say so.
+    It is in memory if the system allows: the disk may be full, and the output say so.
     """
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("output"), "w+b")
@@ -523,5 +523,5 @@ def _output_file() -> IO[bytes]:
 
 
 def _quoted(path: str) -> str:
-    """A path as one word of pg_ctl's `-o` options, which a shell splits."""
+    """A path as one word of pg_ctl's `-o` options, which a shell splits into words."""
     return "'" + path.replace("'", "'\\''") + "'"
