@@ -1,7 +1,7 @@
-"""Structured logs on standard error: for people on a terminal, JSON lines elsewhere.
+"""Structured logs on standard error: readable text on a terminal, JSON lines elsewhere.
 
-Logging never raises and never waits, whatever became of the place that the lines go to: a full disk, a pipe whose
-reader has gone or has stopped reading. Who logs only hands a line over; a thread of its own writes it.
+Logging never raises and never waits, whatever happens to its destination: a full disk, a pipe whose reader has gone or
+has stopped reading. The caller only hands over a line; a separate thread writes it.
 """
 
 import atexit
@@ -20,18 +20,18 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 MAX_LINES = 10_000
-"""Lines that wait to be written; further ones are counted and lost."""
+"""Lines that may wait to be written; further ones are lost, and counted."""
 MAX_LINE = 64 * 1024
-"""Characters of a line; what goes beyond is cut off."""
+"""Characters of a line; the rest is cut off."""
 FLUSH_SECONDS = 1.0
-"""How long a process that ends waits for its last lines to be written."""
+"""How long a process waits at its end for its last lines to be written."""
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 
 
 class Sink:
-    """Writes lines to a file descriptor in the order in which they come; those that it cannot write it counts.
+    """Writes lines to a file descriptor in the order in which they arrive, and counts those that it cannot write.
 
-    Once lines can be written again, one says how many were lost.
+    Once lines can be written again, one of them says how many were lost.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -47,10 +47,10 @@ class Sink:
         else:
             self.lost += 1
 
-    debug = info = warning = error = critical = exception = msg  # what structlog calls, by the level
+    debug = info = warning = error = critical = exception = msg  # what structlog calls, by level
 
     def flush(self) -> bool:
-        """Wait until what was taken is written or lost, for a second at most; False where that was too short."""
+        """Wait, for a second at most, until the lines taken are written or lost; False if that was too short."""
         written = threading.Event()
         self._lines.put(written)
         return written.wait(FLUSH_SECONDS)
@@ -71,7 +71,7 @@ class Sink:
         while left:
             try:
                 left = left[os.write(self._descriptor, left) :]
-            except BlockingIOError:  # somebody else has made the same pipe non-blocking
+            except BlockingIOError:  # another process has made the same pipe non-blocking
                 if not select.select((), (self._descriptor,), (), FLUSH_SECONDS)[1]:
                     return False
             except OSError:
@@ -80,7 +80,7 @@ class Sink:
 
 
 class _Handler(logging.Handler):
-    """Gives the records of the standard library's logging to the sink."""
+    """Passes records of the standard library's logging on to the sink."""
 
     def __init__(self, sink: Sink) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ def _standard_error() -> Sink:
 
 
 def configure_logs(level: str) -> None:
-    """Log from this level up; aiohttp's and asyncio's own messages come the same way."""
+    """Log from this level up; aiohttp's and asyncio's own messages go the same way."""
     sink = _standard_error()
     shared: list[Processor] = [
         structlog.processors.add_log_level,
@@ -131,7 +131,7 @@ def configure_logs(level: str) -> None:
 
 
 def _unfailing(processors: list[Processor]) -> Processor:
-    """These processors as one that makes a plain line of an event that they fail at, such as text that is no UTF-8."""
+    """These processors as one, which turns an event on which they fail, such as invalid UTF-8, into a plain line."""
 
     def process(logger: WrappedLogger, name: str, event: EventDict) -> str:
         plain = dict(event)

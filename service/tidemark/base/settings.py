@@ -1,4 +1,4 @@
-"""Settings, read from environment variables with the prefix `TIDEMARK_`."""
+"""Settings, read from environment variables that begin with `TIDEMARK_`."""
 
 import os
 import re
@@ -14,7 +14,7 @@ _PORTS = {"http": 80, "https": 443}
 
 ENGINES = ("auto", "timescale", "postgres")
 MAX_COLLECTED = 1_000_000_000
-"""The highest that a limit of the collector can be set to."""
+"""The largest value of a limit of the collector."""
 MAX_CONNECTIONS = 1_000_000
 
 
@@ -23,7 +23,7 @@ class SettingError(ValueError):
 
 
 class MaxConnections(NamedTuple):
-    """How many connections may be open at once: in all, and from one address."""
+    """How many connections may be open at once: in total, and from one address."""
 
     total: int = 20_000
     per_address: int = 5_000
@@ -38,12 +38,12 @@ class MaxConnections(NamedTuple):
         if text.count(",") > 1 or not all(1 <= number <= MAX_CONNECTIONS for number in (total, per_address)):
             raise ValueError(
                 f"must be a number from 1 to {MAX_CONNECTIONS}, or two such as 20000,5000 "
-                f"(in all, from one address), not {text!r}"
+                f"(in total, from one address), not {text!r}"
             )
         return cls(total, min(total, per_address))
 
     def share(self, workers: int) -> "MaxConnections":
-        """What each of so many processes may have, rounded up."""
+        """The share of each of this many processes, rounded up."""
         return MaxConnections(-(-self.total // workers), -(-self.per_address // workers))
 
 
@@ -73,7 +73,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the settings; raises SettingError, naming the variable, where one cannot be used."""
+        """Read the settings. Raises SettingError, which names the variable, if one cannot be used."""
 
         def text(name: str) -> str | None:
             return environment.get(f"TIDEMARK_{name}") or None
@@ -98,12 +98,12 @@ class Settings:
             try:
                 return tuple(ip_network(part.strip()) for part in (text(name) or "").split(",") if part.strip())
             except ValueError as error:
-                raise SettingError(f"TIDEMARK_{name} must be a comma list of networks: {error}.") from None
+                raise SettingError(f"TIDEMARK_{name} must be a comma-separated list of networks: {error}.") from None
 
         def postgres_url(name: str) -> str | None:
             url = text(name)
             if url is not None and not _is_postgres_url(url):
-                raise SettingError(f"TIDEMARK_{name} must be like postgresql://user:password@host:5432/database.")
+                raise SettingError(f"TIDEMARK_{name} must be a URL like postgresql://user:password@host:5432/database.")
             return url
 
         postgres_bin, geoip_db = text("POSTGRES_BIN"), text("GEOIP_DB")
@@ -135,12 +135,12 @@ def _origins(given: str | None) -> frozenset[str]:
 
 
 def _origin(given: str) -> str:
-    """An origin as browsers send it (RFC 6454): lower case, without the port that its scheme has anyhow."""
+    """An origin as browsers send it (RFC 6454): in lower case, without the default port of its scheme."""
     match = _ORIGIN.fullmatch(given)
     if match is None or (match[3] and not 0 < int(match[3]) <= 65535):
         raise SettingError(
-            "TIDEMARK_CORS_ORIGINS must be a comma list of origins such as https://dash.example.com, each named and "
-            f"without a path; {given!r} is none."
+            "TIDEMARK_CORS_ORIGINS must be a comma-separated list of origins such as https://dash.example.com, without "
+            f"wildcards and paths; {given!r} is not an origin."
         )
     scheme, host, port = match[1].lower(), match[2].lower(), match[3]
     is_usual = port is None or int(port) == _PORTS.get(scheme)

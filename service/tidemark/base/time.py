@@ -1,4 +1,4 @@
-"""A window: the stretch of time that a query asks about."""
+"""Instants and windows, a window being the stretch of time that a query asks about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ DAY = 24 * HOUR
 WEEK = 7 * DAY
 
 FIRST_YEAR, LAST_YEAR = 1970, 9998
-"""What questions may name: a day after the last of them, in whatever time zone, is still one that there is."""
+"""The years that queries may name: the day after the last one still exists in every time zone."""
 EARLIEST = 0
-"""The oldest reading there can be: 1970, in microseconds."""
+"""The instant of the oldest reading there can be: the beginning of 1970, in microseconds since then."""
 LATEST = (datetime.max.replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 """Later than any reading there can be."""
 
@@ -29,14 +29,14 @@ class Window:
 
     @classmethod
     def inclusive(cls, first: int | None, last: int | None) -> "Window":
-        """From the first to the last instant, both of them included; None leaves an end open."""
+        """From the first to the last instant, both included; None leaves an end open."""
         start = EARLIEST if first is None else first
         finish = LATEST if last is None else last + 1
         return cls(min(max(start, EARLIEST), LATEST), min(max(finish, EARLIEST), LATEST))
 
 
 def instant(microseconds: int) -> datetime:
-    """The UTC datetime of so many microseconds since 1970."""
+    """The UTC datetime at this many microseconds since 1970."""
     return EPOCH + timedelta(microseconds=microseconds)
 
 
@@ -49,24 +49,24 @@ _END = microseconds(datetime(LAST_YEAR + 1, 1, 1, tzinfo=UTC))
 
 
 def askable(at: int) -> bool:
-    """Whether an instant lies in the years that questions may name, by UTC."""
+    """Whether an instant lies in the years that queries may name, by UTC."""
     return EARLIEST <= at < _END
 
 
 def floor(at: int, unit: int) -> int:
-    """The last multiple of the unit at or before an instant."""
+    """The last multiple of a unit (in microseconds) at or before an instant."""
     return at - at % unit
 
 
 def ceil(at: int, unit: int) -> int:
-    """The first multiple of the unit at or after an instant."""
+    """The first multiple of a unit (in microseconds) at or after an instant."""
     return at + -at % unit
 
 
 def enclosing(days: Sequence[date]) -> tuple[datetime, datetime]:
-    """Instants between which those days lie in whatever time zone: offsets are less than a day.
+    """Instants between which these days lie in any time zone, since offsets are less than a day.
 
-    Days before 1970 stand for no instants before it.
+    Days before 1970 do not extend them beyond it.
     """
     if not days:
         return EPOCH, EPOCH

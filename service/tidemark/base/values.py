@@ -1,5 +1,5 @@
-"""The rules for single values that every wire format and surface shares: instants, numbers, coordinates, metadata, and
-the characters of ids and names."""
+"""Rules for single values, shared by every wire format and surface: instants, numbers, coordinates, metadata, and the
+characters of ids and names."""
 
 import re
 import time
@@ -13,24 +13,24 @@ from typing import TypeAlias
 import orjson
 
 MAX_VALUE = 1e150
-"""Values and x axis values are at most this large in size."""
+"""Largest absolute value of a reading's value and x-axis value."""
 MAX_METADATA = 64 * 1024
-"""Bytes of a reading's metadata as compact JSON."""
+"""Largest size of a reading's metadata as compact JSON, in bytes."""
 MAX_SENT_METADATA = 1024 * 1024
-"""Bytes of a reading's metadata as it is sent, with blanks and escapes. More is not decoded: in memory it would be many
-times as much."""
+"""Largest size of a reading's metadata as sent, with whitespace and escapes, in bytes. More is not decoded: it would
+be many times as large in memory."""
 MAX_AHEAD = 86_400_000_000
-"""Microseconds that a reading's instant may lie ahead of the server's clock."""
+"""How far a reading's instant may lie ahead of the server's clock, in microseconds."""
 EPOCH_UNITS = {"s": 6, "ms": 3, "us": 0, "ns": -3}
-"""Units of numbers that count from 1970 UTC: in each, how many powers of ten above a microsecond it is."""
+"""Units of numbers that count from 1970 UTC, each with its size in microseconds as a power of ten."""
 
-# Category Cc of Unicode, the separators of lines and paragraphs, and surrogates, which no UTF-8 has.
+# Unicode's category Cc, line and paragraph separators, and surrogates, which UTF-8 does not have.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - offsets are applied in whole microseconds, where no year can overflow
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - offsets are applied to whole microseconds, where no year can overflow
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MAX_NUMBER_LENGTH = 400
 _EVERY_DIGIT = Context(prec=2 * _MAX_NUMBER_LENGTH)
-_MAX_EPOCH_DIGITS = 30  # before the point; a time of more is far beyond any that is taken
+_MAX_EPOCH_DIGITS = 30  # before the decimal point; more would be far beyond any time that is accepted
 _TIMESTAMP = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]{1,30})?)?)?)"
     r" ?([Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?"
@@ -38,11 +38,11 @@ _TIMESTAMP = re.compile(
 
 
 Clock: TypeAlias = Callable[[], int]
-"""Tells the time of now in microseconds since 1970 UTC."""
+"""Returns the current time in microseconds since 1970 UTC."""
 
 
 class FieldError(ValueError):
-    """A value that cannot be used; `field` names where it stood, `message` says why."""
+    """A value that cannot be used; `field` says where it was, `message` why."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -51,14 +51,14 @@ class FieldError(ValueError):
 
 
 def has_control(text: str) -> bool:
-    """Whether a text has a character that no id and no name may have: a control character (category Cc), a line or
-    paragraph separator, or a lone surrogate. Spaces of any kind, joiners and non-joiners are characters of words.
+    """Whether a text has a character that no id or name may have: a control character (category Cc), a line or
+    paragraph separator, or a lone surrogate. Spaces of any kind, joiners and non-joiners are parts of words.
     """
     return _CONTROL.search(text) is not None
 
 
 def parse_instant(text: str, field: str = "timestamp") -> int:
-    """Microseconds since 1970 UTC of an ISO 8601 date and time; no offset means UTC, a date alone its midnight.
+    """Microseconds since 1970 UTC of an ISO 8601 date and time; without an offset in UTC, a date alone at midnight.
 
     Digits beyond microseconds are cut. The result may be negative. Raises FieldError.
     """
@@ -86,10 +86,10 @@ def is_number(text: str) -> bool:
 
 
 def parse_epoch(number: str, unit: str, field: str = "timestamp") -> int:
-    """Microseconds since 1970 UTC of a number (see `is_number`) in one of `EPOCH_UNITS`, with all the digits that it
-    has down to microseconds; those beyond are cut. A number far out of range becomes one that is out of range.
+    """Microseconds since 1970 UTC of a number (see `is_number`) in one of `EPOCH_UNITS`, exact to the microsecond;
+    digits beyond that are cut. A number far out of range becomes another one that is out of range.
 
-    Raises FieldError where not even its exponent can be told.
+    Raises FieldError if even its exponent is out of range.
     """
     try:
         exact = Decimal(number)
@@ -103,12 +103,12 @@ def parse_epoch(number: str, unit: str, field: str = "timestamp") -> int:
 
 
 def clock() -> int:
-    """This machine's time of now in microseconds since 1970 UTC."""
+    """The current time of this machine in microseconds since 1970 UTC."""
     return time.time_ns() // 1000
 
 
 def check_instant(at: int, now: int, field: str = "timestamp", noun: str = "A reading") -> int:
-    """The instant of a reading (microseconds since 1970 UTC), refused where no reading can be. Raises FieldError."""
+    """Return a reading's instant (microseconds since 1970 UTC). Raises FieldError if no reading can be of that time."""
     if at < 0:
         raise FieldError(field, f"{noun} cannot be older than 1970-01-01T00:00:00Z.")
     if at > now + MAX_AHEAD:
@@ -130,7 +130,7 @@ def parse_number(value: str | float, field: str) -> float:
 
 
 def parse_value(value: str | float, field: str = "value") -> float:
-    """A reading's value (or x axis value): finite, at most 1e150 in size. Raises FieldError."""
+    """A reading's value (or x-axis value): finite, at most 1e150 in absolute value. Raises FieldError."""
     number = parse_number(value, field)
     if abs(number) > MAX_VALUE:
         raise FieldError(field, "The number is too large: a value is at most 1e150 in size.")
@@ -180,11 +180,11 @@ def format_number(value: float) -> str:
 
 
 def format_instant(at: int) -> str:
-    """ISO 8601 in UTC with six decimals and `Z`, of microseconds since 1970 (years 1 to 9999)."""
+    """Microseconds since 1970 as ISO 8601 in UTC, with six decimals and `Z` (years 1 to 9999)."""
     return f"{_format_second(at // 1_000_000)}.{at % 1_000_000:06d}Z"
 
 
-@lru_cache(maxsize=4096)  # readings come many to a second
+@lru_cache(maxsize=4096)  # many readings share a second
 def _format_second(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).isoformat()
 

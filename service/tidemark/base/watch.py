@@ -1,4 +1,4 @@
-"""The tasks that have to run for as long as their process does, and which of them have failed."""
+"""The tasks that must run for as long as their process does, and those of them that have failed."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -9,9 +9,9 @@ log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """Starts tasks and notes those that end with an error: a process that has lost one is not ready any more.
+    """Starts tasks and notes those that end with an error: a process that has lost one is no longer ready.
 
-    A task that returns or is cancelled was told to.
+    A task that returns or is cancelled was told to end.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Watch:
     def start(self, name: str, work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
         """Run work as a task of this name."""
         task = asyncio.get_running_loop().create_task(work, name=name)
-        self._running.add(task)  # the loop itself would not keep it
+        self._running.add(task)  # the loop holds only a weak reference
         task.add_done_callback(self._note)
         return task
 
