@@ -1,1 +1,1 @@
-"""The benchmark harness: every claim of speed that Tidemark makes, as something that anyone can run."""
+"""The benchmark harness, which reproduces every performance claim that Tidemark makes."""

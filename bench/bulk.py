@@ -1,7 +1,7 @@
-"""Scenario `bulk`: collectors that post thousands of readings at a time, in each format, on a few connections.
+"""Scenario `bulk`: collectors post thousands of readings at a time in each format over a few connections.
 
-Raw binary COPY of as many rows of the same shape into the same table goes right before each run, and the run is
-compared with it. After each run exactly what was acknowledged must be stored, else there is no result.
+Immediately before each run, as many rows of the same shape are stored with raw binary COPY in the same table, as the
+reference. After each run, the stored readings must be exactly those acknowledged; otherwise there is no result.
 """
 
 import asyncio
@@ -45,12 +45,12 @@ from bench.service import SQL, BenchError, Service, running_service
 
 CONNECTIONS = 4
 ROWS_A_COPY = CONNECTIONS * READINGS
-"""In one commit of the raw COPY: as many as the connections have under way together."""
+"""Rows per commit of the raw COPY: as many as all connections have in flight."""
 LIVE_STEP = 1_000
 LATE_STEP = 1_000_000
-"""Microseconds from one reading of a sensor to its next."""
+"""Microseconds between two readings of a sensor."""
 STORED_BEFORE = 5
-"""Of the late readings every so many-th of each sensor is stored already."""
+"""One out of this many late readings of each sensor is already stored."""
 LATE = "NDJSON, late"
 GOALS = {LINE_PROTOCOL.name: 0.8, NDJSON.name: 0.8, CSV.name: 0.8, JSON.name: 0.7, LATE: 0.4}
 GROWTH_GOAL = 64.0
@@ -58,7 +58,7 @@ GROWTH_GOAL = 64.0
 
 
 NOBODY = Credentials("-", "-")
-"""What the other databases do not look at."""
+"""Credentials for the other databases, which ignore them."""
 
 
 @dataclass(frozen=True)
@@ -77,31 +77,31 @@ QUICK = Plan(rounds=1, requests=16, warm_up=4, stream_bytes=3 * 10**7)
 
 @dataclass(frozen=True)
 class Run:
-    """The readings of one format, and the COPY right before it."""
+    """One run in one format, and the COPY immediately before it."""
 
     readings: int
     sent: Sent
     copy_rows_a_second: float
     server_seconds: float
-    """Processor time of the service."""
+    """Processor time of the service, in seconds."""
     postgres_seconds: float
     others_busy: float
-    """Processors that neither these nor the sender kept busy, on average: what else the machine did."""
+    """Average number of processors kept busy by other work on the machine."""
 
     @property
     def rate(self) -> float:
-        """Readings a second."""
+        """Readings per second."""
         return self.readings / self.sent.seconds
 
     @property
     def ratio(self) -> float:
-        """The rate as a part of the COPY's."""
+        """The rate relative to that of the COPY."""
         return self.rate / self.copy_rows_a_second
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One upload of a fresh service, and its worker's memory in bytes."""
+    """One upload to a newly started service, and its worker's memory in bytes."""
 
     sent_bytes: int
     readings: int
@@ -113,13 +113,13 @@ class Stream:
 
     @property
     def growth(self) -> float:
-        """MiB that the resident memory grew."""
+        """Growth of resident memory in MiB."""
         return (self.resident_peak - self.resident_before) / 2**20
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Everything that was measured with one engine."""
+    """All measurements of one engine."""
 
     engine: str
     postgres: int
@@ -127,14 +127,14 @@ class EngineResult:
     stream: Stream
 
     def ratio(self, name: str) -> float:
-        """The median of the runs' parts of COPY's rate."""
+        """The median of the runs' rates relative to COPY."""
         return median(run.ratio for run in self.runs[name])
 
 
 def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
-    """Measure all engines. Raises BenchError where what was acknowledged is not what is stored."""
+    """Measure all engines. Raises BenchError if the stored readings are not those acknowledged."""
     plan = QUICK if quick else FULL
-    say(f"{CONNECTIONS} connections, {READINGS:,} readings a request, {SENSORS} sensors")
+    say(f"{CONNECTIONS} connections, {READINGS:,} readings per request, {SENSORS} sensors")
     results = [_measure(name, programs, plan, say) for name, programs in engines.items()]
     others = {rival: [_send_to(rival, plan, say) for _ in range(plan.rounds)] for rival in rivals.installed()}
     return _report(results, others, plan)
@@ -156,7 +156,7 @@ def _measure(engine: str, programs: Programs, plan: Plan, say: Callable[[str], N
             _store_some(service, rows)
             runs.setdefault(LATE, []).append(_run(service, NDJSON, rows, series, next(live)))
             parts = ", ".join(f"{name} {own[-1].ratio:.2f}" for name, own in runs.items())
-            say(f"{engine}: round {number} of {plan.rounds}: parts of COPY: {parts}")
+            say(f"{engine}: round {number} of {plan.rounds}: relative to COPY: {parts}")
     say(f"{engine}: one upload of {plan.stream_bytes / 1e6:,.0f} MB")
     with running_service(programs) as service:
         stream = _stream(service, plan.stream_bytes)
@@ -168,7 +168,7 @@ def _now() -> int:
 
 
 def _times(plan: Plan, step: int, start: int) -> Iterator[int]:
-    """A new start for each run, so that no two runs share an instant; whole milliseconds or whole seconds."""
+    """Start times for the runs, in whole milliseconds or seconds, so that no two runs share an instant."""
     start = floor(start, step)
     length = plan.requests * READINGS // SENSORS * step
     while True:
@@ -177,7 +177,7 @@ def _times(plan: Plan, step: int, start: int) -> Iterator[int]:
 
 
 def _run(service: Service, form: Format, rows: Rows, series: "dict[int, int]", copy_start: int) -> Run:
-    """COPY as many rows, then send these. Raises BenchError where the wrong number is stored."""
+    """COPY as many rows, then send the readings. Raises BenchError if the wrong number is stored."""
     sender = Sender(
         service.port,
         [form.request(part, service.credentials) for part in rows.requests()],
@@ -200,7 +200,7 @@ def _clocks(service: Service) -> Any:
 
 
 async def _series(service: Service) -> "dict[int, int]":
-    """The series of each of the harness's sensors."""
+    """Look up the series of the harness's sensors."""
     connection = await asyncpg.connect(service.server.url)
     try:
         return {
@@ -212,7 +212,7 @@ async def _series(service: Service) -> "dict[int, int]":
 
 
 async def _copy(service: Service, rows: Rows, series: "dict[int, int]") -> float:
-    """Rows a second that one connection copies into the table of readings."""
+    """Measure how many rows per second one connection copies into the table of readings."""
     ids = np.array([series[number] for number in range(SENSORS)], dtype=np.int32)
     payloads = [
         copy_payload(Block(ids[part.sensor], part.at, part.value))
@@ -231,7 +231,7 @@ async def _copy(service: Service, rows: Rows, series: "dict[int, int]") -> float
 
 
 def _store_some(service: Service, rows: Rows) -> None:
-    """Store every fifth reading of each sensor: what came through when the connection was bad."""
+    """Store every fifth reading of each sensor, as if a bad connection had let only those through."""
     some = rows.part(np.arange(len(rows)) // SENSORS % STORED_BEFORE == 0)
     requests = [NDJSON.request(part, service.credentials) for part in some.requests()]
     Sender(service.port, requests, connections=CONNECTIONS, status=NDJSON.status).send()
@@ -255,7 +255,7 @@ async def _stored(service: Service, start: int, finish: int) -> tuple[int, float
 
 
 def _stream(service: Service, size: int) -> Stream:
-    """One NDJSON upload of so many bytes, written chunk by chunk, while the worker's memory is watched."""
+    """Send one NDJSON upload of the given size in chunks while sampling the worker's memory."""
     start = _now() // LIVE_STEP * LIVE_STEP
     rows_a_piece = 20_000
     answered: list[dict[str, Any]] = []
@@ -300,7 +300,7 @@ def _stream(service: Service, size: int) -> Stream:
 
 
 def _send_to(rival: rivals.Rival, plan: Plan, say: Callable[[str], None]) -> float:
-    """Readings a second that another database takes, of the same bodies."""
+    """Measure how many readings per second another database accepts from the same bodies."""
     say(f"{rival.name}: line protocol")
     live = _times(plan, LIVE_STEP, _now())
     with rivals.running_rival(rival) as port:
@@ -320,26 +320,26 @@ def _report(results: list[EngineResult], others: dict[rivals.Rival, list[float]]
     for result in results:
         report.tables += [_rate_table(result, others, plan), _stream_table(result)]
         report.goals += [
-            Goal(result.engine, f"{name}, readings/s as a part of raw COPY's", result.ratio(name), True, bound)
+            Goal(result.engine, f"{name}, readings/s relative to raw COPY", result.ratio(name), True, bound)
             for name, bound in GOALS.items()
         ]
         report.goals.append(
-            Goal(result.engine, "memory grown by one large upload", result.stream.growth, False, GROWTH_GOAL, " MiB")
+            Goal(result.engine, "memory growth in one large upload", result.stream.growth, False, GROWTH_GOAL, " MiB")
         )
     runs = [run for result in results for own in result.runs.values() for run in own]
     sender_busy = max(run.sent.sender_seconds / run.sent.seconds for run in runs)
     report.notes = [
-        f"Medians of {rounds(plan.rounds)} of {plan.requests * READINGS:,} readings; in brackets lowest and highest.",
-        f"{READINGS:,} readings a request, {CONNECTIONS} keep-alive connections, one worker.",
-        "Part of COPY: of raw COPY of as many rows right before.",
+        f"Medians of {rounds(plan.rounds)} of {plan.requests * READINGS:,} readings; lowest and highest in brackets.",
+        f"{READINGS:,} readings per request, {CONNECTIONS} keep-alive connections, one worker.",
+        "Of COPY: relative to the raw COPY of as many rows immediately before.",
         f"The sender kept {sender_busy:.2f} processors busy at most.",
-        f"Late: of two weeks ago and older, {100 // STORED_BEFORE} % of them stored already.",
-        "After each run exactly the acknowledged readings were found in the database.",
+        f"Late: two weeks old and older, {100 // STORED_BEFORE} % of them already stored.",
+        "After each run, the database contained exactly the acknowledged readings.",
     ]
     if (others_busy := median(run.others_busy for run in runs)) > QUIET:
         report.notes.append(
-            f"Other work kept {others_busy:.1f} processors busy (median): the parts say little. "
-            "Measure again when it is quiet."
+            f"Other work kept {others_busy:.1f} processors busy (median), so the ratios are unreliable. "
+            "Measure again on a quiet machine."
         )
     report.measured = {
         "plan": asdict(plan),
@@ -382,7 +382,7 @@ def _rate_table(result: EngineResult, others: dict[rivals.Rival, list[float]], p
         name = rival.name
         rows.append([name, _spread(rates), part, "", "", "", "", rival.acknowledges])
     columns = ("", "readings/s", "of COPY", "p50 ms", "worst", "service µs", "PG µs", "answers after")
-    return table(f"{result.engine} (PostgreSQL {result.postgres}): {READINGS:,} readings a request", columns, rows)
+    return table(f"{result.engine} (PostgreSQL {result.postgres}): {READINGS:,} readings per request", columns, rows)
 
 
 def _spread(rates: list[float]) -> str:
@@ -394,10 +394,10 @@ def _stream_table(result: EngineResult) -> Any:
     stream = result.stream
     rows = [
         ["sent", f"{stream.sent_bytes / 1e6:,.0f} MB, {stream.readings:,} readings in {stream.seconds:.0f} s"],
-        ["memory of the worker, resident, before → peak", _memory(stream.resident_before, stream.resident_peak)],
-        ["memory of the worker, its own, before → peak", _memory(stream.own_before, stream.own_peak)],
+        ["worker's resident memory, before → peak", _memory(stream.resident_before, stream.resident_peak)],
+        ["worker's own memory, before → peak", _memory(stream.own_before, stream.own_peak)],
     ]
-    return table(f"{result.engine}: one NDJSON upload to a fresh service", ("", ""), rows)
+    return table(f"{result.engine}: one NDJSON upload to a newly started service", ("", ""), rows)
 
 
 def _memory(before: int, peak: int) -> str:
@@ -405,7 +405,7 @@ def _memory(before: int, peak: int) -> str:
 
 
 def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) -> Figure:
-    figure = Figure(figsize=(5.4 * len(results), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.2))  # of the last tick
+    figure = Figure(figsize=(5.4 * len(results), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.2))  # for ticks
     many = figure.subplots(1, len(results), sharex=True, squeeze=False)[0]
     for axes, result in zip(many, results, strict=True):
         bars = [
@@ -424,11 +424,11 @@ def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) 
             f"{rate:,.0f} k" + (f" ({result.ratio(name):.2f})" if name in result.runs else "")
             for rate, (name, *_) in zip(middle, bars, strict=True)
         ]
-        axes.bar_label(drawn, labels, padding=4, fontsize=9)  # behind the range: bars can be short beside others
+        axes.bar_label(drawn, labels, padding=4, fontsize=9)  # after the range bar, because some bars are short
         axes.margins(x=0.2)
         axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
         axes.xaxis.set_major_formatter(TICKS)
-        axes.set_xlabel("thousand readings a second (part of COPY)")
+        axes.set_xlabel("thousand readings per second (relative to COPY)")
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{READINGS:,} readings a request, {CONNECTIONS} connections, one worker", fontsize=10)
+    figure.suptitle(f"{READINGS:,} readings per request, {CONNECTIONS} connections, one worker", fontsize=10)
     return figure

@@ -1,7 +1,7 @@
-"""Scenario `coldchain`: the analytics of 200 cooling units with 20,000 users over a month and a year, uncached.
+"""Scenario `coldchain`: uncached analytics of 200 cooling units with 20,000 users over a month and a year.
 
-The year of the demonstration goes in through the HTTP API, then each endpoint is asked over HTTP with the cache off;
-then the year before goes in too, and the same is asked again: what an answer costs must not grow with the history.
+The year of the demo is sent through the HTTP API, and each endpoint is queried over HTTP with the cache off. Then the
+previous year is added, and the queries are repeated, because the cost of a response must not grow with the history.
 """
 
 import asyncio
@@ -31,14 +31,14 @@ WINDOWS = {
     "a ragged year": ("01-10", "12-20", "month"),
     "a year by week": ("01-01", "12-31", "week"),
 }
-"""First and last day, and period."""
+"""First day, last day and period."""
 GOALS = {"a month": 50.0, "a year": 150.0}
 GROWTH_GOAL = 1.5
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many cooling units to fill, and how often to ask each question."""
+    """How many cooling units to fill, and how often to repeat each query."""
 
     units: int
     rounds: int
@@ -50,7 +50,7 @@ QUICK = Size(10, 5)
 
 @dataclass(frozen=True)
 class Answered:
-    """What a question costs, in milliseconds from request to answer: with a year's history, and with two."""
+    """Milliseconds from request to response, with one year of history and with two."""
 
     endpoint: str
     window: str
@@ -61,7 +61,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Everything that was measured with one engine."""
+    """All measurements of one engine."""
 
     engine: str
     postgres: int
@@ -71,7 +71,7 @@ class EngineResult:
 
 
 def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
-    """Measure all engines. Raises BenchError where the service refuses something."""
+    """Measure all engines. Raises BenchError if the service refuses a request."""
     size = QUICK if quick else FULL
     results = []
     for name, programs in engines.items():
@@ -97,7 +97,7 @@ async def _measure(
                 seconds = time.monotonic() - began
                 await _tidy(service, connection)
                 one_year = await _ask_all(session, base, size, say)
-                say(f"{engine}: the year before")
+                say(f"{engine}: the previous year")
                 before = (cold_storage.operations(one, cold_storage.YEAR - 1, new_users=False) for one in numbers)
                 await play_cold_storage(session, base, before)
             except PlayError as error:
@@ -119,7 +119,7 @@ async def _tidy(service: Service, connection: "asyncpg.Connection[Any]") -> None
 
 
 async def _prepare(connection: "asyncpg.Connection[Any]", service: Service, size: Size) -> str:
-    """Make the cooling units; answers a token for everything."""
+    """Create the cooling units and return a token with all scopes."""
     organization = await organizations.find(connection, service.credentials.organization_id)
     company_id = organization["company_id"]
     await organizations.update(connection, company_id, cold_storage.ORGANIZATION)
@@ -134,7 +134,7 @@ async def _prepare(connection: "asyncpg.Connection[Any]", service: Service, size
 async def _ask_all(
     session: ClientSession, base: str, size: Size, say: Callable[[str], None]
 ) -> dict[tuple[str, str], tuple[float, float]]:
-    """Size of the answer in kB and median of milliseconds for each endpoint and window."""
+    """Response size in kB and median milliseconds for each endpoint and window."""
     found = {}
     for endpoint in ENDPOINTS:
         for window, (first, last, period) in WINDOWS.items():
@@ -170,18 +170,18 @@ def _report(results: list[EngineResult], size: Size) -> Report:
             for one in result.answered
         ]
         title = (
-            f"{result.engine} (PostgreSQL {result.postgres}): {result.operations:,} operations a year, stored at "
-            f"{result.operations_a_second:,.0f} a second; milliseconds over HTTP, uncached"
+            f"{result.engine} (PostgreSQL {result.postgres}): {result.operations:,} operations per year, stored at "
+            f"{result.operations_a_second:,.0f} per second; milliseconds over HTTP, uncached"
         )
         report.tables.append(table(title, ("question", "kB", "a year stored", "two years stored"), rows))
         if size is FULL:
             report.goals += _goals(result)
     report.notes = [
-        f"All {size.units} cooling units in one answer; medians of {size.rounds} requests, one at a time.",
+        f"All {size.units} cooling units in one response; medians of {size.rounds} requests, one at a time.",
         "Service, database and client share the machine.",
     ]
     if size is QUICK:
-        report.notes.append("The goals are for 200 cooling units; they are not judged in a quick run.")
+        report.notes.append("The goals are for 200 cooling units and are not checked in a quick run.")
     report.measured = {"size": asdict(size), "engines": [asdict(result) for result in results]}
     return report
 
@@ -193,5 +193,5 @@ def _goals(result: EngineResult) -> list[Goal]:
         goals.append(Goal(result.engine, f"{window}, {slowest.endpoint}", slowest.one_year, False, bound, " ms"))
     years = [one for one in result.answered if one.window == "a year"]
     growth = max(one.two_years / one.one_year for one in years)
-    goals.append(Goal(result.engine, "a year with two stored over one stored, times", growth, False, GROWTH_GOAL))
+    goals.append(Goal(result.engine, "a year with two stored, relative to one", growth, False, GROWTH_GOAL))
     return goals

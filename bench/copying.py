@@ -44,9 +44,9 @@ _ROW = np.dtype(
 def copy_payload(
     series_ids: "NDArray[np.int64]", instants: "NDArray[np.int64]", values: "NDArray[np.float64]"
 ) -> bytes:
-    """The COPY data of readings given in columns of one length; instants in microseconds since 1970 UTC.
+    """The COPY data of readings given as columns of equal length; instants in microseconds since 1970 UTC.
 
-    All have a place, as the uploads of the load have, and neither an x axis value nor metadata.
+    Like the uploads of the load, all readings have coordinates, and none has an x-axis value or metadata.
     """
     rows = np.empty(len(series_ids), _ROW)
     rows["columns"] = len(COLUMNS)
@@ -60,12 +60,12 @@ def copy_payload(
 
 
 async def copy_readings(connection: "Connected", payload: bytes) -> None:
-    """Store a payload, in a transaction of its own where none is under way."""
+    """Store a payload, in a new transaction unless one is in progress."""
     await connection.copy_to_table("reading", source=BytesIO(payload), columns=COLUMNS, format="binary")
 
 
 async def copy_rate(url: str, *, rows_a_commit: int, commits: int, series: int) -> float:
-    """Rows a second that one connection copies into a database, empty so far, with Tidemark's schema."""
+    """Measure how many rows per second one connection copies into an empty database with Tidemark's schema."""
     connection = await asyncpg.connect(url)
     try:
         await migrate(connection)

@@ -6,7 +6,7 @@ ENGINES = ("timescale", "postgres")
 
 
 def programs_of_engines() -> dict[str, Programs]:
-    """The preferred PostgreSQL programs for each engine that there are programs for."""
+    """The preferred PostgreSQL programs for each available engine."""
     found: dict[str, Programs] = {}
     for programs in available_programs():
         found.setdefault("timescale" if programs.has_timescaledb else "postgres", programs)

@@ -1,4 +1,4 @@
--- The uploads of bench/requests.py for wrk; at the end, one line of JSON with what was measured.
+-- Sends the uploads of bench/requests.py with wrk. At the end, prints the measurements as one line of JSON.
 -- Arguments: start in microseconds since 1970 UTC, sensors, step in microseconds, organization id, organization key.
 
 local start, sensors, step, credentials

@@ -1,8 +1,8 @@
-"""The load where wrk is not installed: `python -m bench.gateways`, a process that plays some of the gateways.
+"""The load generator for machines without wrk: `python -m bench.gateways`, a process that acts as some of the gateways.
 
-A closed loop, as wrk's: each connection sends its next upload when the last one is answered. Prints one line
-of JSON. Arguments: port, start in microseconds since 1970 UTC, seconds, connections, first number, distance of
-the numbers, organization id, organization key.
+It is a closed loop like wrk's: each connection sends its next upload when the previous one is answered. Prints one line
+of JSON. Arguments: port, start in microseconds since 1970 UTC, seconds, connections, first number, step between
+numbers, organization id, organization key.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ class Gateway(asyncio.Protocol):
     """One keep-alive connection."""
 
     def __init__(self, uploads: Iterator[bytes], *, deadline: float = math.inf, status: bytes = b"201") -> None:
-        """Send uploads till there are no more, or until `deadline` (time.perf_counter); `status` is the good answer."""
+        """Send all uploads, or until `deadline` (time.perf_counter); `status` is the expected status."""
         self._uploads = uploads
         self._deadline = deadline
         self._status = status
@@ -41,7 +41,7 @@ class Gateway(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Take an answer, and go on."""
+        """Take a response and continue."""
         self._received += data
         head = self._received.find(b"\r\n\r\n")
         if head < 0:
@@ -57,12 +57,12 @@ class Gateway(asyncio.Protocol):
         self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The end, whoever made it."""
+        """The connection has ended, on either side."""
         self.broken += not self._done
         self.ended.set_result(None)
 
     def send(self, upload: bytes, since: float) -> None:
-        """Send an upload, whose time counts from `since` (time.perf_counter)."""
+        """Send an upload; its latency counts from `since` (time.perf_counter)."""
         self._sent_at = since
         self._transport.write(upload)
 
@@ -83,7 +83,7 @@ class Gateway(asyncio.Protocol):
 async def play(
     port: int, start: int, seconds: float, connections: int, numbers: Iterator[int], credentials: Credentials
 ) -> bytes:
-    """Play so many gateways for so many seconds; answers JSON."""
+    """Act as this many gateways for the given number of seconds; returns JSON."""
     uploads = (upload(credentials, start, number) for number in numbers)
     began = time.perf_counter()
     loop = asyncio.get_running_loop()

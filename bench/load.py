@@ -1,4 +1,4 @@
-"""Load on an HTTP server: keep-alive connections that each send an upload once the last one is answered."""
+"""Load on an HTTP server: each keep-alive connection sends an upload once the previous one is answered."""
 
 import resource
 import shutil
@@ -16,51 +16,51 @@ from bench.requests import SENSORS, STEP, Credentials
 
 CONNECTIONS = 64
 PROCESSES = 2
-"""Of the harness's own generator; wrk takes one thread, which sends more than several of these."""
+"""Processes of the harness's own generator. wrk uses one thread, which sends more than several of these."""
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p999": 99.9, "worst": 100.0}
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a run came to; latencies in milliseconds, corrected for coordinated omission."""
+    """The result of a run; latencies in milliseconds, corrected for coordinated omission."""
 
     seconds: float
     answers: int
-    """Answered requests, whatever the status."""
+    """Answered requests with any status."""
     refused: int
-    """Those with an error status; all others are 201."""
+    """Requests with an error status; all others are 201."""
     broken: int
-    """Connections that failed and answers that did not come."""
+    """Failed connections and missing responses."""
     p50: float
     p99: float
     p999: float
     worst: float
     generator_seconds: float
-    """Processor time of the generator."""
+    """Processor time of the generator, in seconds."""
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return self.answers / self.seconds
 
     @property
     def generator_share(self) -> float:
-        """Processors that the generator kept busy."""
+        """Number of processors that the generator kept busy."""
         return self.generator_seconds / self.seconds
 
 
 def generator_name() -> str:
-    """What makes the load on this machine."""
+    """The load generator used on this machine."""
     return "wrk, one thread" if _wrk() else f"the harness's own, {PROCESSES} processes"
 
 
 def in_flight_at_end() -> int:
-    """How many uploads may be stored without their answer being counted: wrk hangs up on them."""
+    """How many uploads may be stored although their response is not counted, because wrk disconnects."""
     return CONNECTIONS if _wrk() else 0
 
 
 def run_load(port: int, seconds: float, credentials: Credentials) -> Load:
-    """Put load on 127.0.0.1 for so many seconds."""
+    """Put load on 127.0.0.1 for the given number of seconds."""
     before = _children_seconds()
     start = time.time_ns() // 1000
     wrk = _wrk()
@@ -76,7 +76,7 @@ def _wrk() -> str | None:
 
 
 def _children_seconds() -> float:
-    # Only the generator ends between two calls, so the difference is its own.
+    # Only the generator ends between the two calls, so the difference is its processor time.
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -119,10 +119,10 @@ def _run_gateways(port: int, start: int, seconds: float, credentials: Credential
 
 
 def corrected(latencies: np.ndarray, interval: float) -> np.ndarray:
-    """Latencies with those of the requests that a closed loop did not send while it waited for an answer.
+    """Latencies including those of the requests that a closed loop could not send while it waited.
 
-    Gil Tene's correction for coordinated omission, as wrk does it: an answer that took longer than the usual
-    interval between the requests of a connection stands for further ones, each an interval shorter than the last.
+    Gil Tene's correction for coordinated omission, as in wrk: a response that took longer than the usual interval
+    between the requests of a connection adds further latencies, each shorter than the last by one interval.
     """
     parts = [latencies]
     longer = latencies - interval

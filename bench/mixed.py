@@ -1,7 +1,7 @@
-"""Scenario `mixed`: gateways write at half of the most that is possible, while dashboards poll statistics.
+"""Scenario `mixed`: gateways write at half the maximum rate while dashboards poll statistics.
 
-Each side is measured alone and then together with the other, in turns; requests are due at a steady pace, and the time
-of each counts from when it was due.
+Each side is measured alone and together with the other, in turns. Requests are due at a steady pace, and the latency of
+each counts from when it was due.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ from bench.service import SQL, BenchError, Service, running_service, settle
 
 DASHBOARDS = 50
 POLLS_A_SECOND = 2
-"""Of each dashboard."""
+"""Polls per second of each dashboard."""
 LENGTHS = (2 * HOUR, DAY, 7 * DAY, 13 * DAY)
-"""How far back the dashboards look, by turns; microseconds."""
+"""How far back the dashboards look, in turns; microseconds."""
 MINUTE = 60_000_000
 SHARE = 0.5
-"""Of the most writes a second."""
+"""Share of the maximum write rate."""
 P95_GOAL = 3.0
 REPAIR_SECONDS = 300
 
@@ -56,41 +56,41 @@ QUICK = Plan(days=2, rounds=1, seconds=2, warm_up=1)
 
 @dataclass(frozen=True)
 class Turn:
-    """What one side came to, alone or together with the other."""
+    """The result of one side, alone or together with the other."""
 
     sent: Sent
     others_busy: float
-    """Processors that neither servers nor senders kept busy, on average: what else the machine did."""
+    """Average number of processors kept busy by other work on the machine."""
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Responses per second."""
         return self.sent.requests / self.sent.seconds
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Everything that was measured with one engine; the sides are `writes` and `dashboards`."""
+    """All measurements of one engine; the sides are `writes` and `dashboards`."""
 
     engine: str
     postgres: int
     most_writes: float
-    """A second, when nothing else is asked."""
+    """Maximum writes per second without other load."""
     alone: dict[str, list[Turn]]
     together: dict[str, list[Turn]]
 
     def ratio(self, side: str, percentile: str) -> float:
-        """How many times a latency is what it is alone."""
+        """A latency relative to the same latency alone."""
         return middle(self.together[side], percentile) / middle(self.alone[side], percentile)
 
 
 def middle(turns: list[Turn], percentile: str) -> float:
-    """The median of the rounds, milliseconds."""
+    """The median of the rounds in milliseconds."""
     return float(median(getattr(turn.sent, percentile) for turn in turns))
 
 
 def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
-    """Measure all engines. Raises BenchError where an acknowledged reading is missing or a request is refused."""
+    """Measure all engines. Raises BenchError if an acknowledged reading is missing or a request is refused."""
     plan = QUICK if quick else FULL
     results = []
     for name, programs in engines.items():
@@ -100,11 +100,11 @@ def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]
 
 
 def _measure(service: Service, engine: str, postgres: int, plan: Plan, say: Callable[[str], None]) -> EngineResult:
-    say(f"{engine}: storing a reading a minute of {SENSORS} sensors for {plan.days} days")
+    say(f"{engine}: storing one reading per minute of {SENSORS} sensors for {plan.days} days")
     _store_history(service, plan.days)
     _wait_for_repairs(service)
     run_load(service.port, plan.warm_up, service.credentials)
-    # What else the machine does can only make it less.
+    # Other work on the machine can only lower the rate.
     most = max(run_load(service.port, plan.seconds / 2, service.credentials).rate for _ in range(3))
     say(f"{engine}: {most:,.0f} writes/s at most")
 
@@ -158,7 +158,7 @@ def _clocks(service: Service) -> Any:
 
 
 def _question(credentials: Credentials, now: int, number: int) -> bytes:
-    """The HTTP request of a poll: statistics of one sensor from some time ago on, to this moment; each another one."""
+    """The HTTP request of a poll: statistics of one sensor over a recent window. No two windows are the same."""
     dashboard, poll = number % DASHBOARDS, number // DASHBOARDS
     start = instant(now - LENGTHS[(dashboard + poll) % len(LENGTHS)] - number)
     parameters = urlencode({"input_ids": sensor_id(dashboard), "timeperiod_start": start.isoformat()})
@@ -178,11 +178,11 @@ def _store_history(service: Service, days: int) -> None:
 
 
 def _wait_for_repairs(service: Service) -> None:
-    """Wait until the roll-ups have taken in what was late, and the database has settled. Raises BenchError."""
+    """Wait until the roll-ups include the late readings and the database is idle. Raises BenchError."""
     deadline = time.monotonic() + REPAIR_SECONDS
     while asyncio.run(_late_marks(service)):
         if time.monotonic() > deadline:
-            raise BenchError(f"The roll-ups have not taken in the history within {REPAIR_SECONDS} s.")
+            raise BenchError(f"The roll-ups do not include the history after {REPAIR_SECONDS} s.")
         time.sleep(1)
     asyncio.run(settle(service))
 
@@ -200,13 +200,13 @@ def _report(results: list[EngineResult], plan: Plan) -> Report:
     for result in results:
         report.tables.append(_table(result))
         ratio = result.ratio("dashboards", "p95")
-        report.goals.append(Goal(result.engine, "dashboards' p95 over their p95 alone", ratio, False, P95_GOAL))
+        report.goals.append(Goal(result.engine, "dashboards' p95 relative to their p95 alone", ratio, False, P95_GOAL))
     report.notes = [
-        f"Medians of {rounds(plan.rounds)} of {plan.seconds:g} s, alone and together by turns.",
+        f"Medians of {rounds(plan.rounds)} of {plan.seconds:g} s, alone and together in turns.",
         "Latencies count from when the request was due. Sender: processors that it kept busy.",
-        f"Writes: single-reading POSTs at half of the most possible, on {CONNECTIONS} connections.",
-        f"Dashboards: {DASHBOARDS}, each asks for a sensor's statistics {POLLS_A_SECOND} times a second, of the last",
-        "2 hours to 13 days; never the same window twice, so that no answer comes from the cache.",
+        f"Writes: single-reading POSTs at half the maximum rate, on {CONNECTIONS} connections.",
+        f"Dashboards: {DASHBOARDS}, each polling a sensor's statistics {POLLS_A_SECOND} times per second, over the",
+        "last 2 hours to 13 days. No window is repeated, so no response comes from the cache.",
         "Every acknowledged reading was found in the database.",
     ]
     turns = [
@@ -217,7 +217,7 @@ def _report(results: list[EngineResult], plan: Plan) -> Report:
         for turn in own
     ]
     if max(turn.others_busy for turn in turns) > QUIET:
-        report.notes.append("The machine was busy with other work in some turns; measure again when it is quiet.")
+        report.notes.append("The machine was busy with other work in some turns. Measure again on a quiet machine.")
     report.measured = {"plan": asdict(plan), "engines": [_document(result) for result in results]}
     report.figure = _plot(results)
     return report
@@ -261,7 +261,7 @@ def _plot(results: list[EngineResult]) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(loc="upper left", fontsize=9)
     figure.suptitle(
-        f"Writes at half of the most possible, {DASHBOARDS} dashboards asking {POLLS_A_SECOND} times a second",
+        f"Writes at half the maximum rate, {DASHBOARDS} dashboards polling {POLLS_A_SECOND} times per second",
         fontsize=10,
     )
     return figure

@@ -1,4 +1,4 @@
-"""Processor time: of a process with all its children, of everything that runs on the machine."""
+"""Processor time of a process with all its children, and of the whole machine."""
 
 import contextlib
 from pathlib import Path
@@ -7,7 +7,7 @@ import psutil
 
 
 def process_seconds(pid: int) -> float:
-    """User and system seconds that a process and all its children have used, ended ones included."""
+    """User and system seconds used by a process and all its children, including those that have ended."""
     root = psutil.Process(pid)
     total = _seconds(root)
     for child in root.children(recursive=True):
@@ -17,13 +17,13 @@ def process_seconds(pid: int) -> float:
 
 
 def machine_seconds() -> float:
-    """Seconds that all processors together have been busy since the machine started."""
+    """Total busy seconds of all processors since the machine started."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + getattr(times, "irq", 0) + getattr(times, "softirq", 0))
 
 
 def own_memory(pid: int) -> int:
-    """Bytes of memory that a process shares with no other (its unique set size)."""
+    """Bytes of memory that a process does not share (its unique set size)."""
     return int(psutil.Process(pid).memory_full_info().uss)
 
 

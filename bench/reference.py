@@ -1,8 +1,8 @@
 """HTTP servers to compare with: `python -m bench.reference bare|trivial` runs one and prints its port.
 
-`bare` is what one would write first and has the least to do: an aiohttp handler on uvloop that reads the body,
-parses it with orjson and answers 201. It checks nobody's key and stores nothing. `trivial` does not even look at the
-body; it shows how much load the generator could make.
+`bare` is the obvious minimum: an aiohttp handler on uvloop that reads the body, parses it with orjson and returns 201.
+It checks no key and stores nothing. `trivial` does not even look at the body; it shows how much load the generator can
+produce.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ class Reference:
 
 @contextlib.contextmanager
 def running_reference(name: str) -> Iterator[Reference]:
-    """Start a reference, and end it."""
+    """Start a reference, then stop it."""
     with subprocess.Popen([sys.executable, "-m", "bench.reference", name], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None  # it is a pipe
@@ -57,19 +57,19 @@ async def bare(port: int = 0) -> None:
 
 
 class Trivial(asyncio.Protocol):
-    """Answers 201 to whatever comes."""
+    """Returns 201 for every request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Get ready to parse."""
+        """Prepare to parse requests."""
         self._transport = cast("asyncio.Transport", transport)
         self._parser = httptools.HttpRequestParser(self)
 
     def data_received(self, data: bytes) -> None:
-        """Look for the end of requests."""
+        """Find the end of each request."""
         self._parser.feed_data(data)
 
     def on_message_complete(self) -> None:
-        """Answer."""
+        """Send the response."""
         self._transport.write(CREATED)
 
 

@@ -1,4 +1,4 @@
-"""What a scenario found: tables, JSON and a plot, and which goals are reached."""
+"""The results of a scenario as tables, JSON and a plot, and which goals were reached."""
 
 import os
 import platform
@@ -17,16 +17,16 @@ from rich.table import Table
 RESULTS = Path(__file__).parent / "results"
 WIDTH = 110
 QUIET = 0.2
-"""Processors that other work may take without a warning."""
+"""Number of processors that other work may use without a warning."""
 TICKS = "{x:,.10g}"
-"""How axes write numbers: with commas between thousands, and no more decimals than needed."""
+"""Number format of axes: commas between thousands, and no more decimals than needed."""
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-"""The background of labels, so that no line runs through them."""
+"""The background of labels, so that lines do not run through them."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Something to reach: `value` at least or at most `bound`."""
+    """A goal: `value` must be at least or at most `bound`."""
 
     engine: str
     what: str
@@ -37,7 +37,7 @@ class Goal:
 
     @property
     def reached(self) -> bool:
-        """Whether it is."""
+        """Whether the goal is reached."""
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Goal:
 
 @dataclass
 class Report:
-    """A scenario's findings."""
+    """The results of a scenario."""
 
     scenario: str
     tables: list[Table] = field(default_factory=list)
@@ -60,7 +60,7 @@ class Report:
 
 
 def machine() -> dict[str, Any]:
-    """The machine, and what else it was doing."""
+    """A description of the machine and its load."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
@@ -71,7 +71,7 @@ def machine() -> dict[str, Any]:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """A table whose first column is text and whose others are figures."""
+    """A table with text in the first column and figures in the others."""
     made = Table(title=title, title_justify="left", title_style="bold", min_width=60)
     for place, column in enumerate(columns):
         made.add_column(column, justify="right" if place else "left")
@@ -81,12 +81,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def rounds(number: int) -> str:
-    """So many rounds, in words."""
+    """A number of rounds, in words."""
     return "1 round" if number == 1 else f"{number:,} rounds"
 
 
 def publish(report: Report, about: dict[str, Any]) -> None:
-    """Print the tables, goals and notes; write JSON and plot to the results folder."""
+    """Print the tables, goals and notes, and write JSON and a plot to the results folder."""
     console = Console(width=WIDTH, highlight=False)
     for one in report.tables:
         console.print(one)

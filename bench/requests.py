@@ -1,7 +1,7 @@
-"""The uploads that the load consists of: each a reading of its own, as a hundred live gateways would send it.
+"""The uploads of the load: one reading each, as a hundred live gateways would send them.
 
-Upload number n is of sensor n modulo SENSORS, taken n times STEP after the start of the run. `gateways.lua` builds
-the very same requests for wrk.
+Upload number n is a reading of sensor n modulo SENSORS, taken n times STEP after the start of the run. `gateways.lua`
+builds the same requests for wrk.
 """
 
 from datetime import UTC, datetime
@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 SENSORS = 100
 STEP = 10
-"""Microseconds from one upload to the next; at less than 100,000 a second, no reading is of the future."""
+"""Microseconds between two uploads. Below 100,000 uploads per second, no reading is in the future."""
 
 
 class Credentials(NamedTuple):
-    """What an organization's gateways send along."""
+    """The credentials that an organization's gateways send."""
 
     organization_id: str
     api_key: str

@@ -1,5 +1,6 @@
-"""Other time-series databases that take line protocol, where they are installed: started on loopback, data in a
-temporary folder, otherwise with their defaults."""
+"""Other time-series databases that accept line protocol, if they are installed.
+
+They run on loopback with their data in a temporary folder and otherwise default settings."""
 
 import contextlib
 import shutil
@@ -21,11 +22,11 @@ class Rival:
     name: str
     program: str
     acknowledges: str
-    """When a write is answered."""
+    """What has happened when a write is acknowledged."""
     command: Callable[[str, Path, int], list[str]]
-    """Of its program, a folder and a port."""
+    """The command line, from its program, a folder and a port."""
     ready: str
-    """A path that answers once it is ready, and makes what has to be there."""
+    """A path that responds once it is ready, and that creates what writes need."""
 
 
 def _influxdb(program: str, folder: Path, port: int) -> list[str]:
@@ -49,13 +50,13 @@ RIVALS = (
 
 
 def installed() -> list[Rival]:
-    """Those whose programs are on the PATH."""
+    """The rivals whose programs are on the PATH."""
     return [rival for rival in RIVALS if shutil.which(rival.program)]
 
 
 @contextlib.contextmanager
 def running_rival(rival: Rival) -> Iterator[int]:
-    """Start one, and stop it; gives its port. Raises BenchError."""
+    """Start a rival, yield its port, then stop it. Raises BenchError."""
     program = shutil.which(rival.program)
     assert program is not None  # it is installed
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder:
@@ -81,7 +82,7 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            # Influx makes databases by POST alone; VictoriaMetrics does not mind.
+            # InfluxDB creates databases only by POST, which VictoriaMetrics accepts too.
             with urllib.request.urlopen(urllib.request.Request(url, method="POST"), timeout=5):
                 return
         except OSError:

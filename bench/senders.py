@@ -1,10 +1,10 @@
-"""Ready requests over keep-alive connections: `python -m bench.senders`, a process that sends what it is given.
+"""Send prepared requests over keep-alive connections: `python -m bench.senders`, a process of its own.
 
-On standard input come the requests as a pickled list of bytes, and once "ready" is printed a line as the sign to begin.
-With a rate of 0 it is a closed loop: each connection takes the next request when its last one is answered. Else the
-requests are due at even distances, so many a second; the next free connection takes each, and its time counts from when
-it was due, so that slow answers cannot slow the questions down. Prints one line of JSON. Arguments: port, connections,
-the status that every answer has to have, the rate.
+It reads the requests from standard input as a pickled list of bytes, prints "ready", and starts when it gets a line.
+With a rate of 0, it is a closed loop: each connection takes the next request when its previous one is answered.
+Otherwise, requests are due at even intervals, at the given rate per second. The next free connection takes each, and
+its latency counts from when it was due, so that slow responses cannot slow down the requests. Prints one line of JSON.
+Arguments: port, connections, the status that every response must have, the rate.
 """
 
 import asyncio
@@ -23,34 +23,34 @@ from bench.gateways import Gateway
 
 PERCENTILES = {"p50": 50, "p95": 95, "p99": 99, "worst": 100}
 TICK = 0.001
-"""Seconds of the shortest sleep; what becomes due meanwhile is sent together."""
+"""Seconds of the shortest sleep; requests that become due in the meantime are sent together."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What sending came to."""
+    """The result of sending."""
 
     requests: int
     seconds: float
-    """From the first byte to the last answer."""
+    """Seconds from the first byte to the last response."""
     sender_seconds: float
-    """Processor time of the sender."""
+    """Processor time of the sender, in seconds."""
     refused: int
-    """Answers with another status than there should be."""
+    """Responses with an unexpected status."""
     broken: int
-    """Connections that ended before their time."""
+    """Connections that ended early."""
     p50: float
-    """Milliseconds to the whole answer. The others are alike."""
+    """Milliseconds to the complete response, as are the other percentiles."""
     p95: float
     p99: float
     worst: float
 
 
 class Sender:
-    """A process that has the requests ready, and sends them when told."""
+    """A process that holds prepared requests and sends them when told to."""
 
     def __init__(self, port: int, requests: list[bytes], *, connections: int, status: int, rate: float = 0) -> None:
-        """Get ready; the requests a second are as many as it can where `rate` is 0."""
+        """Prepare to send `rate` requests per second, or as many as possible if it is 0."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "bench.senders", str(port), str(connections), str(status), str(rate)],
             stdin=subprocess.PIPE,
@@ -63,7 +63,7 @@ class Sender:
         self._process.stdout.readline()
 
     def send(self) -> Sent:
-        """Send them all, and wait for the last answer."""
+        """Send all requests and wait for the last response."""
         measured = orjson.loads(self._process.communicate(b"go\n")[0])
         milliseconds = measured.pop("milliseconds")
         latencies = np.percentile(milliseconds or [0.0], list(PERCENTILES.values())).tolist()
@@ -71,7 +71,7 @@ class Sender:
 
 
 class _Pace:
-    """Gives requests, when they are due, to connections that are free."""
+    """Hands requests to free connections when they are due."""
 
     def __init__(self, requests: list[bytes], rate: float) -> None:
         self._requests = requests
@@ -79,7 +79,7 @@ class _Pace:
         self.free: asyncio.Queue[PacedGateway] = asyncio.Queue()
 
     async def keep(self, connections: int) -> None:
-        """Give out all requests, and wait until all connections are free again."""
+        """Hand out all requests and wait until all connections are free again."""
         began = woken = time.perf_counter()
         for number, request in enumerate(self._requests):
             due = began + number / self._rate
@@ -87,13 +87,13 @@ class _Pace:
             while due > (now := time.perf_counter()):
                 await asyncio.sleep(max(TICK, due - now))
                 woken = time.perf_counter()
-            gateway.send(request, max(due, woken))  # that this process slept too long is not the server's doing
+            gateway.send(request, max(due, woken))  # oversleeping is not the server's fault
         for _ in range(connections):
             await self.free.get()
 
 
 class PacedGateway(Gateway):
-    """A connection that sends what is due."""
+    """A connection that sends the requests that are due."""
 
     def __init__(self, pace: _Pace, status: bytes) -> None:
         super().__init__(iter(()), status=status)
@@ -114,7 +114,7 @@ async def _send(port: int, requests: list[bytes], connections: int, status: byte
             for _ in range(connections)
         ]
         keeping = asyncio.create_task(pace.keep(connections))
-        # A connection that breaks ends it all.
+        # A broken connection ends the whole run.
         await asyncio.wait([keeping, *(one.ended for one in gateways)], return_when=asyncio.FIRST_COMPLETED)
         keeping.cancel()
         for gateway in gateways:

@@ -1,4 +1,4 @@
-"""Tidemark under test: a real `tidemark serve`, in front of an embedded server in a folder of its own."""
+"""Tidemark under test: a real `tidemark serve` with an embedded server in its own folder."""
 
 import asyncio
 import contextlib
@@ -28,14 +28,14 @@ STOP_SECONDS = 20
 SETTLE_SECONDS = 120
 QUIET_SECONDS = 3
 IDLE = 0.1
-"""Processors that an idle database may take."""
+"""Number of processors that an idle database may use."""
 
 SQL = Statements(Path(__file__).parent)
-"""The statements of the harness itself."""
+"""The harness's own statements."""
 
 
 class BenchError(Exception):
-    """The measurement cannot be had, or proves Tidemark wrong; the message says why."""
+    """The measurement failed or proves Tidemark wrong; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class Service:
     credentials: Credentials
 
     def writes(self) -> tuple[int, int]:
-        """Readings stored so far, and the transactions that wrote so far (from an arbitrary start)."""
+        """Readings stored and writing transactions so far (the latter from an arbitrary start)."""
         return asyncio.run(_writes(self.server.url))
 
 
 @contextlib.contextmanager
 def scratch_server(programs: Programs) -> Iterator[tuple[Path, Server]]:
-    """An embedded server of its own, empty, in a data directory that is deleted afterwards."""
+    """A new, empty embedded server in a data directory that is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="tidemark-bench-") as folder:
         data_dir = Path(folder)
         with embedded_server(data_dir, programs.folder) as server:
@@ -63,7 +63,7 @@ def scratch_server(programs: Programs) -> Iterator[tuple[Path, Server]]:
 
 
 async def settle(service: Service) -> None:
-    """Wait until the database has written out what it was given and is idle. Raises BenchError."""
+    """Wait until the database has written out its data and is idle. Raises BenchError."""
     connection = await asyncpg.connect(service.server.url)
     try:
         await SQL.write_out.run(connection)
@@ -81,7 +81,7 @@ async def settle(service: Service) -> None:
 
 @contextlib.contextmanager
 def running_service(programs: Programs, **settings: str) -> Iterator[Service]:
-    """Start one worker with these settings, the others at their defaults, and stop it. Raises BenchError."""
+    """Start one worker with these settings and otherwise defaults, then stop it. Raises BenchError."""
     with scratch_server(programs) as (data_dir, server):
         port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
@@ -119,7 +119,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, output: Pat
 
 
 def free_port() -> int:
-    """A port on loopback that nobody uses at the moment."""
+    """A loopback port that is currently unused."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
-"""Scenario `single`: gateways that post one reading at a time, each answered after its commit.
+"""Scenario `single`: gateways post one reading at a time, and each is acknowledged after its commit.
 
-For each engine the bare handler and Tidemark take turns under the same load, so that what else the machine
-does weighs on both; the median of the rounds counts. What was acknowledged must be stored, else there is no result.
+For each engine, the bare handler and Tidemark take turns under the same load, so that other work on the machine affects
+both; the median of the rounds counts. Acknowledged readings must be stored; otherwise there is no result.
 """
 
 import asyncio
@@ -51,18 +51,18 @@ class Run:
 
     load: Load
     server_seconds: float
-    """Processor time of the HTTP server."""
+    """Processor time of the HTTP server, in seconds."""
     postgres_seconds: float
     others_busy: float
-    """Processors that neither these nor the generator kept busy, on average: what else the machine did."""
+    """Average number of processors kept busy by other work on the machine."""
     stored: int
-    """Readings that the database had more after it than before; the bare handler stores none."""
+    """Readings that the run added to the database; the bare handler stores none."""
     commits: int
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of the service's memory: in RAM, and shared with no other process."""
+    """The service's memory in bytes: resident, and not shared with other processes."""
 
     resident: int
     own: int
@@ -70,7 +70,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Everything that was measured with one engine."""
+    """All measurements of one engine."""
 
     engine: str
     postgres: int
@@ -83,12 +83,12 @@ class EngineResult:
 
     @property
     def ratio(self) -> float:
-        """Tidemark's requests a second as a part of the bare handler's."""
+        """Tidemark's requests per second relative to the bare handler's."""
         return median(run.load.rate for run in self.tidemark) / median(run.load.rate for run in self.bare)
 
 
 def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
-    """Measure all engines. Raises BenchError where an acknowledged reading is missing."""
+    """Measure all engines. Raises BenchError if an acknowledged reading is missing."""
     plan = QUICK if quick else FULL
     say(f"load: {generator_name()}, {CONNECTIONS} connections, {SENSORS} sensors")
     results = [_measure(name, programs, plan, say) for name, programs in engines.items()]
@@ -130,7 +130,7 @@ def _measure(engine: str, programs: Programs, plan: Plan, say: Callable[[str], N
 
 
 def _run(service: Service, bare: Reference | None, seconds: float) -> Run:
-    """Put load on the bare handler, or without one on the service."""
+    """Put load on the bare handler, or on the service if there is none."""
     server = service if bare is None else bare
     stored_before, transaction_before = service.writes()
     before = _clocks(server.pid, service.postgres_pid)
@@ -177,17 +177,18 @@ def _report(results: list[EngineResult], plan: Plan) -> Report:
     for result in results:
         report.tables += [_load_table(result, plan), _cost_table(result)]
         report.goals += [
-            Goal(result.engine, "requests/s as a part of the bare handler's", result.ratio, True, RATIO_GOAL),
+            Goal(result.engine, "requests/s relative to the bare handler", result.ratio, True, RATIO_GOAL),
             Goal(result.engine, "p99", _of(result, "p99"), False, P99_GOAL, " ms"),
         ]
     report.notes = [
-        f"Medians of {rounds(plan.rounds)} of {plan.seconds:g} s; in brackets the lowest and the highest round.",
-        f"Warm-up of {plan.warm_up:g} s; {CONNECTIONS} keep-alive connections; one worker; load by {generator_name()}.",
+        f"Medians of {rounds(plan.rounds)} of {plan.seconds:g} s; lowest and highest round in brackets.",
+        f"Warm-up of {plan.warm_up:g} s; {CONNECTIONS} keep-alive connections; one worker.",
+        f"Load generator: {generator_name()}.",
         "Latencies are corrected for coordinated omission. Every acknowledged reading was found in the database.",
     ]
     if max(map(_disturbance, results)) > QUIET:
         report.notes.append(
-            "The machine was busy with other work: the ratio says little. Measure again when it is quiet."
+            "The machine was busy with other work, so the ratio is unreliable. Measure again on a quiet machine."
         )
     report.measured = {"plan": asdict(plan), "engines": [_document(result) for result in results]}
     report.figure = _plot(results)
@@ -223,8 +224,8 @@ def _load_table(result: EngineResult, plan: Plan) -> Any:
         share = median(run.generator_share for run in runs)
         rows.append([name, f"{median(rates):,.0f}{spread}", *latencies, f"{share:.0%}"])
     return table(
-        f"{result.engine} (PostgreSQL {result.postgres}): one reading a request, {plan.seconds:g} s a round",
-        ("", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "generator, of one processor"),
+        f"{result.engine} (PostgreSQL {result.postgres}): one reading per request, {plan.seconds:g} s per round",
+        ("", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "generator load"),
         rows,
     )
 
@@ -235,21 +236,21 @@ def _cost_table(result: EngineResult) -> Any:
 
     start, end = result.memory_at_start, result.memory_at_end
     rows = [
-        ["requests/s, part of the bare handler's", f"{result.ratio:.2f}"],
+        ["requests/s, relative to the bare handler", f"{result.ratio:.2f}"],
         [
-            "readings committed for each batch",
+            "readings committed per batch",
             f"{median(run.stored / run.commits for run in result.tidemark):.1f}",
         ],
-        ["processor time for each reading, service", microseconds(result.tidemark, "server_seconds")],
-        ["processor time for each reading, PostgreSQL", microseconds(result.tidemark, "postgres_seconds")],
-        ["processor time for each request, bare handler", microseconds(result.bare, "server_seconds")],
+        ["processor time per reading, service", microseconds(result.tidemark, "server_seconds")],
+        ["processor time per reading, PostgreSQL", microseconds(result.tidemark, "postgres_seconds")],
+        ["processor time per request, bare handler", microseconds(result.bare, "server_seconds")],
         ["readings stored in the measured rounds", f"{sum(run.stored for run in result.tidemark):,}"],
-        ["memory of the service, resident, start → end", f"{_mib(start.resident)} → {_mib(end.resident)}"],
-        ["memory of the service, its own, start → end", f"{_mib(start.own)} → {_mib(end.own)}"],
+        ["service's resident memory, start → end", f"{_mib(start.resident)} → {_mib(end.resident)}"],
+        ["service's own memory, start → end", f"{_mib(start.own)} → {_mib(end.own)}"],
         ["raw COPY, one connection, rows/s", f"{result.copy_rows_a_second:,.0f}"],
         ["processors busy with other work, at most", f"{_disturbance(result):.2f}"],
     ]
-    return table(f"{result.engine}: what it takes", ("", "median"), rows)
+    return table(f"{result.engine}: resources", ("", "median"), rows)
 
 
 def _mib(size: int) -> str:
@@ -281,11 +282,11 @@ def _plot(results: list[EngineResult]) -> Figure:
         )
         labels = [f"{one:,.0f}" for one in middle]
         rates.bar_label(drawn, labels, label_type="center", color=text_colour)
-    rates.set_title("Single-reading POSTs a second (more is better)", fontsize=11)
+    rates.set_title("Single-reading POSTs per second (more is better)", fontsize=11)
     rates.set_ylim(0, rates.get_ylim()[1] * 1.25)
     rates.legend(loc="upper left", fontsize=9)
     for shift, name, label, colour in (
-        (-0.27, "p50", "half are faster than this (p50)", "#9ecae1"),
+        (-0.27, "p50", "median (p50)", "#9ecae1"),
         (0.0, "p99", "99 % (p99)", "#4292c6"),
         (0.27, "p999", "99.9 % (p99.9)", "#08519c"),
     ):
@@ -293,7 +294,7 @@ def _plot(results: list[EngineResult]) -> Figure:
         drawn = latencies.bar([place + shift for place in places], values, 0.25, color=colour, label=label)
         latencies.bar_label(drawn, [f"{one:,.1f}" for one in values], padding=3, bbox=ON_WHITE)
     latencies.axhline(P99_GOAL, color="#d62728", linestyle="--", linewidth=1, label=f"goal for p99: {P99_GOAL:g} ms")
-    latencies.set_title("Tidemark's time to a durable answer, ms (less is better)", fontsize=11)
+    latencies.set_title("Tidemark's time to a durable response, ms (less is better)", fontsize=11)
     latencies.set_ylim(0, max(P99_GOAL, latencies.get_ylim()[1]) * 1.4)
     latencies.legend(loc="upper left", fontsize=9)
     for axes in (rates, latencies):

@@ -1,7 +1,7 @@
--- What the harness asks of the database, beside the service's own statements.
+-- The harness's own statements, in addition to those of the service.
 
 -- name: explain
--- A prefix for another statement. Without the clock of every plan node, which would cost more than the nodes do.
+-- A prefix for another statement. Plan nodes are not timed, because that would cost more than running them.
 EXPLAIN (ANALYZE, TIMING off, FORMAT json)
 
 -- name: raw_statistics
@@ -17,14 +17,14 @@ WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 SELECT avg(abs(value)) FROM reading WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 
 -- name: progress_of_writes
--- Rows stored, and the next transaction id: only transactions that write take one, so the difference between two
--- moments is the number of commits of writers between them.
+-- Rows stored, and the next transaction id. Only transactions that write take an id, so the difference between two
+-- moments is the number of writing transactions between them.
 SELECT
     (SELECT count(*) FROM reading) AS stored,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction;
 
 -- name: set_lines_back
--- As if the service had been set up before the first reading was taken.
+-- Makes it look as if the service had been set up before the first reading was taken.
 UPDATE rollup_line SET mark_line = :line, read_line = :line;
 
 -- name: tidy
@@ -40,7 +40,7 @@ CREATE DATABASE copy_reference;
 SELECT series_id FROM sensor WHERE id = :sensor_id;
 
 -- name: stored_between
--- How many readings, and their sum.
+-- The number of readings and their sum.
 SELECT count(*) AS stored, coalesce(sum(value), 0) AS value_sum
 FROM reading
 WHERE ts >= :start AND ts < :finish;
@@ -55,8 +55,8 @@ SELECT company_id FROM organization WHERE organization_id = :organization_id;
 SELECT site_number FROM site WHERE site_id = :site_id;
 
 -- name: store_visits
--- Sessions of three page views some seconds apart, evenly over a time; each twentieth record is a custom event instead.
--- Few pages, referrers, browsers and countries are frequent, most are rare. The days are those of a fixed offset.
+-- Sessions of three page views some seconds apart, spread evenly over a period. One record in twenty is a custom event.
+-- A few pages, referrers, browsers and countries are frequent; most are rare. Days have a fixed UTC offset.
 WITH records AS (
     SELECT
         n,
@@ -86,7 +86,7 @@ SELECT
 FROM dated;
 
 -- name: mark_visits
--- As if everything before today had come late: the service's job rolls it up.
+-- Makes everything before today look late, so that the service's job rolls it up.
 INSERT INTO web_late_mark (site_number, day)
 SELECT DISTINCT r.site_number, r.day
 FROM web_record AS r

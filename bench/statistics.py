@@ -1,7 +1,7 @@
-"""Scenario `statistics`: min, max and mean of one sensor over windows from two hours to a year.
+"""Scenario `statistics`: minimum, maximum and mean of one sensor over windows from two hours to a year.
 
-Thirty sensors with a reading each minute are stored as they would have arrived, rolled up by the service's
-own functions, and asked by the service's own statements; the same windows are then computed from the raw rows.
+Thirty sensors with one reading per minute are stored as they would have arrived, rolled up by the service's own
+functions and queried with the service's own statements. The same windows are then computed from raw rows.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 SENSORS = 30
 SERIES = 17
-"""The one that is asked about, in the midst of the others."""
+"""The sensor that is queried, in the middle of the others."""
 MINUTE = 60_000_000
 MINUTES_A_COPY = 1000
 SEED = 20130101
@@ -48,7 +48,7 @@ GAIN_GOALS = {90: 20.0, 360: 100.0}
 
 @dataclass(frozen=True)
 class Size:
-    """How much to store and to ask: days of readings, lengths of windows in microseconds, windows of each."""
+    """How much to store and query: days of readings, window lengths in microseconds, and windows per length."""
 
     days: int
     lengths: tuple[int, ...]
@@ -62,7 +62,7 @@ QUICK = Size(20, (2 * HOUR, 2 * DAY, 20 * DAY), 20, 3)
 
 @dataclass(frozen=True)
 class Cost:
-    """Medians in milliseconds: the database's planning and execution, and what the service waits in all."""
+    """Medians in milliseconds: the database's planning and execution, and the service's total wait."""
 
     planning: float
     execution: float
@@ -76,7 +76,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Answered:
-    """What windows of one length cost, from the roll-ups and from the raw rows."""
+    """The cost of windows of one length, from roll-ups and from raw rows."""
 
     length: int
     rolled_up: Cost
@@ -84,13 +84,13 @@ class Answered:
 
     @property
     def gain(self) -> float:
-        """How many times less the database does than from raw rows."""
+        """How many times less work the database does than from raw rows."""
         return self.raw.database / self.rolled_up.database
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Everything that was measured with one engine."""
+    """All measurements of one engine."""
 
     engine: str
     postgres: int
@@ -101,7 +101,7 @@ class EngineResult:
 
 
 def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
-    """Measure all engines. Raises BenchError where statistics disagree with the raw rows."""
+    """Measure all engines. Raises BenchError if statistics do not match the raw rows."""
     size = QUICK if quick else FULL
     results = []
     for name, programs in engines.items():
@@ -141,7 +141,7 @@ async def _measure(url: str, engine: str, programs: Programs, size: Size, say: C
 
 
 async def _store(connection: "Connected", engine: str, start: int, finish: int) -> None:
-    """A reading of every sensor each minute from start to before finish, in the order of time."""
+    """Store one reading per sensor and minute from `start` to before `finish`, in time order."""
     randomness = np.random.default_rng(SEED)
     series = np.arange(1, SENSORS + 1)
     parts = range(start, finish, MINUTES_A_COPY * MINUTE)
@@ -157,7 +157,7 @@ async def _store(connection: "Connected", engine: str, start: int, finish: int) 
 
 
 def windows(length: int, start: int, finish: int, count: int) -> "Iterator[Window]":
-    """Windows of that length at random places, with ragged edges; at most all but two hours of what there is."""
+    """Windows of this length at random positions, with ragged edges, at most two hours shorter than the data."""
     chance = random.Random(SEED + length)
     length = min(length, finish - start - 2 * HOUR)
     for _ in range(count):
@@ -174,12 +174,12 @@ async def _ask(
     size: Size,
     say: Callable[[str], None],
 ) -> Answered:
-    say(f"{engine}: asking for windows of {describe(length)}")
+    say(f"{engine}: querying windows of {describe(length)}")
     rolled_up, raw = [], []
     query = StatisticsQuery(database)
     async with database.snapshot() as connection:
         lines = await statements().rollup_lines.row(connection)
-        assert lines is not None  # the migration made it
+        assert lines is not None  # the migration created it
         read_line = microseconds(lines["read_line"])
         for number, window in enumerate(windows(length, start, finish, size.windows)):
             tiers = plan(window, read_line)
@@ -195,9 +195,9 @@ async def _ask(
 
 
 async def _ask_raw(connection: "Connected", window: Window, statistics: Statistics) -> tuple[float, float, float]:
-    """The cost of a window's statistics from raw rows. Raises BenchError where these are not the given."""
+    """The cost of a window's statistics from raw rows. Raises BenchError if they differ from the given ones."""
     of = {"series_id": SERIES, "start": instant(window.start), "finish": instant(window.finish)}
-    magnitude = await SQL.mean_magnitude.value(connection, **of)  # and the rows are in the cache
+    magnitude = await SQL.mean_magnitude.value(connection, **of)  # this also loads the rows into the cache
     times = await _explain(connection, SQL.raw_statistics, SQL.raw_statistics.in_order(of))
     began = asyncio.get_running_loop().time()
     row = await SQL.raw_statistics.row(connection, **of)
@@ -214,7 +214,7 @@ async def _ask_raw(connection: "Connected", window: Window, statistics: Statisti
 
 
 async def _explain(connection: "Connected", statement: Statement, values: list[Any]) -> tuple[float, float]:
-    """Milliseconds of planning and of execution."""
+    """Milliseconds of planning and execution."""
     told = await connection.fetchval(f"{SQL.explain.text}\n{statement.text}", *values)
     document = orjson.loads(told)[0]
     return document["Planning Time"], document["Execution Time"]
@@ -235,13 +235,13 @@ def _report(results: list[EngineResult], size: Size) -> Report:
         report.tables.append(_table(result))
         report.goals += _goals(result)
     report.notes = [
-        f"One of {SENSORS} sensors, a reading each minute for {size.days} days; the cache is warm.",
-        f"Medians of {size.windows} windows at random places with ragged edges (raw: {size.raw_windows}).",
-        "Count, min and max were the same from roll-ups and from raw rows, the mean to within 1e-9.",
-        "Client: what the service waits for the answer.",
+        f"One of {SENSORS} sensors, one reading per minute for {size.days} days; the cache is warm.",
+        f"Medians of {size.windows} windows at random positions with ragged edges (raw: {size.raw_windows}).",
+        "Count, min and max from roll-ups and raw rows were equal, and the mean to within 1e-9.",
+        "Client: how long the service waits for the answer.",
     ]
     if size is QUICK:
-        report.notes.append("The goals are for a year's readings; they are not judged in a quick run.")
+        report.notes.append("The goals are for a year of readings and are not checked in a quick run.")
     report.measured = {"size": asdict(size), "engines": [_document(result) for result in results]}
     report.figure = _plot(results)
     return report
@@ -252,8 +252,8 @@ def _goals(result: EngineResult) -> "list[Goal]":
     if 360 not in of:
         return []
     growth = of[360].rolled_up.database / of[2].rolled_up.database
-    return [Goal(result.engine, "360 days over 2 days, times", growth, False, GROWTH_GOAL)] + [
-        Goal(result.engine, f"{days} days, raw rows over roll-ups, times", of[days].gain, True, goal)
+    return [Goal(result.engine, "360 days relative to 2 days", growth, False, GROWTH_GOAL)] + [
+        Goal(result.engine, f"{days} days, raw rows relative to roll-ups", of[days].gain, True, goal)
         for days, goal in GAIN_GOALS.items()
     ]
 
@@ -305,24 +305,24 @@ def _plot(results: list[EngineResult]) -> Figure:
         rolled_up = [one.rolled_up.database for one in result.answered]
         for label, colour, times, others in (
             ("from raw rows", "#8b93a3", raw, rolled_up),
-            ("from roll-ups, as Tidemark answers", "#1f77b4", rolled_up, raw),
+            ("from roll-ups, as Tidemark does", "#1f77b4", rolled_up, raw),
         ):
             axes.plot(names, times, marker="o", color=colour, label=label, linewidth=2)
             for name, time, other in zip(names, times, others, strict=True):
                 text = f"{time:,.0f}" if time >= 10 else f"{time:.2f}"
-                # Lines rise to the right: above and to the left of a point, or below and to the right, there is none.
+                # Lines rise to the right, so the space above left and below right of a point is free.
                 aside, side = ((-3, 7), "right") if time > other else ((3, -16), "left")
                 look = {"ha": side, "color": colour, "bbox": ON_WHITE}
                 axes.annotate(text, (name, time), aside, textcoords="offset points", **look)
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(TICKS)
         axes.set_title(f"{result.engine}, PostgreSQL {result.postgres}", fontsize=11)
-        axes.set_xlabel("length of the window")
+        axes.set_xlabel("window length")
         axes.margins(x=0.12, y=0.2)
         axes.grid(axis="y", alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
     many[0].set_ylabel("database time, ms (log scale, less is better)")
     many[0].legend(loc="upper left", fontsize=9)
     readings = results[0].readings
-    figure.suptitle(f"Exact min, max and mean of one of {SENSORS} sensors ({readings:,} readings in all)", fontsize=10)
+    figure.suptitle(f"Exact min, max and mean of one of {SENSORS} sensors ({readings:,} readings)", fontsize=10)
     return figure

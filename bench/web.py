@@ -1,7 +1,7 @@
-"""Scenario `web`: pages that send to the collector, and 90 days of a site with a million page views.
+"""Scenario `web`: pages send to the collector, and 90 days of a site with a million page views are queried.
 
-The collector is loaded by keep-alive connections that each send a page view as soon as the last one is answered; what
-was acknowledged must be stored. The five endpoints are then asked over HTTP with the cache off.
+The load on the collector comes from keep-alive connections that each send a page view as soon as the previous one is
+answered. Acknowledged records must be stored. The five endpoints are then queried over HTTP with the cache off.
 """
 
 import asyncio
@@ -30,26 +30,26 @@ CONNECTIONS = 64
 ANSWER_GOAL = 100.0
 """Milliseconds."""
 RATE_GOAL = 2000.0
-"""Records a second; "thousands"."""
+"""Records per second; the requirement is "thousands"."""
 USER_AGENTS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36",
     "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
 )
 UNLIMITED = {"TIDEMARK_COLLECT_PER_MINUTE": "1000000000", "TIDEMARK_COLLECT_PER_ADDRESS": "1000000000"}
-"""All page views come from one address and are of one site."""
+"""Limits that do not bind: all page views come from one address and belong to one site."""
 ENDPOINTS = {
     "sites": "sites",
     "stats": "sites/{}/stats?range=90d",
     "realtime": "sites/{}/realtime",
     "events": "sites/{}/events?range=90d",
     "pageviews": "sites/{}/pageviews?range=90d",
-    "pageviews of a page": "sites/{}/pageviews?range=90d&pathname=/page-0",
+    "pageviews of one page": "sites/{}/pageviews?range=90d&pathname=/page-0",
 }
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much to store and to ask, and for how many seconds to send."""
+    """How much to store and query, and for how many seconds to send."""
 
     records: int
     pages: int
@@ -57,13 +57,13 @@ class Size:
     seconds: float
 
 
-FULL = Size(1_053_000, 5000, 50, 15.0)  # of which a twentieth are events
+FULL = Size(1_053_000, 5000, 50, 15.0)  # one in twenty is an event
 QUICK = Size(50_000, 100, 10, 3.0)
 
 
 @dataclass(frozen=True)
 class Collected:
-    """What the collector took; latencies in milliseconds."""
+    """What the collector accepted; latencies in milliseconds."""
 
     rate: float
     p50: float
@@ -73,7 +73,7 @@ class Collected:
 
 @dataclass(frozen=True)
 class Answered:
-    """Milliseconds from asking to the whole answer."""
+    """Milliseconds from the request to the complete response."""
 
     endpoint: str
     median: float
@@ -83,7 +83,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class EngineResult:
-    """Everything that was measured with one engine."""
+    """All measurements of one engine."""
 
     engine: str
     postgres: int
@@ -93,7 +93,7 @@ class EngineResult:
 
 
 def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]) -> Report:
-    """Measure all engines. Raises BenchError where an acknowledged record is missing, or figures are wrong."""
+    """Measure all engines. Raises BenchError if an acknowledged record is missing or figures are wrong."""
     size = QUICK if quick else FULL
     results = []
     for name, programs in engines.items():
@@ -108,7 +108,7 @@ async def _measure(
     connection = await asyncpg.connect(service.server.url)
     try:
         company = await SQL.company_of.value(connection, organization_id=service.credentials.organization_id)
-        # The site's day is nearly over: the most that records alone have to answer.
+        # The site's day is almost over, so as much as possible has to be read from records.
         offset = (22 - datetime.now(UTC).hour + 12) % 24 - 12
         zone = f"Etc/GMT{-offset:+d}"
         site = await _site(connection, company, zone)
@@ -132,7 +132,7 @@ async def _site(connection: "Connected", company: int, zone: str) -> str:
 
 
 async def _store(connection: "Connected", number: int, offset: int, size: Size) -> float:
-    """Store the records of 90 days; answers how many seconds the service's job took to roll them up."""
+    """Store the records of 90 days; returns how many seconds the service's job took to roll them up."""
     now = datetime.now(UTC)
     local = now + timedelta(hours=offset)
     start = now - (local - local.replace(hour=0, minute=0, second=0, microsecond=0)) - timedelta(days=89)
@@ -241,10 +241,10 @@ def _report(results: list[EngineResult], size: Size) -> Report:
                 Goal(result.engine, "records collected, each after its commit", taken.rate, True, RATE_GOAL, "/s")
             )
     report.notes = [
-        f"{size.records:,} records of 90 days, a twentieth of them events, on {size.pages} pages; the cache is off.",
-        "The site's day is nearly over, so that the records of a whole day are read besides the roll-ups.",
-        "The collector's limits are lifted, for all page views come from one address.",
-        "All records that were acknowledged are stored, and page views are counted right.",
+        f"{size.records:,} records from 90 days, one in twenty an event, on {size.pages} pages; the cache is off.",
+        "The site's day is almost over, so the records of a whole day are read in addition to the roll-ups.",
+        "The collector's limits are raised, because all page views come from one address.",
+        "All acknowledged records are stored, and page views are counted correctly.",
     ]
     report.measured = {"size": asdict(size), "engines": [asdict(result) for result in results]}
     return report
