@@ -126,6 +126,11 @@ def test_links_resolve(page: Path) -> None:
     assert broken == []
 
 
+def test_the_index_lists_every_page() -> None:
+    listed = set(re.findall(r"\]\(([\w-]+\.md)", text("docs/README.md")))
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors that headings of a page get where Markdown is shown: lower case, hyphens for spaces."""
     headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)

@@ -31,6 +31,7 @@ from tests.conftest import (
 )
 
 README = Path(__file__).resolve().parents[2] / "README.md"
+SENSOR_API = README.parent / "docs" / "sensor-api.md"
 
 
 async def upload_until_refused(tenant: Tenant, sensor: str, acknowledged: set[int], start: int, step: int) -> None:
@@ -304,20 +305,23 @@ async def pasted(commands: str) -> Any:
 
 
 async def follow_the_readme(service: Service, greeting: str) -> None:
-    """Run the commands of the README's first reading with what the first start printed."""
-    section = README.read_text().split("## The first reading\n")[1].split("\n## ")[0]
+    """Run the commands of the README's first reading, then the sensor API's upload, with what a first start printed."""
+    section = README.read_text().split("## Your first reading\n")[1].split("\n## ")[0]
     variables, *commands = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     for label in re.findall(r'# "(.*)"', variables):
         (value,) = re.findall(rf"^  {label} +(\S+)$", greeting, re.MULTILINE)
         variables = re.sub(rf'=…( *# "{label}")', rf"={value}\1", variables)
     variables = variables.replace("http://127.0.0.1:8080", service.base)
-    curl = [f"{variables}\n{command.rstrip()} -s --fail" for command in commands if command.startswith("curl")]
+    (upload,) = re.findall(r"^```sh\n(curl .*?)^```", SENSOR_API.read_text(), re.MULTILINE | re.DOTALL)
+    variables += 'API="$TIDEMARK/api/external/v1"'
+    commands = [command.rstrip() for command in (*commands, upload) if command.startswith("curl")]
+    curl = [f"{variables}\n{command} -s --fail" for command in commands]
     store, read, statistics, line, document = [await pasted(command) for command in curl]
     assert store == {"accepted": 1, "rejected": 0, "errors": []}
     assert read[0]["inputdata"][0]["value"] == "21.5"
     assert statistics[0]["inputdata"] == [{"min": "21.5", "max": "21.5", "avg": "21.5"}]
     assert line is None
-    assert document["data"]["attributes"]["value"] == "21.5"
+    assert document["data"]["attributes"]["value"] == "12.5"
 
 
 def test_a_taken_port_is_an_error_at_once(service: Service, start_service: StartService) -> None:
