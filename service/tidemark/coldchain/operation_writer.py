@@ -13,7 +13,7 @@ from tidemark.bodies.pipeline import BodyPipeline
 from tidemark.catalog.access import Principal
 from tidemark.coldchain.operation import Operation, Operations
 from tidemark.commit.committer import Committer
-from tidemark.commit.group_commit import RETRY_AFTER, GroupCommit
+from tidemark.commit.group_commit import GroupCommit
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
 
@@ -128,7 +128,7 @@ class OperationWriter:
     async def store(self, block: OperationBlock) -> None:
         """Store a block; see GroupCommit.stored. A company's blocks commit in the order in which they came."""
         if self._closing:
-            raise unavailable("The service is stopping; send this again later.", RETRY_AFTER)
+            raise unavailable("The service is stopping; send this again later.")
         group = self._groups.get(block.company_id) or self._begin(block.company_id)
         try:
             await group.stored(block, len(block), also_pending=self._pending() - group.pending)

@@ -21,8 +21,6 @@ ATTEMPTS = 4
 COMMIT_SECONDS = 30.0
 """How long an attempt may take before its records are refused, for their gateways to send again."""
 CLOSE_SECONDS = 1.0
-RETRY_AFTER = 1
-"""Seconds."""
 
 # Errors that the same work may not meet again: crossing writers, a key that another writer stored first, a lock that is
 # held for long.
@@ -49,7 +47,7 @@ class Committer:
         done.
         """
         if not self._database.ready.is_set():
-            raise unavailable("The database is not ready yet; send this again later.", RETRY_AFTER)
+            raise unavailable("The database is not ready yet; send this again later.")
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
@@ -70,7 +68,7 @@ class Committer:
                 break
             else:
                 return
-        raise unavailable(f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER)
+        raise unavailable(f"The {self._noun} could not be stored just now; send them again later.")
 
     async def close(self) -> None:
         """Close the connection, or drop it if it does not close in time or its server has gone."""

@@ -19,9 +19,6 @@ log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 
-RETRY_AFTER = 1
-"""Seconds."""
-
 
 class _Batch(Generic[Item]):
     """Items that commit together, and the future that all their requests wait for."""
@@ -92,7 +89,7 @@ class GroupCommit(Generic[Item]):
         if self._closing:
             raise self._not_stored()
         if self.pending + also_pending >= self._max_pending:
-            raise unavailable(f"Too many {self._noun} are waiting to be stored; send this again later.", RETRY_AFTER)
+            raise unavailable(f"Too many {self._noun} are waiting to be stored; send this again later.")
         batch = self._gathering
         if batch.records >= self._max_batch:
             self._full.append(batch)
@@ -129,7 +126,7 @@ class GroupCommit(Generic[Item]):
             _settle(batch.committed, self._not_stored())
 
     def _not_stored(self) -> TidemarkError:
-        return unavailable(f"The {self._noun} could not be stored just now; send them again later.", RETRY_AFTER)
+        return unavailable(f"The {self._noun} could not be stored just now; send them again later.")
 
     def _next(self) -> _Batch[Item] | None:
         if self._full:
