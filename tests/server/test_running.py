@@ -327,7 +327,7 @@ async def follow_the_readme(service: Service, greeting: str) -> None:
 def test_a_taken_port_is_an_error_at_once(service: Service, start_service: StartService) -> None:
     second = start_service(service.database_url, wait_ready=False, TIDEMARK_PORT=str(service.port))
     assert second.process.wait(20) == 1
-    assert "Is it running already?" in second.output.read_text()
+    assert "Is it already running?" in second.output.read_text()
 
 
 def test_a_newer_database_is_refused_with_a_clear_message(
