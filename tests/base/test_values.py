@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tidemark.base.errors import FieldError
 from tidemark.base.time import EPOCH, MICROSECOND
 from tidemark.base.values import (
-    FieldError,
     check_instant,
     compact_json,
     format_instant,

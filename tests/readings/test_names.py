@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
-from tidemark.base.errors import TidemarkError
-from tidemark.base.values import FieldError, has_control
+from tidemark.base.errors import FieldError, TidemarkError
+from tidemark.base.values import has_control
 from tidemark.catalog import fields
 from tidemark.coldchain import operation as operations
 from tidemark.readings.columns import Columns

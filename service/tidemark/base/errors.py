@@ -55,9 +55,23 @@ class TidemarkError(Exception):
         return TidemarkError(self.kind, self.message, field=self.field, retry_after=self.retry_after, allow=self.allow)
 
 
-def invalid(field: str, message: str) -> TidemarkError:
+class FieldError(TidemarkError):
+    """A value that cannot be used (400): `field` names where it was given, `message` says what is wrong with it."""
+
+    field: str
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(Kind.INVALID_REQUEST, message, field=field)
+
+
+def invalid(field: str, message: str) -> FieldError:
     """The error for a value of the request that cannot be used (400)."""
-    return TidemarkError(Kind.INVALID_REQUEST, message, field=field)
+    return FieldError(field, message)
+
+
+def unauthorized(message: str, field: str | None = None) -> TidemarkError:
+    """The error for a key or token that is missing or wrong (401)."""
+    return TidemarkError(Kind.UNAUTHORIZED, message, field=field)
 
 
 def forbidden(message: str, field: str | None = None) -> TidemarkError:

@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 import orjson
 
+from tidemark.base.errors import FieldError
+
 MAX_VALUE = 1e150
 """Largest absolute value of a reading's value and x-axis value."""
 MAX_METADATA = 64 * 1024
@@ -39,15 +41,6 @@ _TIMESTAMP = re.compile(
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the current time in microseconds since 1970 UTC."""
-
-
-class FieldError(ValueError):
-    """A value that cannot be used; `field` says where it was, `message` why."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-        self.message = message
 
 
 def has_control(text: str) -> bool:

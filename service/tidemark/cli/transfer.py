@@ -21,10 +21,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from tidemark.base.errors import TidemarkError, invalid
+from tidemark.base.errors import FieldError, TidemarkError, invalid
 from tidemark.base.settings import Settings
 from tidemark.base.time import FIRST_YEAR, LAST_YEAR, Window, askable
-from tidemark.base.values import FieldError, clock, parse_instant
+from tidemark.base.values import clock, parse_instant
 from tidemark.base.watch import Watch
 from tidemark.bodies.outcome import BodyError, Outcome
 from tidemark.catalog.access import Access, Principal

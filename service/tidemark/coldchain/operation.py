@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tidemark.base.errors import FieldError
 from tidemark.base.time import instant
-from tidemark.base.values import Clock, FieldError, check_instant, has_control, parse_instant
+from tidemark.base.values import Clock, check_instant, has_control, parse_instant
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection

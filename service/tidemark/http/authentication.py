@@ -5,7 +5,8 @@ from base64 import b64decode
 from aiohttp import web
 from multidict import CIMultiDictProxy
 
-from tidemark.catalog.access import KEY_SCOPES, Access, Principal, unauthorized
+from tidemark.base.errors import unauthorized
+from tidemark.catalog.access import KEY_SCOPES, Access, Principal
 from tidemark.catalog.secrets import looks_like_api_key
 
 CREDENTIALS = ("Authorization", "ORGANIZATION-ID", "ORGANIZATION-API-KEY")

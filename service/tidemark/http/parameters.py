@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tidemark.base.errors import invalid
 from tidemark.base.time import FIRST_YEAR, LAST_YEAR, askable
-from tidemark.base.values import FieldError, parse_instant
+from tidemark.base.values import parse_instant
 from tidemark.catalog import fields
 from tidemark.catalog.fields import integer
 
@@ -60,11 +60,7 @@ def timezone(query: Mapping[str, str]) -> ZoneInfo | None:
 def instant(name: str, value: str) -> int:
     """Microseconds since 1970 UTC of a parameter; the plus of an offset may have been lost. Raises TidemarkError."""
     # The plus of an offset that was not percent-encoded arrives as a space.
-    value = _PLUS_LOST.sub(r"\1+\2", value)
-    try:
-        return parse_instant(value, name)
-    except FieldError as error:
-        raise invalid(name, error.message) from None
+    return parse_instant(_PLUS_LOST.sub(r"\1+\2", value), name)
 
 
 def moment(name: str, given: str | None) -> int:

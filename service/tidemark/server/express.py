@@ -17,8 +17,8 @@ from typing import cast
 import httptools
 import structlog
 
-from tidemark.base.errors import TidemarkError, internal, unavailable
-from tidemark.catalog.access import Access, Principal, unauthorized
+from tidemark.base.errors import TidemarkError, internal, unauthorized, unavailable
+from tidemark.catalog.access import Access, Principal
 from tidemark.database.database import Database
 from tidemark.http import patience
 from tidemark.http.errors import render

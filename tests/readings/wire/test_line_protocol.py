@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tidemark.base.values import FieldError
+from tidemark.base.errors import FieldError
 from tidemark.bodies.outcome import BodyError
 from tidemark.readings.columns import Columns
 from tidemark.readings.wire.line_protocol import (

@@ -15,7 +15,8 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tidemark.base.values import EPOCH_UNITS, Clock, FieldError, parse_epoch, parse_instant
+from tidemark.base.errors import FieldError
+from tidemark.base.values import EPOCH_UNITS, Clock, parse_epoch, parse_instant
 from tidemark.bodies import lines
 from tidemark.bodies.outcome import BodyError, Rejection
 from tidemark.bodies.pipeline import Decoder

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import msgspec
 
-from tidemark.base.values import Clock, FieldError, check_instant, is_number, parse_epoch, parse_value
+from tidemark.base.errors import FieldError
+from tidemark.base.values import Clock, check_instant, is_number, parse_epoch, parse_value
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.outcome import BodyError
 from tidemark.readings.columns import Columns

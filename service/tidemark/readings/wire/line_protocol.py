@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
-from tidemark.base.values import MAX_AHEAD, MAX_VALUE, Clock, FieldError, check_instant, parse_value
+from tidemark.base.errors import FieldError
+from tidemark.base.values import MAX_AHEAD, MAX_VALUE, Clock, check_instant, parse_value
 from tidemark.bodies.lines import BlankLines
 from tidemark.bodies.outcome import LISTED, BodyError, Rejection
 from tidemark.readings.columns import Columns, Floats, Integers

@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from tidemark.base.values import FieldError
+from tidemark.base.errors import FieldError
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.outcome import Rejection
 from tidemark.readings.wire.records import Records, needs_unit

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tidemark.base.values import FieldError
+from tidemark.base.errors import FieldError
 from tidemark.bodies.outcome import LISTED, Rejection
 from tidemark.readings.columns import Columns
 

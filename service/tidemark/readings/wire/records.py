@@ -12,10 +12,10 @@ from typing import NamedTuple, TypeAlias, cast
 import numpy as np
 import polars as pl
 
+from tidemark.base.errors import FieldError
 from tidemark.base.values import (
     MAX_AHEAD,
     MAX_VALUE,
-    FieldError,
     check_instant,
     compact_json,
     has_control,

@@ -13,7 +13,8 @@ from typing import Any, Protocol, TypeAlias
 import cramjam
 from google.protobuf.message import DecodeError
 
-from tidemark.base.values import Clock, FieldError, check_instant, parse_value
+from tidemark.base.errors import FieldError
+from tidemark.base.values import Clock, check_instant, parse_value
 from tidemark.bodies.outcome import BodyError, BodyTooLongError
 from tidemark.readings.columns import Columns
 from tidemark.readings.wire.piece import Piece

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from tidemark.base.values import FieldError, has_control
+from tidemark.base.errors import FieldError
+from tidemark.base.values import has_control
 
 MAX_NAME = 2_000
 """Bytes of a series name in UTF-8."""

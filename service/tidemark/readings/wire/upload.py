@@ -3,9 +3,8 @@
 import msgspec
 import orjson
 
-from tidemark.base.errors import conflict, invalid
+from tidemark.base.errors import FieldError, conflict, invalid
 from tidemark.base.values import (
-    FieldError,
     check_instant,
     compact_json,
     format_instant,
