@@ -50,6 +50,13 @@ def has_control(text: str) -> bool:
     return _CONTROL.search(text) is not None
 
 
+def storable(text: str) -> str:
+    """A text as a statement can take it. PostgreSQL's has neither NUL nor lone surrogates; what has any is changed, and
+    equals no text that is stored.
+    """
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
 def parse_instant(text: str, field: str = "timestamp") -> int:
     """Microseconds since 1970 UTC of an ISO 8601 date and time; without an offset in UTC, a date alone at midnight.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tidemark.base.errors import TidemarkError, invalid
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.database.statements import statements
 
 if TYPE_CHECKING:

@@ -27,7 +27,9 @@ from tidemark.base.time import FIRST_YEAR, LAST_YEAR, Window, askable
 from tidemark.base.values import clock, parse_instant
 from tidemark.base.watch import Watch
 from tidemark.bodies.outcome import BodyError, Outcome
-from tidemark.catalog.access import Access, Principal
+from tidemark.catalog.directory import Directory
+from tidemark.catalog.memory import Memory
+from tidemark.catalog.principal import Principal
 from tidemark.cli.session import as_json, company_of, of_organization, opened, run, show
 from tidemark.readings import export as query
 from tidemark.readings.bulk import BulkWriter
@@ -81,7 +83,7 @@ async def _import(
         before = await bookmark.read()
         writer = BulkWriter(database, Watch(), max_pending=settings.max_pending)
         pipeline = ReadingPipeline(
-            KnownSensors(Access(database), Principal(company_id)),
+            KnownSensors(Directory(database, Memory()), Principal(company_id)),
             writer,
             _unlimited,
             streams=True,

@@ -10,7 +10,7 @@ from tidemark.base.errors import unavailable
 from tidemark.base.watch import Watch
 from tidemark.bodies.outcome import Outcome, Rejection
 from tidemark.bodies.pipeline import BodyPipeline
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.coldchain.operation import Operation, Operations
 from tidemark.commit.committer import Committer
 from tidemark.commit.group_commit import GroupCommit

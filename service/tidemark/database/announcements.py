@@ -1,7 +1,7 @@
 """Announcements: before a change is answered, every process has forgotten what it remembered of the old state.
 
 Triggers announce whose catalog a transaction has changed, and every server process listens
-(`tidemark.catalog.access`). Whoever has changed something then asks all of them whether they have heard. PostgreSQL
+(`tidemark.catalog.hearing`). Whoever has changed something then asks all of them whether they have heard. PostgreSQL
 delivers announcements in the order of their commits, so a process that answers has heard of every change before the
 question.
 """

@@ -6,7 +6,8 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from tidemark.base.errors import unauthorized
-from tidemark.catalog.access import KEY_SCOPES, Access, Principal
+from tidemark.catalog.access import Access
+from tidemark.catalog.principal import KEY_SCOPES, Principal
 from tidemark.catalog.secrets import looks_like_api_key
 
 CREDENTIALS = ("Authorization", "ORGANIZATION-ID", "ORGANIZATION-API-KEY")

@@ -7,6 +7,7 @@ from aiohttp import web
 from tidemark.base.settings import Settings
 from tidemark.base.watch import Watch
 from tidemark.catalog.access import Access
+from tidemark.catalog.directory import Directory
 from tidemark.database.database import Database
 from tidemark.http.answer import AnswerCache
 from tidemark.http.room import Room
@@ -19,6 +20,7 @@ class Core:
     settings: Settings
     database: Database
     access: Access
+    directory: Directory
     cache: AnswerCache
     room: Room
     watch: Watch

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from aiohttp import hdrs, web
 
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.http.answer import VARY, Answer, cached
 from tidemark.http.core import CORE
 from tidemark.http.paging import Page, envelope

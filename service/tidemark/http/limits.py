@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from tidemark.base.errors import Kind, TidemarkError, unauthorized
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.core import CORE

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidemark.catalog.access import Access, Principal
+from tidemark.catalog.directory import Directory
+from tidemark.catalog.principal import Principal
 from tidemark.catalog.secrets import new_sensor_id
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 class KnownSensors:
     """Sensors by their ids; one that is unknown, or of a cooling unit that the caller may not see, is refused."""
 
-    def __init__(self, access: Access, principal: Principal) -> None:
-        self._access = access
+    def __init__(self, directory: Directory, principal: Principal) -> None:
+        self._directory = directory
         self._principal = principal
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
         """The series of each sensor, or why there is none. Raises TidemarkError."""
-        found = await self._access.sensors(self._principal.company_id, names)
+        found = await self._directory.sensors(self._principal.company_id, names)
         seen = {name: sensor.series_id for name, sensor in found.items() if self._principal.sees(sensor.asset_id)}
         return [seen.get(name, f"There is no sensor {name[:100]!r}.") for name in names]
 
@@ -32,20 +33,20 @@ NO_ROOM = "The organization has as many sensors as its limit allows; this series
 class NamedSeries:
     """Series by their names; a new one becomes a sensor, up to the organization's limit."""
 
-    def __init__(self, access: Access, database: Database, company_id: int) -> None:
-        self._access = access
+    def __init__(self, directory: Directory, database: Database, company_id: int) -> None:
+        self._directory = directory
         self._database = database
         self._company_id = company_id
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
         """The series of each name, or why there is none. Raises TidemarkError."""
-        found = self._access.remembered_series(self._company_id, names)
+        found = self._directory.remembered_series(self._company_id, names)
         unknown = [name for name in names if name not in found]
         if unknown:
-            generation = self._access.generation
+            generation = self._directory.generation
             async with self._database.session() as connection, connection.transaction():
                 new = await _find_or_make(connection, self._company_id, unknown)
-            self._access.remember_series(self._company_id, new, generation)
+            self._directory.remember_series(self._company_id, new, generation)
             found.update(new)
         return [found.get(name, NO_ROOM) for name in names]
 
@@ -74,7 +75,7 @@ class NamedSeries:
         return refused
 
     def _unknown(self, names: Sequence[str]) -> list[str]:
-        known = self._access.remembered_series(self._company_id, names)
+        known = self._directory.remembered_series(self._company_id, names)
         return [name for name in names if name not in known]
 
 

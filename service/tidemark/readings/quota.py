@@ -3,7 +3,7 @@
 import time
 
 from tidemark.base.errors import Kind, TidemarkError
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
 

@@ -113,7 +113,7 @@ async def _upload(request: web.Request) -> web.Response:
     principal = await authentication.organization(core.access, request.headers)
     content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
     decoded = upload.decode(request.match_info["input_pk"], content_type, await body.whole(request))
-    document = await upload.store(core.database, core.access, request.app[READINGS].writer, principal, decoded)
+    document = await upload.store(core.database, core.directory, request.app[READINGS].writer, principal, decoded)
     return web.Response(status=201, body=document, content_type=upload.CONTENT_TYPE)
 
 

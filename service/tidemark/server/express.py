@@ -18,7 +18,9 @@ import httptools
 import structlog
 
 from tidemark.base.errors import TidemarkError, internal, unauthorized, unavailable
-from tidemark.catalog.access import Access, Principal
+from tidemark.catalog.access import Access
+from tidemark.catalog.directory import Directory
+from tidemark.catalog.principal import Principal
 from tidemark.database.database import Database
 from tidemark.http import patience
 from tidemark.http.errors import render
@@ -93,6 +95,7 @@ class ExpressLane:
         self,
         database: Database,
         access: Access,
+        directory: Directory,
         writer: Writer,
         elsewhere: AiohttpLane,
         connections: Connections,
@@ -102,6 +105,7 @@ class ExpressLane:
     ) -> None:
         self.database = database
         self.access = access
+        self.directory = directory
         self.writer = writer
         self.elsewhere = elsewhere
         self.connections = connections
@@ -310,9 +314,9 @@ class ExpressConnection(asyncio.Protocol):
             self._answer_later(self._look_up(organization_id, api_key, input_pk, content_type, body))
             return
         decoded = upload.decode(input_pk, content_type, body)
-        sensor = lane.access.remembered_sensor(principal.company_id, decoded.sensor_id)
+        sensor = lane.directory.remembered_sensor(principal.company_id, decoded.sensor_id)
         if sensor is None or principal.readings_per_minute is not None:
-            self._answer_later(upload.store(lane.database, lane.access, lane.writer, principal, decoded))
+            self._answer_later(upload.store(lane.database, lane.directory, lane.writer, principal, decoded))
             return
         committed, self._document = upload.shared_commit(lane.writer, sensor, decoded)
         committed.add_done_callback(self._committed)
@@ -320,9 +324,10 @@ class ExpressConnection(asyncio.Protocol):
     async def _look_up(
         self, organization_id: str, api_key: str, input_pk: str, content_type: str, body: bytes
     ) -> bytes:
-        principal: Principal = await self._lane.access.organization(organization_id, api_key)
+        lane = self._lane
+        principal: Principal = await lane.access.organization(organization_id, api_key)
         decoded = upload.decode(input_pk, content_type, body)
-        return await upload.store(self._lane.database, self._lane.access, self._lane.writer, principal, decoded)
+        return await upload.store(lane.database, lane.directory, lane.writer, principal, decoded)
 
     def _answer_later(self, answer: Awaitable[bytes]) -> None:
         asyncio.ensure_future(answer).add_done_callback(self._looked_up)

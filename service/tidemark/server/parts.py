@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tidemark.catalog.memory import Memory
 from tidemark.coldchain.operation_writer import OperationWriter
 from tidemark.http.core import Core
 from tidemark.readings.http.parts import ReadingParts
@@ -13,6 +14,7 @@ class Parts:
     """What one process is made of; each surface gets the parts of its domain."""
 
     core: Core
+    memory: Memory
     readings: ReadingParts
     operations: OperationWriter
     web: WebParts

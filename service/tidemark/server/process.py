@@ -14,6 +14,9 @@ from tidemark.base.settings import Settings
 from tidemark.base.watch import Watch
 from tidemark.catalog import welcome
 from tidemark.catalog.access import Access
+from tidemark.catalog.directory import Directory
+from tidemark.catalog.hearing import hear
+from tidemark.catalog.memory import Memory
 from tidemark.coldchain.operation_writer import OperationWriter
 from tidemark.database.database import OUTAGES, Database, obstacle_of
 from tidemark.database.migration import migrate
@@ -65,7 +68,9 @@ async def serve(
         core = parts.core
         address = listening.getsockname()
         preparing = asyncio.create_task(_prepare(core, address[:2], json_output))
-        hearing = core.watch.start("announcements", core.access.listen())
+        hearing = core.watch.start("announcements", hear(core.database, parts.memory))
+        # Not with what hears announcements: those who announce must not wait for it.
+        noting = core.watch.start("use of tokens", core.access.note_token_use_regularly())
         stopped = asyncio.create_task(stop.wait())
         try:
             # With a database at hand nobody need see this process unready; without one it says so itself.
@@ -81,7 +86,7 @@ async def serve(
                     await _cancel(job)
                 log.info("stopping")
         finally:
-            await _cancel(preparing, hearing, stopped)
+            await _cancel(preparing, hearing, noting, stopped)
 
 
 @contextlib.asynccontextmanager
@@ -99,16 +104,19 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
     countries = Countries(settings.geoip_db)
     database, watch = Database(url), Watch()
     await database.open()
-    access, max_pending = Access(database), settings.max_pending
+    memory, max_pending = Memory(), settings.max_pending
+    access = Access(database, memory)
     parts = Parts(
         Core(
             settings,
             database,
             access,
+            Directory(database, memory),
             AnswerCache(settings.cache_seconds),
             Room(settings.max_body * HELD_BODIES),
             watch,
         ),
+        memory,
         ReadingParts(
             Writer(database, watch, max_pending=max_pending),
             BulkWriter(database, watch, max_pending=max_pending * BULK_SHARE),
@@ -156,6 +164,7 @@ async def _listening(parts: Parts, listening: socket.socket) -> AsyncIterator[No
     lane = ExpressLane(
         core.database,
         core.access,
+        core.directory,
         parts.readings.writer,
         AiohttpLane(runner.server, connections),
         connections,

@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from tidemark.base.time import instant
-from tidemark.catalog.access import Site
+from tidemark.catalog.directory import Site
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
 

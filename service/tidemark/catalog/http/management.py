@@ -7,7 +7,7 @@ import orjson
 from aiohttp import hdrs, web
 
 from tidemark.catalog import organizations, resources, tokens
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.catalog.resources import RESOURCES, Resource
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE

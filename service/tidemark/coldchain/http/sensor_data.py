@@ -12,8 +12,8 @@ from aiohttp import hdrs, web
 from tidemark.base.errors import invalid
 from tidemark.base.values import format_instant
 from tidemark.catalog import cooling_units
-from tidemark.catalog.access import Principal
 from tidemark.catalog.organizations import timezone_of
+from tidemark.catalog.principal import Principal
 from tidemark.database.statements import statements
 from tidemark.http import items as answering
 from tidemark.http import limits

@@ -28,7 +28,7 @@ async def store(request: web.Request) -> web.Response:
     principal = await authentication.ingestion(core.access, request.headers)
     form = format_of(request, _formats(_timestamp_unit(request)))
     pipeline = ReadingPipeline(
-        KnownSensors(core.access, principal),
+        KnownSensors(core.directory, principal),
         request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=form.streams,
@@ -51,7 +51,7 @@ async def delete(request: web.Request) -> web.Response:
     window = Window.inclusive(*(moment(name, request.query.get(name)) for name in ("start", "end")))
     if window.finish <= window.start:
         raise invalid("end", "end is before start.")
-    sensors = await core.access.sensors(principal.company_id, (sensor_id,))
+    sensors = await core.directory.sensors(principal.company_id, (sensor_id,))
     if sensor_id not in sensors:
         raise not_found(f"There is no sensor {sensor_id[:100]!r}.", "sensor")
     async with core.database.session() as connection:

@@ -23,7 +23,7 @@ async def store(request: web.Request) -> web.Response:
     principal = await authentication.ingestion(core.access, request.headers)
     principal.require_all_units()
     pipeline = ReadingPipeline(
-        NamedSeries(core.access, core.database, principal.company_id),
+        NamedSeries(core.directory, core.database, principal.company_id),
         request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=False,

@@ -11,8 +11,9 @@ from aiohttp import hdrs, web
 
 from tidemark.base.errors import not_found
 from tidemark.base.values import clock, format_number
-from tidemark.catalog.access import Principal, Sensor
+from tidemark.catalog.directory import Sensor
 from tidemark.catalog.fields import MAX_INTEGER
+from tidemark.catalog.principal import Principal
 from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.answer import Answer, cached
@@ -86,7 +87,7 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
 
 async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
     if fetch.asset_id is None:
-        found = await core.access.sensors(principal.company_id, fetch.input_ids)
+        found = await core.directory.sensors(principal.company_id, fetch.input_ids)
         for input_id in fetch.input_ids:
             if input_id not in found:
                 raise not_found(f"There is no input {input_id[:100]!r}.", "input_ids")
@@ -100,7 +101,7 @@ async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:
         name = row["name"] if row is not None else None
     if name is None:
         raise not_found(f"There is no asset {fetch.asset_id}.", "asset_id")
-    sensors = await core.access.sensors_of_asset(principal.company_id, fetch.asset_id)
+    sensors = await core.directory.sensors_of_asset(principal.company_id, fetch.asset_id)
     if fetch.input_ids:
         known = {sensor.id for sensor in sensors}
         for input_id in fetch.input_ids:

@@ -15,7 +15,7 @@ from tidemark.base.errors import TidemarkError, invalid
 from tidemark.base.values import clock
 from tidemark.bodies.outcome import BodyError, Outcome, Rejection
 from tidemark.bodies.pipeline import decoded
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE
 from tidemark.readings import quota
@@ -172,7 +172,7 @@ async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
 
 def _pipeline(request: web.Request, principal: Principal, *, whole: bool) -> ReadingPipeline:
     core = request.app[CORE]
-    series = NamedSeries(core.access, core.database, principal.company_id)
+    series = NamedSeries(core.directory, core.database, principal.company_id)
     writer = request.app[READINGS].bulk_writer
     spend = partial(quota.spend, core.database, principal)
     return _Whole(series, writer, spend) if whole else ReadingPipeline(series, writer, spend, streams=True)

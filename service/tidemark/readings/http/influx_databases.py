@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from tidemark.base.errors import invalid, not_found
 from tidemark.catalog import organizations
-from tidemark.catalog.access import Principal
+from tidemark.catalog.principal import Principal
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE, Core
 from tidemark.http.paging import whole_number

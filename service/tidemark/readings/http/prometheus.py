@@ -36,7 +36,7 @@ async def write(request: web.Request) -> web.Response:
     principal.require_all_units()
     decoder = _decoder(request)
     pipeline = ReadingPipeline(
-        NamedSeries(core.access, core.database, principal.company_id),
+        NamedSeries(core.directory, core.database, principal.company_id),
         request.app[READINGS].bulk_writer,
         partial(quota.spend, core.database, principal),
         streams=False,

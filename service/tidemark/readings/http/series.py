@@ -15,8 +15,9 @@ from aiohttp import hdrs, web
 from tidemark.base.errors import Kind, TidemarkError, invalid, unavailable
 from tidemark.base.time import Window
 from tidemark.base.values import format_instant
-from tidemark.catalog.access import Principal, Sensor
+from tidemark.catalog.directory import Sensor
 from tidemark.catalog.organizations import timezone_of
+from tidemark.catalog.principal import Principal
 from tidemark.http import body, limits
 from tidemark.http import items as answering
 from tidemark.http.answer import Answer, cached
@@ -132,7 +133,7 @@ async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) 
     Raises TidemarkError (400) for one that is unknown, another company's or outside the token's list, without telling
     which.
     """
-    found = await core.access.sensors(principal.company_id, ids)
+    found = await core.directory.sensors(principal.company_id, ids)
     for sensor_id in ids:
         sensor = found.get(sensor_id)
         if sensor is None or not principal.sees(sensor.asset_id):

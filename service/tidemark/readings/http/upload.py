@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from tidemark.base.errors import Kind, TidemarkError, not_found
 from tidemark.base.values import clock
-from tidemark.catalog.access import Access, Principal, Sensor
+from tidemark.catalog.directory import Directory, Sensor
+from tidemark.catalog.principal import Principal
 from tidemark.database.database import Database
 from tidemark.readings import quota
 from tidemark.readings.wire.upload import Upload, decode_upload, require_sensor, stored_document
@@ -43,9 +44,11 @@ def shared_commit(writer: Writer, sensor: Sensor, upload: Upload) -> "tuple[asyn
     return writer.shared_commit(_reading(sensor, upload)), stored_document(sensor.series_id, upload)
 
 
-async def store(database: Database, access: Access, writer: Writer, principal: Principal, upload: Upload) -> bytes:
+async def store(
+    database: Database, directory: Directory, writer: Writer, principal: Principal, upload: Upload
+) -> bytes:
     """Store a reading; return the body to send. Raises TidemarkError."""
-    sensors = await access.sensors(principal.company_id, (upload.sensor_id,))
+    sensors = await directory.sensors(principal.company_id, (upload.sensor_id,))
     if upload.sensor_id not in sensors:
         raise not_found(f"There is no sensor {upload.sensor_id[:100]!r}.", "/data/relationships/sensor/data/id")
     await quota.spend(database, principal, 1)

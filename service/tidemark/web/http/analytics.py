@@ -9,7 +9,7 @@ import orjson
 from aiohttp import web
 
 from tidemark.base.errors import forbidden, invalid
-from tidemark.catalog.access import Site
+from tidemark.catalog.directory import Site
 from tidemark.database.statements import statements
 from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE, Core
@@ -52,7 +52,7 @@ def _endpoint(make: Make, *allowed: str) -> Handler:
         core = request.app[CORE]
         principal = await limited(request, SCOPE)
         parameters = _parameters(request, *allowed)
-        site = await core.access.site(request.match_info["site_id"])
+        site = await core.directory.site(request.match_info["site_id"])
         if site is None or site.company_id != principal.company_id:
             raise forbidden("Forbidden — you do not have access to this site", "siteId")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import hdrs, web
 
 from tidemark.base.errors import Kind, TidemarkError, forbidden
-from tidemark.catalog.access import Site
+from tidemark.catalog.directory import Site
 from tidemark.http import body
 from tidemark.http.client_address import client_address
 from tidemark.http.core import CORE
@@ -37,7 +37,7 @@ async def collect(request: web.Request) -> web.Response:
             field=hdrs.CONTENT_TYPE,
         )
     sent = decode_sent(await body.whole(request, most=MAX_BODY))
-    site = await core.access.site(sent.site_id)
+    site = await core.directory.site(sent.site_id)
     if site is None or not site.is_active:
         raise _no_site()
     check_place(sent, request.headers.get(hdrs.ORIGIN), site.domain)
