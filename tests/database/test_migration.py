@@ -112,6 +112,31 @@ async def test_demonstrations_of_before_are_marked_as_such(
     await connection.close()
 
 
+async def test_tokens_for_all_cooling_units_stay_so(
+    database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = migrations(engine)
+    before = next(place for place, step in enumerate(steps) if step.name == "units_of_tokens")
+    monkeypatch.setattr(migration, "migrations", lambda chosen: steps[:before])
+    connection = await asyncpg.connect(database_url)
+    await migrate(connection)
+    await connection.execute(
+        "INSERT INTO organization (organization_id, name, api_key_hash) VALUES ('o', 'o', sha256('x'))"
+    )
+    for name, units in (("all", []), ("some", [7, 8])):
+        await connection.execute(
+            "INSERT INTO api_token (company_id, name, token_hash, scopes, cooling_unit_ids)"
+            " VALUES (1, $1, sha256(convert_to($1, 'UTF8')), '{users}', $2)",
+            name,
+            units,
+        )
+    monkeypatch.undo()
+    await migrate(connection)
+    stored = await connection.fetch("SELECT cooling_unit_ids FROM api_token ORDER BY name")
+    assert [row["cooling_unit_ids"] for row in stored] == [None, [7, 8]]
+    await connection.close()
+
+
 async def test_a_failing_step_leaves_nothing_half_done(
     database_url: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

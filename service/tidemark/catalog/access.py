@@ -95,7 +95,7 @@ def _bearer(row: "Record") -> Principal:
         row["company_id"],
         row["id"],
         frozenset(row["scopes"]),
-        frozenset(units) or None,
+        None if units is None else frozenset(units),
         row["rate_limit"],
         row["readings_per_minute"],
         row["expires_at"],

@@ -25,11 +25,16 @@ def _rate_limit(name: str, value: Any) -> int:
         raise invalid(name, either) from None
 
 
+def _cooling_units(name: str, value: Any) -> list[int] | None:
+    """Outside of the database, and nowhere else, an empty list stands for all cooling units."""
+    return integers(name, value) or None
+
+
 FIELDS = {
     "name": Field(text, default="API token", help="what it is for"),
     "scopes": Field(choices(*SCOPES), required=True, nullable=False, help="what it may do; admin implies all others"),
     "expires_at": Field(moment, help="when it expires; never by default"),
-    "cooling_unit_ids": Field(integers, default=[], help="the only cooling units it may see; all by default"),
+    "cooling_unit_ids": Field(_cooling_units, help="the only cooling units it may see; all by default"),
     "rate_limit": Field(_rate_limit, default=100, keeps_null=True, help="requests a minute, null for any number"),
 }
 
@@ -51,7 +56,7 @@ async def page(connection: "Connected", company_id: int, size: int, skip: int) -
 
 
 def _record(row: "Record") -> dict[str, Any]:
-    return {**row, "id": str(row["id"])}
+    return {**row, "id": str(row["id"]), "cooling_unit_ids": row["cooling_unit_ids"] or []}
 
 
 async def revoke(connection: "Connected", company_id: int | None, token_id: str) -> None:
