@@ -42,7 +42,7 @@ def test_a_folder_without_data_gets_none(command: str, tmp_path: Path) -> None:
     [
         ("org create Farm", "/nope", "TIDEMARK_POSTGRES_BIN: /nope does not hold"),
         ("database --create", "/nope", "TIDEMARK_POSTGRES_BIN: /nope does not hold"),
-        ("org create Farm --timezone Mars/Base", "", "timezone must be an IANA time zone"),
+        ("org create Farm --timezone Mars/Base", "", "--timezone must be an IANA time zone"),
     ],
 )
 def test_what_is_refused_leaves_no_data_directory(

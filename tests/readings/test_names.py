@@ -6,10 +6,10 @@ import unicodedata
 from collections.abc import Callable
 
 import pytest
+from tidemark.base import rules
 from tidemark.base.errors import FieldError, TidemarkError
 from tidemark.base.values import has_control
-from tidemark.catalog import fields
-from tidemark.coldchain import operation as operations
+from tidemark.coldchain.operation import read_operation
 from tidemark.readings.columns import Columns
 from tidemark.readings.wire.line_protocol import LineProtocol
 from tidemark.readings.wire.records import Records, to_columns
@@ -24,13 +24,13 @@ WORDS = ["می‌شود", "क्‍ष", "東京　駅", "👩‍🌾", "12 °C
 
 def managed(name: str) -> None:
     """A name or an id as management takes it, on every surface and on the command line."""
-    fields.text("name", name)
-    fields.identifier("id", name)
+    rules.text("name", name)
+    rules.identifier("id", name)
 
 
 def operation(name: str) -> None:
-    operations.text("crop", name)
-    operations.identifier("id", name)
+    sent = {"type": "check_in", "occurred_at": "2023-01-01", "cooling_unit_id": 1, "crates": 1, "weight_kg": 1}
+    read_operation({**sent, "id": name, "user_id": name, "crop": name}, NOW)
 
 
 def series(name: str) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from tidemark.base.errors import FieldError
 
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _PORTS = {"http": 80, "https": 443}
@@ -18,8 +20,8 @@ MAX_COLLECTED = 1_000_000_000
 MAX_CONNECTIONS = 1_000_000
 
 
-class SettingError(ValueError):
-    """A setting that cannot be used; the message names the variable."""
+class SettingError(FieldError):
+    """A setting that cannot be used; `field` is the variable, or the option."""
 
 
 class MaxConnections(NamedTuple):
@@ -29,16 +31,17 @@ class MaxConnections(NamedTuple):
     per_address: int = 5_000
 
     @classmethod
-    def parse(cls, text: str) -> "MaxConnections":
-        """`TOTAL` or `TOTAL,PER_ADDRESS`. Raises ValueError."""
+    def parse(cls, name: str, text: str) -> "MaxConnections":
+        """`TOTAL` or `TOTAL,PER_ADDRESS`. Raises SettingError."""
         try:
             total, per_address = ([int(part) for part in text.split(",")] + [cls().per_address])[:2]
         except ValueError:
             total = per_address = 0
         if text.count(",") > 1 or not all(1 <= number <= MAX_CONNECTIONS for number in (total, per_address)):
-            raise ValueError(
-                f"must be a number from 1 to {MAX_CONNECTIONS}, or two such as 20000,5000 "
-                f"(in total, from one address), not {text!r}"
+            raise SettingError(
+                name,
+                f"{name} must be a number from 1 to {MAX_CONNECTIONS}, or two such as 20000,5000 "
+                f"(in total, from one address), not {text!r}.",
             )
         return cls(total, min(total, per_address))
 
@@ -74,84 +77,84 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
         """Read the settings. Raises SettingError, which names the variable, if one cannot be used."""
-
-        def text(name: str) -> str | None:
-            return environment.get(f"TIDEMARK_{name}") or None
-
-        def number(name: str, default: float, low: float, high: float) -> float:
-            given = text(name)
-            try:
-                value = default if given is None else float(given)
-            except ValueError:
-                value = float("nan")
-            if not low <= value <= high:
-                raise SettingError(f"TIDEMARK_{name} must be a number from {low:g} to {high:g}, not {given!r}.")
-            return value
-
-        def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
-            given = text(name) or default
-            if given not in choices:
-                raise SettingError(f"TIDEMARK_{name} must be one of {', '.join(choices)}, not {given!r}.")
-            return given
-
-        def networks(name: str) -> tuple[IPv4Network | IPv6Network, ...]:
-            try:
-                return tuple(ip_network(part.strip()) for part in (text(name) or "").split(",") if part.strip())
-            except ValueError as error:
-                raise SettingError(f"TIDEMARK_{name} must be a comma-separated list of networks: {error}.") from None
-
-        def postgres_url(name: str) -> str | None:
-            url = text(name)
-            if url is not None and not _is_postgres_url(url):
-                raise SettingError(f"TIDEMARK_{name} must be a URL like postgresql://user:password@host:5432/database.")
-            return url
-
-        postgres_bin, geoip_db = text("POSTGRES_BIN"), text("GEOIP_DB")
-        return cls(
-            database_url=postgres_url("DATABASE_URL"),
-            data_dir=Path(text("DATA_DIR") or cls.data_dir),
-            postgres_bin=Path(postgres_bin) if postgres_bin else None,
-            engine=choice("ENGINE", cls.engine, ENGINES),
-            host=text("HOST") or cls.host,
-            port=int(number("PORT", cls.port, 0, 65535)),
-            workers=int(number("WORKERS", cls.workers, 1, 64)),
-            cache_seconds=number("CACHE_SECONDS", cls.cache_seconds, 0, 86400),
-            max_body=int(number("MAX_BODY", cls.max_body, 1024, 2**40)),
-            max_pending=int(number("MAX_PENDING", cls.max_pending, 1, 10_000_000)),
-            collect_per_minute=int(number("COLLECT_PER_MINUTE", cls.collect_per_minute, 1, MAX_COLLECTED)),
-            collect_per_address=int(number("COLLECT_PER_ADDRESS", cls.collect_per_address, 1, MAX_COLLECTED)),
-            collect_names=int(number("COLLECT_NAMES", cls.collect_names, 1, MAX_COLLECTED)),
-            max_connections=_max_connections(text("MAX_CONNECTIONS")),
-            trusted_proxies=networks("TRUSTED_PROXIES"),
-            cors_origins=_origins(text("CORS_ORIGINS")),
-            geoip_db=Path(geoip_db) if geoip_db else None,
-            organization=text("ORG"),
-            log_level=choice("LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error")),
-        )
+        given = {name: environment.get(f"TIDEMARK_{variable_of(name)}") for name in RULES}
+        return cls(**{name: RULES[name](f"TIDEMARK_{variable_of(name)}", text) for name, text in given.items() if text})
 
 
-def _origins(given: str | None) -> frozenset[str]:
-    return frozenset(_origin(part.strip()) for part in (given or "").split(",") if part.strip())
+def variable_of(name: str) -> str:
+    """The environment variable of a setting, without its prefix."""
+    return "ORG" if name == "organization" else name.upper()
 
 
-def _origin(given: str) -> str:
+Rule = Callable[[str, str], Any]
+"""Takes the name of a variable or an option, and its text; returns the setting or raises SettingError."""
+
+
+def _text(_name: str, given: str) -> str:
+    return given
+
+
+def _path(_name: str, given: str) -> Path:
+    return Path(given)
+
+
+def _number(low: int, high: int, *, whole: bool = False) -> Rule:
+    noun = "whole number" if whole else "number"
+
+    def rule(name: str, given: str) -> float:
+        try:
+            value = float(given)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high or (whole and not value.is_integer()):
+            raise SettingError(name, f"{name} must be a {noun} from {low} to {high}, not {given!r}.")
+        return int(value) if whole else value
+
+    return rule
+
+
+def _whole_number(low: int, high: int) -> Rule:
+    return _number(low, high, whole=True)
+
+
+def _one_of(*allowed: str) -> Rule:
+    def rule(name: str, given: str) -> str:
+        if given not in allowed:
+            raise SettingError(name, f"{name} must be one of {', '.join(allowed)}, not {given!r}.")
+        return given
+
+    return rule
+
+
+def _networks(name: str, given: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in given.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingError(name, f"{name} must be a comma-separated list of networks: {error}.") from None
+
+
+def _postgres_url(name: str, given: str) -> str:
+    if not _is_postgres_url(given):
+        raise SettingError(name, f"{name} must be a URL like postgresql://user:password@host:5432/database.")
+    return given
+
+
+def _origins(name: str, given: str) -> frozenset[str]:
+    return frozenset(_origin(name, part.strip()) for part in given.split(",") if part.strip())
+
+
+def _origin(name: str, given: str) -> str:
     """An origin as browsers send it (RFC 6454): in lower case, without the default port of its scheme."""
     match = _ORIGIN.fullmatch(given)
     if match is None or (match[3] and not 0 < int(match[3]) <= 65535):
         raise SettingError(
-            "TIDEMARK_CORS_ORIGINS must be a comma-separated list of origins such as https://dash.example.com, without "
-            f"wildcards and paths; {given!r} is not an origin."
+            name,
+            f"{name} must be a comma-separated list of origins such as https://dash.example.com, without wildcards and "
+            f"paths; {given!r} is not an origin.",
         )
     scheme, host, port = match[1].lower(), match[2].lower(), match[3]
     is_usual = port is None or int(port) == _PORTS.get(scheme)
     return f"{scheme}://{host}" if is_usual else f"{scheme}://{host}:{int(port)}"
-
-
-def _max_connections(given: str | None) -> MaxConnections:
-    try:
-        return MaxConnections() if given is None else MaxConnections.parse(given)
-    except ValueError as error:
-        raise SettingError(f"TIDEMARK_MAX_CONNECTIONS {error}.") from None
 
 
 def _is_postgres_url(url: str) -> bool:
@@ -160,3 +163,27 @@ def _is_postgres_url(url: str) -> bool:
     except ValueError:
         return False
     return port != 0 and urlsplit(url).scheme in ("postgres", "postgresql")
+
+
+RULES: Mapping[str, Rule] = {
+    "database_url": _postgres_url,
+    "data_dir": _path,
+    "postgres_bin": _path,
+    "engine": _one_of(*ENGINES),
+    "host": _text,
+    "port": _whole_number(0, 65535),
+    "workers": _whole_number(1, 64),
+    "cache_seconds": _number(0, 86400),
+    "max_body": _whole_number(1024, 2**40),
+    "max_pending": _whole_number(1, 10_000_000),
+    "collect_per_minute": _whole_number(1, MAX_COLLECTED),
+    "collect_per_address": _whole_number(1, MAX_COLLECTED),
+    "collect_names": _whole_number(1, MAX_COLLECTED),
+    "max_connections": MaxConnections.parse,
+    "trusted_proxies": _networks,
+    "cors_origins": _origins,
+    "geoip_db": _path,
+    "organization": _text,
+    "log_level": _one_of("debug", "info", "warning", "error"),
+}
+"""The rule of each setting, whether a variable or an option gives it."""

@@ -5,18 +5,9 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tidemark.base.errors import invalid, not_found
+from tidemark.base.rules import country, currency, text, timezone, whole_number
 from tidemark.catalog import secrets
-from tidemark.catalog.fields import (
-    Field,
-    changed,
-    checked,
-    country,
-    currency,
-    integer,
-    text,
-    timezone,
-    without_operators,
-)
+from tidemark.catalog.fields import Field, changed, checked, without_operators
 from tidemark.database.announcements import heard_by_all
 from tidemark.database.statements import statements
 
@@ -27,15 +18,15 @@ SHOWN = 20
 """How many organizations an error lists."""
 
 FIELDS = {
-    "name": Field(text, required=True, nullable=False, help="what people call it"),
+    "name": Field(text, required=True, help="what people call it"),
     "country": Field(country, help="ISO 3166 code of two letters"),
     "currency": Field(currency, default="USD", help="ISO 4217 code of three letters"),
     "timezone": Field(timezone, default="UTC", help="IANA time zone, whose days are its days"),
     "sensor_limit": Field(
-        integer, default=100_000, help="sensors that first sight of a series may make it have", operators=True
+        whole_number, default=100_000, help="sensors that first sight of a series may make it have", operators=True
     ),
     "readings_per_minute": Field(
-        integer, help="readings that it may send a minute; any number by default", operators=True
+        whole_number, help="readings that it may send a minute; any number by default", operators=True
     ),
 }
 
@@ -72,7 +63,7 @@ async def only_one(connection: "Connected") -> dict[str, Any]:
     if len(own) == 1:
         return dict(own[0])
     if not own:
-        raise invalid("--org", "There is no organization; 'tidemark org create NAME' makes one.")
+        raise not_found("There is no organization; 'tidemark org create NAME' makes one.")
     lines = [f"  {row['company_id']}  {row['organization_id']}  {row['name']}" for row in own[:SHOWN]]
     if len(own) > SHOWN:
         lines.append("  … 'tidemark org list' shows all")

@@ -10,21 +10,19 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from tidemark.base.errors import TidemarkError, conflict, invalid, not_found
-from tidemark.base.values import has_control
-from tidemark.catalog import secrets
-from tidemark.catalog.fields import (
+from tidemark.base.rules import (
     MAX_INTEGER,
-    Field,
     boolean,
-    changed,
-    checked,
     domain,
     identifier,
-    integer,
     positive,
     text,
     timezone,
+    whole_number,
 )
+from tidemark.base.values import has_control
+from tidemark.catalog import secrets
+from tidemark.catalog.fields import Field, changed, checked
 from tidemark.database.announcements import heard_by_all
 from tidemark.database.statements import Statement, statements
 
@@ -107,7 +105,7 @@ SENSORS = Resource(
         "id": Field(identifier, fixed=True, help="its id; made up where it is not given"),
         "name": Field(text, help="what people call it; its id where it is not given"),
         "measure_unit": Field(text, help="the unit of its values, such as °C"),
-        "asset_id": Field(integer, help="the asset that it belongs to"),
+        "asset_id": Field(whole_number, help="the asset that it belongs to"),
         "specification_type": Field(text, help="what it measures, such as TEMPERATURE"),
     },
     _new_sensor_id,
@@ -115,9 +113,9 @@ SENSORS = Resource(
     reference="asset_id",
 )
 _ASSET = {
-    "id": Field(integer, fixed=True, help="its number; the next one where it is not given"),
+    "id": Field(whole_number, fixed=True, help="its number; the next one where it is not given"),
     "name": Field(text, help="what people call it; its number where it is not given"),
-    "location_id": Field(integer, help="the location where it stands"),
+    "location_id": Field(whole_number, help="the location where it stands"),
 }
 ASSETS = Resource(
     "asset",
@@ -132,7 +130,7 @@ COOLING_UNITS = Resource(
     "cooling_units",
     {
         **_ASSET,
-        "capacity_crates": Field(integer, help="how many crates it holds"),
+        "capacity_crates": Field(whole_number, help="how many crates it holds"),
         "capacity_kg": Field(positive, help="how many kilograms it holds"),
     },
     _new_asset_id,
@@ -143,7 +141,7 @@ LOCATIONS = Resource(
     "location",
     "locations",
     {
-        "id": Field(integer, fixed=True, help="its number; the next one where it is not given"),
+        "id": Field(whole_number, fixed=True, help="its number; the next one where it is not given"),
         "name": Field(text, help="what people call it; its number where it is not given"),
     },
     _new_location_id,
@@ -155,9 +153,7 @@ SITES = Resource(
     {
         "siteId": Field(identifier, fixed=True, help="its id; made up where it is not given"),
         "name": Field(text, help="what people call it; its domain where it is not given"),
-        "domain": Field(
-            domain, required=True, nullable=False, help="the host whose pages it has, sub-domains included"
-        ),
+        "domain": Field(domain, required=True, help="the host whose pages it has, sub-domains included"),
         "timezone": Field(timezone, default="UTC", help="IANA time zone, whose days are its days"),
         "isActive": Field(boolean, default=True, help="false: it collects nothing"),
     },

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from tidemark.base.errors import TidemarkError, invalid, not_found
+from tidemark.base.errors import FieldError, invalid, not_found
+from tidemark.base.rules import future, some_of, text, whole_number, whole_numbers
 from tidemark.catalog import secrets
-from tidemark.catalog.fields import Field, checked, choices, integer, integers, moment, text
+from tidemark.catalog.fields import Field, checked
 from tidemark.database.announcements import heard_by_all
 from tidemark.database.statements import statements
 
@@ -19,23 +20,27 @@ SCOPES = ("sensor_data", "users", "utilization", "revenue", "impact", "sites", "
 
 def _rate_limit(name: str, value: Any) -> int:
     try:
-        return integer(name, value)
-    except TidemarkError as error:
+        return whole_number(name, value)
+    except FieldError as error:
         either = f"{error.message.removesuffix('.')}, or null (on the command line: none) for any number of requests."
         raise invalid(name, either) from None
 
 
 def _cooling_units(name: str, value: Any) -> list[int] | None:
     """Outside of the database, and nowhere else, an empty list stands for all cooling units."""
-    return integers(name, value) or None
+    return whole_numbers(name, value) or None
 
 
 FIELDS = {
     "name": Field(text, default="API token", help="what it is for"),
-    "scopes": Field(choices(*SCOPES), required=True, nullable=False, help="what it may do; admin implies all others"),
-    "expires_at": Field(moment, help="when it expires; never by default"),
+    "scopes": Field(
+        some_of(*SCOPES), required=True, help=f"what it may do: {', '.join(SCOPES)}; admin implies all others"
+    ),
+    "expires_at": Field(future, help="when it expires, such as 2030-01-31T12:00:00Z; never by default"),
     "cooling_unit_ids": Field(_cooling_units, help="the only cooling units it may see; all by default"),
-    "rate_limit": Field(_rate_limit, default=100, keeps_null=True, help="requests a minute, null for any number"),
+    "rate_limit": Field(
+        _rate_limit, default=100, keeps_null=True, help="requests a minute, or none for any number; 100 by default"
+    ),
 }
 
 

@@ -3,15 +3,15 @@
 import dataclasses
 import io
 import sys
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import asyncpg
 import click
 
 from tidemark.base.errors import TidemarkError
 from tidemark.base.logs import configure_logs
-from tidemark.base.settings import ENGINES, MAX_COLLECTED, MaxConnections, SettingError, Settings
+from tidemark.base.settings import ENGINES, RULES, SettingError, Settings, variable_of
 from tidemark.base.version import TIDEMARK_VERSION
 from tidemark.cli import database, demo, organizations, resources, tokens, transfer
 from tidemark.cli.session import as_json, connected, run, show
@@ -22,12 +22,49 @@ from tidemark.embedded.programs import EmbeddedServerError
 from tidemark.server.supervisor import ServeError
 from tidemark.server.supervisor import serve as serve_until_stopped
 
+FLAGS = {
+    "host": ("HOST", "address to listen on"),
+    "port": ("PORT", "port to listen on, 0 for any free one"),
+    "workers": ("N", "processes that share the port"),
+    "database_url": ("URL", "PostgreSQL server to use instead of the embedded one"),
+    "data_dir": ("DIR", "where the embedded server keeps its data"),
+    "postgres_bin": ("DIR", "folder of the PostgreSQL programs for the embedded server"),
+    "engine": ("|".join(ENGINES), "storage engine"),
+    "cache_seconds": ("S", "how old a cached answer may be, in seconds"),
+    "max_body": ("BYTES", "largest request body after decompression"),
+    "max_pending": ("READINGS", "readings that may wait for their commit"),
+    "collect_per_minute": ("RECORDS", "records a minute for each web site"),
+    "collect_per_address": ("RECORDS", "records a minute from each address"),
+    "collect_names": ("NAMES", "distinct names for each web site and day"),
+    "max_connections": ("TOTAL[,PER_ADDRESS]", "connections at once"),
+    "geoip_db": ("FILE", "country database in MaxMind's format"),
+    "log_level": ("debug|info|warning|error", "what to log"),
+}
+"""The settings that `tidemark serve` has options for: what stands for the value, and the help."""
 
-def _connections(given: str) -> MaxConnections:
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _setting_options(command: Command) -> Command:
+    for name, (metavar, text) in reversed(FLAGS.items()):
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            callback=_by_rule,
+            metavar=metavar,
+            help=f"{text} [TIDEMARK_{variable_of(name)}]",
+        )(command)
+    return command
+
+
+def _by_rule(context: click.Context, option: click.Parameter, given: str | None) -> Any:
+    """The setting that an option gives, by the rule that its variable has too."""
+    if not given:
+        return None
+    assert option.name is not None  # every option has one
     try:
-        return MaxConnections.parse(given)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.") from None
+        return RULES[option.name](option.opts[0], given)
+    except SettingError as error:
+        raise click.UsageError(error.message, context) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,49 +82,7 @@ def tidemark(context: click.Context) -> None:
 
 
 @tidemark.command()
-@click.option("--host", help="address to listen on [TIDEMARK_HOST]")
-@click.option("--port", type=click.IntRange(0, 65535), help="port to listen on, 0 for any [TIDEMARK_PORT]")
-@click.option("--workers", type=click.IntRange(1, 64), help="processes that share the port [TIDEMARK_WORKERS]")
-@click.option("--database-url", help="PostgreSQL to use, else an embedded one [TIDEMARK_DATABASE_URL]")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="the embedded server's data [TIDEMARK_DATA_DIR]")
-@click.option(
-    "--postgres-bin",
-    type=click.Path(path_type=Path),
-    help="the embedded server's programs [TIDEMARK_POSTGRES_BIN]",
-)
-@click.option("--engine", type=click.Choice(ENGINES), help="storage engine [TIDEMARK_ENGINE]")
-@click.option("--cache-seconds", type=click.FloatRange(0, 86400), help="age of cached answers [TIDEMARK_CACHE_SECONDS]")
-@click.option("--max-body", type=click.IntRange(1024, 2**40), help="largest body in bytes [TIDEMARK_MAX_BODY]")
-@click.option("--max-pending", type=click.IntRange(1, 10_000_000), help="readings that may wait [TIDEMARK_MAX_PENDING]")
-@click.option(
-    "--collect-per-minute",
-    type=click.IntRange(1, MAX_COLLECTED),
-    help="records a minute of a web site [TIDEMARK_COLLECT_PER_MINUTE]",
-)
-@click.option(
-    "--collect-per-address",
-    type=click.IntRange(1, MAX_COLLECTED),
-    help="records a minute from an address [TIDEMARK_COLLECT_PER_ADDRESS]",
-)
-@click.option(
-    "--collect-names",
-    type=click.IntRange(1, MAX_COLLECTED),
-    help="distinct names of a web site's day [TIDEMARK_COLLECT_NAMES]",
-)
-@click.option(
-    "--max-connections",
-    callback=lambda _context, _option, given: _connections(given) if given else None,
-    metavar="TOTAL[,PER_ADDRESS]",
-    help="connections at once [TIDEMARK_MAX_CONNECTIONS]",
-)
-@click.option(
-    "--geoip-db", type=click.Path(path_type=Path), help="country database, MaxMind format [TIDEMARK_GEOIP_DB]"
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(("debug", "info", "warning", "error")),
-    help="what to log [TIDEMARK_LOG_LEVEL]",
-)
+@_setting_options
 @as_json
 @click.pass_obj
 def serve(settings: Settings, /, json_output: bool, **given: Any) -> None:
@@ -160,9 +155,18 @@ def main() -> None:
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         _show_error(f"The database refused: {error}.")
         sys.exit(1)
-    except (TidemarkError, SettingError, ServeError, EmbeddedServerError, EngineError, SchemaTooNewError) as error:
+    except TidemarkError as error:
+        _show_error(_said_of_an_option(error) or error.message)
+        sys.exit(1)
+    except (ServeError, EmbeddedServerError, EngineError, SchemaTooNewError) as error:
         _show_error(str(error))
         sys.exit(1)
+
+
+def _said_of_an_option(error: TidemarkError) -> str | None:
+    """What is wrong with an option's value, where the message does not name the option itself."""
+    field = error.field or ""
+    return f"{field}: {error.message}" if field.startswith("--") and field not in error.message else None
 
 
 def _print_anything() -> None:

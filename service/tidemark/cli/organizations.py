@@ -7,8 +7,7 @@ from click.core import ParameterSource
 
 from tidemark.base.settings import Settings
 from tidemark.catalog import organizations, welcome
-from tidemark.catalog.fields import checked
-from tidemark.cli.options import document, field_options
+from tidemark.cli.options import changes_of, field_options, new_record
 from tidemark.cli.session import as_json, company_of, connected, of_organization, run, show
 
 if TYPE_CHECKING:
@@ -26,10 +25,8 @@ def org() -> None:
 @as_json
 @click.pass_obj
 def create(settings: Settings, /, name: str, json_output: bool, **given: Any) -> None:
-    """Make an organization; prints its key and an admin token, which are shown this once."""
-
-    fields = {"name": name, **document(given)}
-    checked(organizations.FIELDS, fields)  # before a data directory is made for what is refused
+    """Make an organization and print its key and an admin token, which are shown only once."""
+    fields = new_record(organizations.FIELDS, {"name": name, **given})
 
     async def work() -> dict[str, Any]:
         async with connected(settings, create=True) as (connection, _):
@@ -94,12 +91,13 @@ def update(
     json_output: bool,
     **given: Any,
 ) -> None:
-    """Change an organization."""
+    """Change an organization; empty text clears a field."""
+    fields = changes_of(organizations.FIELDS, given)
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, _):
             company_id = await _company_of(connection, organization_argument, organization)
-            return await organizations.update(connection, company_id, document(given))
+            return await organizations.update(connection, company_id, fields)
 
     show(run(work()), json_output)
 

@@ -13,7 +13,7 @@ from tidemark.base.errors import Kind, TidemarkError, invalid
 from tidemark.base.settings import Settings
 from tidemark.catalog import resources
 from tidemark.catalog.resources import RESOURCES, SENSORS, Resource
-from tidemark.cli.options import document, field_options
+from tidemark.cli.options import changes_of, document, field_options, new_record
 from tidemark.cli.session import as_json, company_of, connected, of_organization, run, show
 
 MANY = 100_000_000
@@ -36,10 +36,12 @@ def _group(resource: Resource) -> click.Group:
     @as_json
     @click.pass_obj
     def create(settings: Settings, /, organization: str | None, json_output: bool, **given: Any) -> None:
+        fields = new_record(resource.fields, given)
+
         async def work() -> dict[str, Any]:
             async with connected(settings) as (connection, _):
                 company_id = await company_of(connection, organization)
-                return await resources.create(connection, resource, company_id, document(given))
+                return await resources.create(connection, resource, company_id, fields)
 
         show(run(work()), json_output)
 
@@ -79,12 +81,12 @@ def _group(resource: Resource) -> click.Group:
     def update(
         settings: Settings, /, resource_id: str, organization: str | None, json_output: bool, **given: Any
     ) -> None:
+        fields = changes_of(resource.fields, given)
+
         async def work() -> dict[str, Any]:
             async with connected(settings) as (connection, _):
                 company_id = await company_of(connection, organization)
-                return await resources.update(
-                    connection, resource, company_id, resource.id_of(resource_id), document(given)
-                )
+                return await resources.update(connection, resource, company_id, resource.id_of(resource_id), fields)
 
         show(run(work()), json_output)
 

@@ -6,15 +6,10 @@ import click
 
 from tidemark.base.settings import Settings
 from tidemark.catalog import tokens
-from tidemark.cli.options import document
+from tidemark.cli.options import field_options, new_record
 from tidemark.cli.session import as_json, company_of, connected, of_organization, organization_option, run, show
 
 MANY = 1_000_000
-
-
-def _none_is_empty(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
-    """`none` and empty text both stand for null."""
-    return "" if value is not None and value.lower() == "none" else value
 
 
 @click.group()
@@ -24,27 +19,17 @@ def token() -> None:
 
 @token.command()
 @of_organization
-@click.option(
-    "--scope",
-    "scopes",
-    multiple=True,
-    required=True,
-    type=click.Choice(tokens.SCOPES),
-    help="may be repeated",
-)
-@click.option("--name", help="what it is for")
-@click.option("--expires-at", help="when it expires, such as 2030-01-31T12:00:00Z; never by default")
-@click.option("--cooling-unit-id", "cooling_unit_ids", multiple=True, type=int, help="may be repeated; all by default")
-@click.option("--rate-limit", callback=_none_is_empty, help="requests a minute, or none for any number; 100 by default")
+@field_options(tokens.FIELDS, lists={"scopes": "--scope", "cooling_unit_ids": "--cooling-unit-id"})
 @as_json
 @click.pass_obj
 def create(settings: Settings, /, organization: str | None, json_output: bool, **given: Any) -> None:
-    """Make a token; it is shown this once."""
+    """Make a token, which is shown only once."""
+    fields = new_record(tokens.FIELDS, given)
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, _):
             company_id = await company_of(connection, organization)
-            return await tokens.create(connection, company_id, document(given))
+            return await tokens.create(connection, company_id, fields)
 
     show(run(work()), json_output)
 

@@ -21,10 +21,11 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from tidemark.base.errors import FieldError, TidemarkError, invalid
+from tidemark.base import rules
+from tidemark.base.errors import TidemarkError, invalid
 from tidemark.base.settings import Settings
-from tidemark.base.time import FIRST_YEAR, LAST_YEAR, Window, askable
-from tidemark.base.values import clock, parse_instant
+from tidemark.base.time import Window
+from tidemark.base.values import clock
 from tidemark.base.watch import Watch
 from tidemark.bodies.outcome import BodyError, Outcome
 from tidemark.catalog.directory import Directory
@@ -166,7 +167,9 @@ def export_readings(
         form = FileFormat(format_name or CSV) if output is None else format_of(output, format_name)
     except UnknownFormatError as error:
         raise click.UsageError(f"{error} Or choose with --format.") from None
-    window = Window.inclusive(_instant(start, "--start"), _instant(end, "--end"))
+    window = Window.inclusive(
+        None if start is None else rules.instant("--start", start), None if end is None else rules.instant("--end", end)
+    )
     if window.finish <= window.start:
         raise invalid("--end", "--end is before --start.")
     answer = run(_export(settings, organization, sensors, window, form, output, json_output))
@@ -218,18 +221,6 @@ async def _export(
 def _standard_output() -> IO[bytes]:
     # A file of its own, so that the interpreter has nothing left to write to a reader that has gone.
     return open(sys.stdout.fileno(), "wb", closefd=False)
-
-
-def _instant(given: str | None, option: str) -> int | None:
-    if given is None:
-        return None
-    try:
-        at = parse_instant(given, option)
-    except FieldError as error:
-        raise invalid(option, f"{option}: {error.message}") from None
-    if not askable(at):
-        raise invalid(option, f"{option} must be an instant from {FIRST_YEAR} to {LAST_YEAR}.")
-    return at
 
 
 def _progress(*columns: str | ProgressColumn, quiet: bool) -> Progress:

@@ -1,7 +1,7 @@
 """Business operations of cold storage out of JSON objects: as an array or one a line."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tidemark.base.errors import FieldError
+from tidemark.base import rules
+from tidemark.base.errors import FieldError, invalid
+from tidemark.base.rules import MAX_INTEGER, Rule, currency, whole_number
 from tidemark.base.time import instant
-from tidemark.base.values import Clock, check_instant, has_control, parse_instant
+from tidemark.base.values import Clock, check_instant, parse_instant
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection
@@ -20,7 +22,6 @@ PIECE_OPERATIONS = 5_000
 """The most operations that one piece of a body holds."""
 MAX_TEXT = 200
 """Characters of an id or a crop."""
-MAX_INTEGER = 2**31 - 1
 MAX_DIGITS = 15
 """Significant digits of a JSON number, which is a double to many senders; text may have as many on each side of the
 point."""
@@ -165,49 +166,42 @@ def _read(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Operati
 def _decode(text: bytes | msgspec.Raw) -> Any:
     """The JSON of an operation. Raises FieldError where it is too long: in memory it would be many times as much."""
     if len(text) > MAX_RECORD:
-        raise FieldError(
-            "", f"An operation is at most {MAX_RECORD // 1024 // 1024} MiB of JSON, not {len(text)} bytes."
-        )
+        raise invalid("", f"An operation is at most {MAX_RECORD // 1024 // 1024} MiB of JSON, not {len(text)} bytes.")
     return _document(text)
 
 
 def read_operation(document: Any, now: int) -> Operation:
     """The operation that a JSON object tells; `now` is in microseconds since 1970 UTC. Raises FieldError."""
     if not isinstance(document, dict):
-        raise FieldError("", "An operation must be a JSON object.")
-    kind = document.get("type")
-    rules = _TYPES.get(kind) if isinstance(kind, str) else None
-    if rules is None:
-        raise FieldError("type", f"type must be one of {', '.join(_TYPES)}.")
+        raise invalid("", "An operation must be a JSON object.")
+    kind = rules.one_of("type", document.get("type"), *_TYPES)
     for name in document:
         if name not in Operation._fields:
-            raise FieldError(name[:100], f"No operation has a field {name[:100]!r}.")
-    given = {name: _value(document, name, rule) for name, rule in rules.items()}
-    operation = Operation(
-        _value(document, "id", identifier), _occurred_at(document.get("occurred_at"), now), str(kind), **given
-    )
+            raise invalid(name[:100], f"No operation has a field {name[:100]!r}.")
+    given = {name: _value(document, name, rule) for name, rule in _TYPES[kind].items()}
+    operation = Operation(_value(document, "id", _id), _occurred_at(document.get("occurred_at"), now), kind, **given)
     if operation.quantity_kg is not None and operation.quantity_below_market_price_kg is not None:
         if operation.quantity_kg == 0:
-            raise FieldError("quantity_kg", "quantity_kg must be above 0.")
+            raise invalid("quantity_kg", "quantity_kg must be above 0.")
         if operation.quantity_below_market_price_kg > operation.quantity_kg:
-            raise FieldError(
+            raise invalid(
                 "quantity_below_market_price_kg", "quantity_below_market_price_kg must not be more than quantity_kg."
             )
     return operation
 
 
-def _value(document: Mapping[str, Any], name: str, rule: "Rule") -> Any:
+def _value(document: Mapping[str, Any], name: str, rule: Rule) -> Any:
     value = document.get(name)
     if value is None:
         if rule in _NULLABLE:
             return None
-        raise FieldError(name, f"{name} must not be null." if name in document else f"{name} is missing.")
+        raise invalid(name, f"{name} must not be null." if name in document else f"{name} is missing.")
     return rule(name, value)
 
 
 def _occurred_at(value: Any, now: int) -> datetime:
     if not isinstance(value, str):
-        raise FieldError(
+        raise invalid(
             "occurred_at",
             "occurred_at is missing." if value is None else "occurred_at must be text such as 2026-01-31T12:00:00Z.",
         )
@@ -215,90 +209,52 @@ def _occurred_at(value: Any, now: int) -> datetime:
     return instant(check_instant(at, now, "occurred_at", "An operation"))
 
 
-Rule = Callable[[str, Any], Any]
-"""Takes a field's name and a value other than null, answers the value to store or raises FieldError."""
+def _id(name: str, value: Any) -> str:
+    """An id that the sender has made; a whole number stands for its digits."""
+    return _text(name, str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
-def identifier(name: str, value: Any) -> str:
-    """Text; a whole number stands for its digits."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    return text(name, value)
+def _text(name: str, value: Any) -> str:
+    return rules.text(name, value, MAX_TEXT)
 
 
-def text(name: str, value: Any) -> str:
-    """Text of 1 to 200 characters, without control characters."""
-    if not isinstance(value, str) or not value.strip():
-        raise FieldError(name, f"{name} must be text that is not empty.")
-    if len(value) > MAX_TEXT:
-        raise FieldError(name, f"{name} is at most {MAX_TEXT} characters long.")
-    if has_control(value):
-        raise FieldError(name, f"{name} must not contain control characters.")
-    return value
-
-
-def unit(name: str, value: Any) -> int:
-    """The id of a cooling unit; whether there is one, the pipeline asks."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:20])
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_INTEGER:
-        raise FieldError(name, f"{name} must be a whole number from 1 to {MAX_INTEGER}.")
-    return value
-
-
-def crates(name: str, value: Any) -> int:
+def _crates(name: str, value: Any) -> int:
     """A whole number of crates."""
-    number = decimal(name, value)
+    number = _decimal(name, value)
     if number != number.to_integral_value() or number > MAX_INTEGER:
-        raise FieldError(name, f"{name} must be a whole number from 0 to {MAX_INTEGER}.")
+        raise invalid(name, f"{name} must be a whole number from 0 to {MAX_INTEGER}.")
     return int(number)
 
 
-def decimal(name: str, value: Any) -> Decimal:
+def _decimal(name: str, value: Any) -> Decimal:
     """An exact number of money or weight, 0 or more, as text or as a number of at most 15 significant digits."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-        raise FieldError(name, f"{name} must be a number, or a number as text.")
+        raise invalid(name, f"{name} must be a number, or a number as text.")
     if isinstance(value, str):
         match = _DECIMAL.fullmatch(value) if len(value) <= _MAX_DECIMAL_LENGTH else None
         if match is None:
-            raise FieldError(
+            raise invalid(
                 name,
                 f"{name} must be written like 12 or 12.50: 0 or more, "
                 f"at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it.",
             )
         return Decimal(value)
     if value < 0:
-        raise FieldError(name, f"{name} must not be negative.")
+        raise invalid(name, f"{name} must not be negative.")
     _, digits, exponent = Decimal(value).as_tuple()
     assert isinstance(exponent, int)  # JSON has neither infinity nor NaN
     text_of_digits = "".join(map(str, digits))
     significant = text_of_digits.strip("0")
     exponent += len(text_of_digits) - len(text_of_digits.rstrip("0"))
     if len(significant) > MAX_DIGITS:
-        raise FieldError(name, f"{name} has more than {MAX_DIGITS} significant digits; send it as text.")
+        raise invalid(name, f"{name} has more than {MAX_DIGITS} significant digits; send it as text.")
     if significant and (exponent + len(significant) > MAX_DIGITS or -exponent > MAX_DIGITS):
-        raise FieldError(
-            name, f"{name} must have at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it."
-        )
+        raise invalid(name, f"{name} must have at most {MAX_DIGITS} digits before the point and {MAX_DIGITS} after it.")
     return Decimal(f"{significant}E{exponent}") if significant else Decimal(0)
 
 
-def currency(name: str, value: Any) -> str:
-    """Three letters, ISO 4217."""
-    if not isinstance(value, str) or not (len(value) == 3 and value.isascii() and value.isalpha()):
-        raise FieldError(name, f"{name} must be a currency code of three letters (ISO 4217), such as USD.")
-    return value.upper()
-
-
 def _one_of(*allowed: str, nullable: bool = True) -> Rule:
-    words = ", ".join(allowed) + (" or null" if nullable else "")
-
-    def rule(name: str, value: Any) -> str:
-        if not isinstance(value, str) or value not in allowed:
-            raise FieldError(name, f"{name} must be one of {words}.")
-        return value
-
-    return rule
+    return lambda name, value: rules.one_of(name, value, *allowed, nullable=nullable)
 
 
 _gender = _one_of(*GENDERS)
@@ -306,33 +262,33 @@ _user_type = _one_of(*USER_TYPES)
 _payment_method = _one_of(*PAYMENT_METHODS)
 _NULLABLE = frozenset((_gender, _user_type, _payment_method))
 
-_WHO_AND_WHERE: dict[str, Rule] = {"user_id": identifier, "cooling_unit_id": unit}
-_MOVEMENT: dict[str, Rule] = {**_WHO_AND_WHERE, "crop": text, "crates": crates, "weight_kg": decimal}
+_WHO_AND_WHERE: dict[str, Rule] = {"user_id": _id, "cooling_unit_id": whole_number}
+_MOVEMENT: dict[str, Rule] = {**_WHO_AND_WHERE, "crop": _text, "crates": _crates, "weight_kg": _decimal}
 _TYPES: dict[str, dict[str, Rule]] = {
     "user_registered": {**_WHO_AND_WHERE, "gender": _gender, "user_type": _user_type},
-    "user_deactivated": {"user_id": identifier},
+    "user_deactivated": {"user_id": _id},
     "check_in": _MOVEMENT,
     "check_out": {
         **_MOVEMENT,
-        "amount": decimal,
+        "amount": _decimal,
         "currency": currency,
         "payment_status": _one_of(*PAYMENT_STATUSES, nullable=False),
         "payment_method": _payment_method,
     },
-    "payment": {"check_out_id": identifier, "payment_method": _payment_method},
+    "payment": {"check_out_id": _id, "payment_method": _payment_method},
     "baseline_survey": {
         **_WHO_AND_WHERE,
-        "crop": text,
-        "quantity_kg": decimal,
-        "quantity_below_market_price_kg": decimal,
-        "price_per_kg": decimal,
+        "crop": _text,
+        "quantity_kg": _decimal,
+        "quantity_below_market_price_kg": _decimal,
+        "price_per_kg": _decimal,
         "currency": currency,
     },
     "market_survey": {
         **_WHO_AND_WHERE,
-        "crop": text,
-        "price_per_kg": decimal,
-        "loss_kg": decimal,
+        "crop": _text,
+        "price_per_kg": _decimal,
+        "loss_kg": _decimal,
         "currency": currency,
     },
 }

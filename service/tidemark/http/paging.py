@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidemark.base import rules
 from tidemark.base.errors import invalid
 
 MAX_PAGE_SIZE = 1000
@@ -60,8 +61,4 @@ def envelope(page: Page, total: int) -> dict[str, Any]:
 def whole_number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
     """A parameter that is a whole number from 1 on. Raises TidemarkError."""
     given = query.get(name)
-    if given is None:
-        return default
-    if not (given.isascii() and given.isdigit()) or len(given) > 18 or not 1 <= int(given) <= most:
-        raise invalid(name, f"{name} must be a whole number from 1 to {most}.")
-    return int(given)
+    return default if given is None else rules.whole_number(name, given, most)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from tidemark.base import rules
 from tidemark.base.errors import invalid
-from tidemark.base.time import FIRST_YEAR, LAST_YEAR, askable
+from tidemark.base.time import FIRST_YEAR, LAST_YEAR
 from tidemark.base.values import parse_instant
-from tidemark.catalog import fields
-from tidemark.catalog.fields import integer
 
 MAX_YEARS = 5
 
@@ -30,16 +29,12 @@ def dates(query: Mapping[str, str]) -> tuple[date, date]:
 def number(query: Mapping[str, str], name: str) -> int | None:
     """The id that a parameter gives, None where it is not there. Raises TidemarkError."""
     given = query.get(name)
-    return None if given is None else integer(name, given)
+    return None if given is None else rules.whole_number(name, given)
 
 
 def choice(query: Mapping[str, str], name: str, default: str, *allowed: str) -> str:
     """One of the allowed words. Raises TidemarkError."""
-    given = query.get(name, default)
-    if given not in allowed:
-        words = f"{', '.join(allowed[:-1])}, or {allowed[-1]}" if len(allowed) > 2 else " or ".join(allowed)
-        raise invalid(name, f"{name} must be one of {words}.")
-    return given
+    return rules.one_of(name, query.get(name, default), *allowed)
 
 
 def names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
@@ -47,30 +42,31 @@ def names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
     given = query.get(name)
     if given is None:
         return ()
-    return tuple(dict.fromkeys(fields.text(name, item).strip(" ") for item in given.split(",")))
+    return tuple(dict.fromkeys(rules.text(name, item).strip(" ") for item in given.split(",")))
 
 
 def timezone(query: Mapping[str, str]) -> ZoneInfo | None:
     """The `timezone` that is asked for, None where none is. Raises TidemarkError."""
     given = query.get("timezone")
     # The plus of Etc/GMT+3 arrives as a space where it was not percent-encoded.
-    return None if given is None else ZoneInfo(fields.timezone("timezone", given.replace(" ", "+")))
+    return None if given is None else ZoneInfo(rules.timezone("timezone", given.replace(" ", "+")))
 
 
 def instant(name: str, value: str) -> int:
     """Microseconds since 1970 UTC of a parameter; the plus of an offset may have been lost. Raises TidemarkError."""
+    return parse_instant(_with_plus(value), name)
+
+
+def _with_plus(value: str) -> str:
     # The plus of an offset that was not percent-encoded arrives as a space.
-    return parse_instant(_PLUS_LOST.sub(r"\1+\2", value), name)
+    return _PLUS_LOST.sub(r"\1+\2", value)
 
 
 def moment(name: str, given: str | None) -> int:
     """An instant from 1970 to 9998, in microseconds since 1970 UTC. Raises TidemarkError where there is none."""
     if not given:
         raise invalid(name, f"{name} is required, as a date and time in ISO 8601.")
-    at = instant(name, given)
-    if not askable(at):
-        raise invalid(name, f"{name} must be an instant from {FIRST_YEAR} to {LAST_YEAR}.")
-    return at
+    return rules.instant(name, _with_plus(given))
 
 
 def day(name: str, given: str | None) -> date:

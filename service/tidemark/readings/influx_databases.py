@@ -6,7 +6,7 @@ Readings go by their organization alone. A database is a name that its organizat
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidemark.catalog import fields
+from tidemark.base import rules
 from tidemark.database.statements import statements
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class InfluxDatabase(NamedTuple):
 
 async def make(connection: "Connected", company_id: int, name: Any) -> InfluxDatabase:
     """Make one; one that is there already stays. Raises TidemarkError for what is no name."""
-    fields.text("name", name)
+    rules.text("name", name)
     if name == DEFAULT:
         return _default()
     sql = statements()

@@ -17,7 +17,8 @@ class Countries:
             try:
                 self._reader = maxminddb.open_database(path)
             except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-                raise SettingError(f"TIDEMARK_GEOIP_DB must name a database in MaxMind's format: {error}.") from None
+                name = "TIDEMARK_GEOIP_DB"
+                raise SettingError(name, f"{name} must name a database in MaxMind's format: {error}.") from None
 
     def country(self, address: str) -> str | None:
         """ISO 3166 alpha-2 of an IP address; None where it is not known."""

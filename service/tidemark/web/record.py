@@ -2,14 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
 
 from tidemark.base.errors import forbidden, invalid
-from tidemark.base.values import has_control
-from tidemark.catalog.fields import MAX_TEXT, ascii_host
+from tidemark.base.rules import ascii_host, filled, limited, one_of, text
 
 KINDS = ("pageview", "event", "leave")
 MAX_BODY = 64 * 1024
@@ -49,21 +47,17 @@ def decode_sent(body: bytes) -> Sent:
         raise invalid("body", f"The body is not JSON: {error}.") from None
     if not isinstance(document, dict):
         raise invalid("body", "The body must be a JSON object.")
-    site_id = _text(document, "site", MAX_TEXT)
-    kind = document.get("type")
-    if kind not in KINDS:
-        raise invalid("type", f"type must be one of {', '.join(KINDS)}.")
-    name = _text(document, "name", MAX_SENT) if kind == "event" else None
-    if name is not None and has_control(name):
-        raise invalid("name", "name must not contain control characters.")
-    url = _text(document, "url", MAX_SENT)
+    site_id = filled("site", document.get("site"))
+    kind = one_of("type", document.get("type"), *KINDS)
+    name = text("name", document.get("name"), MAX_SENT) if kind == "event" else None
+    url = filled("url", document.get("url"), MAX_SENT)
     host = host_of(url)
     if host is None:
         raise invalid("url", "url must be the http or https address of the page.")
     referrer = document.get("referrer")
     if referrer is not None and not isinstance(referrer, str):
         raise invalid("referrer", "referrer must be text.")
-    _check_length("referrer", referrer or "", MAX_SENT)
+    limited("referrer", referrer or "", MAX_SENT)
     pathname = as_pathname(urlsplit(url).path)
     return Sent(site_id, kind, name and _kept(name), host, pathname, host_of(referrer) if referrer else None)
 
@@ -106,16 +100,3 @@ def external_referrer(sent: Sent, domain: str) -> str | None:
 def _kept(name: str) -> str:
     """A name without what goes beyond the bytes that are kept."""
     return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")
-
-
-def _text(document: dict[str, Any], name: str, most: int) -> str:
-    value = document.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise invalid(name, f"{name} must be text that is not empty.")
-    _check_length(name, value, most)
-    return value
-
-
-def _check_length(name: str, value: str, most: int) -> None:
-    if len(value) > most:
-        raise invalid(name, f"{name} is at most {most} characters long.")

@@ -10,9 +10,9 @@ import orjson
 from aiohttp import hdrs, web
 
 from tidemark.base.errors import not_found
+from tidemark.base.rules import MAX_INTEGER
 from tidemark.base.values import clock, format_number
 from tidemark.catalog.directory import Sensor
-from tidemark.catalog.fields import MAX_INTEGER
 from tidemark.catalog.principal import Principal
 from tidemark.database.statements import statements
 from tidemark.http import authentication

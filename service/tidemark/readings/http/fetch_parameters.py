@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidemark.base.errors import invalid
+from tidemark.base.rules import boolean
 from tidemark.base.time import DAY, HOUR, WEEK, Window
 from tidemark.http.parameters import instant
 
@@ -118,10 +119,7 @@ def _positive(name: str, value: str, most: int | None = None) -> int:
 
 
 def _boolean(name: str, given: dict[str, str]) -> bool:
-    value = given.get(name, "false").lower()
-    if value not in ("true", "false"):
-        raise invalid(name, f"{name} must be true or false.")
-    return value == "true"
+    return boolean(name, given.get(name, "false").lower())
 
 
 def _functions(value: str | None) -> tuple[str, ...]:
