@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CoolingUnit:
-    """A cooling unit; capacities are None where they are not known."""
+    """A cooling unit; capacities are None where unknown."""
 
     id: int
     name: str
@@ -29,10 +29,10 @@ async def visible(
     cooling_unit_id: int | None = None,
     location_id: int | None = None,
 ) -> list[CoolingUnit]:
-    """The cooling units that the caller may see, by id; only one of them, or those of one location, where it is given.
+    """The cooling units that the caller may see, by id; if asked, only one of them or those of one location.
 
-    Raises TidemarkError (400) for a unit or location that is unknown, another company's or outside the token's list,
-    without telling which.
+    Raises TidemarkError (400) for a unit or location that is unknown, belongs to another company or is outside the
+    token's list, without saying which.
     """
     rows = await statements().cooling_units.rows(connection, company_id=principal.company_id, seen=principal.seen)
     units = [CoolingUnit(**row) for row in rows]
@@ -46,7 +46,7 @@ async def visible(
     if cooling_unit_id is not None and all(unit.id != cooling_unit_id for unit in units):
         raise _unknown("cooling_unit_id", cooling_unit_id)
     if location_id is not None and all(unit.location_id != location_id for unit in units):
-        # A location without cooling units is nothing that a token for some units need know of.
+        # To a token that is limited to certain units, a location without any of them does not exist.
         known = principal.cooling_unit_ids is None and await statements().read_location.row(
             connection, company_id=principal.company_id, id=location_id, seen=None
         )

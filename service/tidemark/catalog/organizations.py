@@ -18,29 +18,32 @@ SHOWN = 20
 """How many organizations an error lists."""
 
 FIELDS = {
-    "name": Field(text, required=True, help="what people call it"),
+    "name": Field(text, required=True, help="display name"),
     "country": Field(country, help="ISO 3166 code of two letters"),
-    "currency": Field(currency, default="USD", help="ISO 4217 code of three letters"),
-    "timezone": Field(timezone, default="UTC", help="IANA time zone, whose days are its days"),
+    "currency": Field(currency, default="USD", help="ISO 4217 code of three letters; USD by default"),
+    "timezone": Field(timezone, default="UTC", help="IANA time zone that its days follow; UTC by default"),
     "sensor_limit": Field(
-        whole_number, default=100_000, help="sensors that first sight of a series may make it have", operators=True
+        whole_number,
+        default=100_000,
+        help="how many sensors new series may bring it to; 100000 by default",
+        operators=True,
     ),
     "readings_per_minute": Field(
-        whole_number, help="readings that it may send a minute; any number by default", operators=True
+        whole_number, help="how many readings a minute it may send; any number by default", operators=True
     ),
 }
 
 
 @dataclass(frozen=True)
 class NewOrganization:
-    """An organization just made, with its key; only the key's hash is stored."""
+    """A new organization with its key, of which only the hash is stored."""
 
     organization: dict[str, Any]
     api_key: str
 
 
 async def create(connection: "Connected", document: Any) -> NewOrganization:
-    """Make an organization from its fields. Raises TidemarkError."""
+    """Create an organization from a document. Raises TidemarkError."""
     api_key = secrets.new_api_key()
     row = await statements().insert_organization.row(
         connection,
@@ -58,7 +61,7 @@ async def every(connection: "Connected") -> list[dict[str, Any]]:
 
 
 async def only_one(connection: "Connected") -> dict[str, Any]:
-    """The only organization, demonstrations not counted. Raises TidemarkError, which lists those to choose from."""
+    """The only organization, not counting demonstrations. Raises TidemarkError, which lists those to choose from."""
     own = await statements().list_own_organizations.rows(connection)
     if len(own) == 1:
         return dict(own[0])
@@ -72,7 +75,7 @@ async def only_one(connection: "Connected") -> dict[str, Any]:
 
 
 async def mark_demonstration(connection: "Connected", company_id: int) -> None:
-    """Note that an organization is a demonstration, which commands do not mean unless it is named."""
+    """Mark an organization as a demonstration, which commands use only when they name it."""
     await statements().mark_demonstration.run(connection, company_id=company_id)
 
 
@@ -81,8 +84,8 @@ async def find(connection: "Connected", organization: str) -> dict[str, Any]:
     row = await statements().find_organization.row(connection, organization=organization)
     if row is None:
         raise not_found(
-            f"There is no organization {organization!r}. It is named by --org or TIDEMARK_ORG; "
-            f"'tidemark org list' shows all there are."
+            f"There is no organization {organization!r}. Check --org or TIDEMARK_ORG; "
+            f"'tidemark org list' shows all of them."
         )
     return dict(row)
 
@@ -96,12 +99,14 @@ async def read(connection: "Connected", company_id: int) -> dict[str, Any]:
 
 
 async def update_own(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
-    """Change the fields that are given as the tenant, who may not set the operator's. Raises TidemarkError."""
+    """Change the given fields on behalf of the tenant, who may not set the operator's. Raises TidemarkError."""
     return await update(connection, company_id, without_operators(FIELDS, document))
 
 
 async def update(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
-    """Change the fields that are given as the operator; every process knows it then. Raises TidemarkError."""
+    """Change the given fields on behalf of the operator, and return when every process has heard of it. Raises
+    TidemarkError.
+    """
     current = await read(connection, company_id)
     record = changed(FIELDS, document, {name: current[name] for name in FIELDS})
     row = await statements().update_organization.row(connection, company_id=company_id, **record)
@@ -112,7 +117,7 @@ async def update(connection: "Connected", company_id: int, document: Any) -> dic
 
 
 async def rotate_key(connection: "Connected", company_id: int) -> str:
-    """Replace the key; every process refuses the old one from then on."""
+    """Replace the key, and return when every process refuses the old one."""
     api_key = secrets.new_api_key()
     await statements().replace_api_key.run(connection, company_id=company_id, api_key_hash=secrets.secret_hash(api_key))
     await heard_by_all(connection)

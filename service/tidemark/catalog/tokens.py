@@ -27,7 +27,7 @@ def _rate_limit(name: str, value: Any) -> int:
 
 
 def _cooling_units(name: str, value: Any) -> list[int] | None:
-    """Outside of the database, and nowhere else, an empty list stands for all cooling units."""
+    """Documents say `[]` for all cooling units; everything inside says None, and keeps `[]` for none."""
     return whole_numbers(name, value) or None
 
 
@@ -37,7 +37,7 @@ FIELDS = {
         some_of(*SCOPES), required=True, help=f"what it may do: {', '.join(SCOPES)}; admin implies all others"
     ),
     "expires_at": Field(future, help="when it expires, such as 2030-01-31T12:00:00Z; never by default"),
-    "cooling_unit_ids": Field(_cooling_units, help="the only cooling units it may see; all by default"),
+    "cooling_unit_ids": Field(_cooling_units, help="id of a cooling unit that it is limited to; all by default"),
     "rate_limit": Field(
         _rate_limit, default=100, keeps_null=True, help="requests a minute, or none for any number; 100 by default"
     ),
@@ -45,7 +45,7 @@ FIELDS = {
 
 
 async def create(connection: "Connected", company_id: int, document: Any) -> dict[str, Any]:
-    """Make a token; the answer alone carries the `token` itself. Raises TidemarkError."""
+    """Create a token; only this answer has the `token` itself. Raises TidemarkError."""
     token = secrets.new_token()
     row = await statements().insert_token.row(
         connection, company_id=company_id, token_hash=secrets.secret_hash(token), **checked(FIELDS, document)
@@ -55,7 +55,7 @@ async def create(connection: "Connected", company_id: int, document: Any) -> dic
 
 
 async def page(connection: "Connected", company_id: int, size: int, skip: int) -> tuple[list[dict[str, Any]], int]:
-    """Some of the tokens, the oldest first, and how many there are in all."""
+    """A page of the tokens, the oldest first, and how many there are in all."""
     rows = await statements().list_tokens.rows(connection, company_id=company_id, size=size, skip=skip)
     return [_record(row) for row in rows], await statements().count_tokens.value(connection, company_id=company_id)
 
@@ -65,8 +65,8 @@ def _record(row: "Record") -> dict[str, Any]:
 
 
 async def revoke(connection: "Connected", company_id: int | None, token_id: str) -> None:
-    """End a token for good in every process, of one organization or for None of any; it stays in the list. Raises
-    TidemarkError.
+    """Revoke a token for good, of one organization or (None) of any, and return when every process refuses it; it stays
+    in the list. Raises TidemarkError (404).
     """
     try:
         found = await statements().revoke_token.value(connection, company_id=company_id, id=UUID(token_id))

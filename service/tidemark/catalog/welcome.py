@@ -1,4 +1,4 @@
-"""The first organization of an empty database, and what its owner needs to begin."""
+"""The first organization of an empty database, and what its owner needs to get started."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Welcome:
-    """A new organization with its key and its first admin token; the secrets are shown once and stored nowhere."""
+    """A new organization with its key and its first admin token. The secrets are shown once and stored nowhere."""
 
     organization: dict[str, Any]
     api_key: str
@@ -33,7 +33,7 @@ class Welcome:
 
 
 async def create_organization(connection: "Connected", document: Any) -> Welcome:
-    """Make an organization that can be used at once. Raises TidemarkError."""
+    """Create an organization that is ready for use. Raises TidemarkError."""
     async with connection.transaction():
         made = await organizations.create(connection, document)
         token = await tokens.create(
@@ -43,7 +43,9 @@ async def create_organization(connection: "Connected", document: Any) -> Welcome
 
 
 async def first_organization(connection: "Connected", host: str, port: int, *, json_output: bool) -> str | None:
-    """On an empty database, make an organization and a sensor; what is to be shown of them, once. None on others."""
+    """Create an organization and a sensor in an empty database. Returns what to show of them, once; None if the
+    database is not empty.
+    """
     async with connection.transaction():
         await statements().lock_first_organization.run(connection)
         if await statements().any_organization.value(connection):
@@ -61,7 +63,7 @@ async def first_organization(connection: "Connected", host: str, port: int, *, j
 
 
 def greeting(welcome: Welcome, sensor_id: str, host: str, port: int) -> str:
-    """What a newcomer reads at the first start."""
+    """What a new user reads at the first start."""
     reachable = "127.0.0.1" if host == "0.0.0.0" else "[::1]" if host == "::" else f"[{host}]" if ":" in host else host  # noqa: S104
     base = f"http://{reachable}:{port}"
     keys = (
@@ -70,7 +72,7 @@ def greeting(welcome: Welcome, sensor_id: str, host: str, port: int) -> str:
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     body = f'[{{"sensor":"{sensor_id}","timestamp":"{now}","value":21.5}}]'
     return f"""
-Your first organization, and a sensor in it. Keep the secrets: they are shown this once.
+Your first organization, and a sensor in it. Keep the secrets: they are shown only this once.
 
   organization id   {welcome.organization["organization_id"]}
   company id        {welcome.organization["company_id"]}

@@ -1,4 +1,4 @@
-"""`tidemark database`: the embedded server alone, for those who restore a backup or look into it with SQL."""
+"""`tidemark database`: the embedded server alone, to restore a backup or to look into it with SQL."""
 
 import shlex
 import signal
@@ -25,7 +25,7 @@ Connect to it from another terminal:
 
 
 @click.command()
-@click.option("--create", is_flag=True, help="make the data directory where there is none, to restore a backup into")
+@click.option("--create", is_flag=True, help="create the data directory if it is missing, to restore a backup into")
 @as_json
 @click.pass_obj
 def database(settings: Settings, /, create: bool, json_output: bool) -> None:

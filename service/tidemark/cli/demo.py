@@ -28,8 +28,14 @@ SHOWN_MEASURE = "temp"
 
 
 @click.command()
-@click.option("--url", help="where the service is; by default where TIDEMARK_HOST and TIDEMARK_PORT say")
-@click.option("--station", "stations", multiple=True, type=click.Choice(tuple(STATIONS)), help="only this one")
+@click.option("--url", help="base URL of the service; by default from TIDEMARK_HOST and TIDEMARK_PORT")
+@click.option(
+    "--station",
+    "stations",
+    multiple=True,
+    type=click.Choice(tuple(STATIONS)),
+    help="only this airport; may be repeated",
+)
 @click.option(
     "--units",
     type=click.IntRange(0, 1000),
@@ -48,18 +54,18 @@ def demo(settings: Settings, /, url: str | None, stations: tuple[str, ...], unit
     if json_output:
         show(answer, True)
     else:
-        click.echo(f"\nTemperature at {STATIONS[answer['station']]} in 2013, °F, as the service answers it:\n")
+        click.echo(f"\nTemperature at {STATIONS[answer['station']]} in 2013, °F, as the service returns it:\n")
         show([{name: _shown(value) for name, value in row.items()} for row in answer["months"]], False)
         click.echo(
             f"\n{answer['readings']} readings stored; every month agrees with the file.\n"
-            f"Look further: organization {answer['organization_id']}, key {answer['api_key']}"
+            f"Explore further: organization {answer['organization_id']}, key {answer['api_key']}"
         )
         if storage := answer["cold_storage"]:
-            click.echo(f"\nCold storage in {cold_storage.YEAR}, the first cooling units, as the service answers it:\n")
+            click.echo(f"\nCold storage in {cold_storage.YEAR}, the first cooling units, as the service returns it:\n")
             show(storage["cooling_units"][:SHOWN_UNITS], False)
             click.echo(
                 f"\n{storage['operations']} operations stored; every figure of every unit agrees with them.\n"
-                f"Look further: organization {storage['organization_id']}, token {storage['token']}"
+                f"Explore further: organization {storage['organization_id']}, token {storage['token']}"
             )
 
 
@@ -87,7 +93,7 @@ async def _weather(settings: Settings, base: str, stations: tuple[str, ...], qui
                 for month, expected in monthly(played, station, SHOWN_MEASURE).items():
                     answered = await client.statistics(station, assets[station], SHOWN_MEASURE, month)
                     if answered[:2] != expected[:2] or not math.isclose(answered[2], expected[2], rel_tol=1e-9):
-                        raise PlayError(f"{month}: the service answers {answered}, the file has {expected}.")
+                        raise PlayError(f"{month}: the service returns {answered}, the file has {expected}.")
                     months.append(dict(zip(("month", "min", "max", "avg"), (month, *answered), strict=True)))
         finally:
             await tokens.revoke(connection, organization["company_id"], admin["id"])
@@ -132,7 +138,7 @@ async def _cold_storage(settings: Settings, base: str, units: int, quiet: bool) 
 
 
 async def _organization(connection: "Connected", fields: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """The organization of this name with a key; it is made where it is not there yet."""
+    """The organization with this name, created if it does not exist, and a new key."""
     found = [one for one in await organizations.every(connection) if one["name"] == fields["name"]]
     if found:
         return found[0], await organizations.rotate_key(connection, found[0]["company_id"])

@@ -1,4 +1,4 @@
-"""The command `tidemark`: running the service, and looking after its database."""
+"""The command `tidemark`: runs the service and manages its database."""
 
 import dataclasses
 import io
@@ -73,11 +73,11 @@ def _by_rule(context: click.Context, option: click.Parameter, given: str | None)
 def tidemark(context: click.Context) -> None:
     """Durable, exact and fast time-series ingestion and queries over HTTP.
 
-    Settings come from environment variables (TIDEMARK_…, see docs/settings.md); every command finds the database by
-    them, also while the service runs.
+    Settings come from environment variables (TIDEMARK_…, see docs/settings.md). Every command uses them to find the
+    database, even while the service is running.
     """
     context.obj = Settings.from_environment()
-    # Commands other than serve answer on standard output; their log is for when something is amiss.
+    # Other commands than serve print their answer; they log only what is wrong.
     configure_logs(context.obj.log_level if context.invoked_subcommand == "serve" else "warning")
 
 
@@ -86,7 +86,7 @@ def tidemark(context: click.Context) -> None:
 @as_json
 @click.pass_obj
 def serve(settings: Settings, /, json_output: bool, **given: Any) -> None:
-    """Serve until SIGTERM or Ctrl-C; on an empty database, print a first organization's keys."""
+    """Serve until SIGTERM or Ctrl-C; on an empty database, create a first organization and print its keys."""
     settings = dataclasses.replace(settings, **{name: value for name, value in given.items() if value is not None})
     configure_logs(settings.log_level)
     serve_until_stopped(settings, json_output=json_output)
@@ -96,7 +96,7 @@ def serve(settings: Settings, /, json_output: bool, **given: Any) -> None:
 @as_json
 @click.pass_obj
 def migrate(settings: Settings, /, json_output: bool) -> None:
-    """Bring the database's schema up to date (serve does so too)."""
+    """Bring the database's schema up to date (serve does this too)."""
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (_connection, schema):
@@ -105,7 +105,7 @@ def migrate(settings: Settings, /, json_output: bool) -> None:
     show(
         run(work()),
         json_output,
-        "The schema is version {version} for the {engine} engine ({applied} steps applied).",
+        "The schema is at version {version} for the {engine} engine ({applied} steps applied).",
     )
 
 
@@ -113,7 +113,7 @@ def migrate(settings: Settings, /, json_output: bool) -> None:
 @as_json
 @click.pass_obj
 def status(settings: Settings, /, json_output: bool) -> None:
-    """What the database holds, and how far its roll-ups are."""
+    """Show what the database holds and how far its roll-ups have come."""
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, schema):
@@ -136,12 +136,12 @@ tidemark.add_command(demo.demo)
 
 
 def main() -> None:
-    """Run the command line; errors that a user can mend are one message, and exit code 1 (2 for wrong usage)."""
+    """Run the command line; errors that a user can fix are a single message and exit code 1 (2 for wrong usage)."""
     _print_anything()
     try:
         tidemark(standalone_mode=False)
     except click.exceptions.Abort:
-        _show_error("Stopped before the end.")
+        _show_error("Interrupted.")
         sys.exit(130)
     except click.exceptions.NoArgsIsHelpError as error:  # its message is the help
         click.echo(error.format_message(), err=True)
@@ -153,7 +153,7 @@ def main() -> None:
         click.echo(error.ctx.get_usage(), err=True)
         sys.exit(error.exit_code)
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        _show_error(f"The database refused: {error}.")
+        _show_error(f"The database reported an error: {error}.")
         sys.exit(1)
     except TidemarkError as error:
         _show_error(_said_of_an_option(error) or error.message)
@@ -170,7 +170,7 @@ def _said_of_an_option(error: TidemarkError) -> str | None:
 
 
 def _print_anything() -> None:
-    """What the encoding of the user's locale does not have is printed as an escape."""
+    """Print characters that the encoding of the user's locale lacks as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")

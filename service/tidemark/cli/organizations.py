@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def org() -> None:
-    """Organizations: the tenants, who see nothing of each other."""
+    """Manage organizations: the tenants, who see nothing of each other."""
 
 
 @org.command()
@@ -25,7 +25,7 @@ def org() -> None:
 @as_json
 @click.pass_obj
 def create(settings: Settings, /, name: str, json_output: bool, **given: Any) -> None:
-    """Make an organization and print its key and an admin token, which are shown only once."""
+    """Create an organization and print its key and an admin token, which are shown only once."""
     fields = new_record(organizations.FIELDS, {"name": name, **given})
 
     async def work() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`tidemark sensor`, `asset`, `cooling-unit`, `location` and `site`: what exists before data."""
+"""`tidemark sensor`, `asset`, `cooling-unit`, `location` and `site`: what exists before there is data."""
 
 import csv
 import io
@@ -28,9 +28,9 @@ def groups() -> list[click.Group]:
 
 def _group(resource: Resource) -> click.Group:
     plural = resource.plural.replace("_", " ")
-    group = click.Group(resource.name.replace("_", "-"), help=f"{plural.capitalize()} of an organization.")
+    group = click.Group(resource.name.replace("_", "-"), help=f"Manage the {plural} of an organization.")
 
-    @group.command(help=f"Make one of the {plural}.")
+    @group.command(help=f"Create a new {resource.title}.")
     @of_organization
     @field_options(resource.fields)
     @as_json
@@ -47,7 +47,7 @@ def _group(resource: Resource) -> click.Group:
 
     @group.command("list", help=f"List the {plural}, by id.")
     @of_organization
-    @click.option("--name", help="only those of this name")
+    @click.option("--name", help="only those with this name")
     @as_json
     @click.pass_obj
     def every(settings: Settings, /, organization: str | None, name: str | None, json_output: bool) -> None:
@@ -59,7 +59,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command("show", help=f"Show one of the {plural}.")
+    @group.command("show", help=f"Show one {resource.title}.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @as_json
@@ -72,7 +72,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command(help=f"Change one of the {plural}; empty text clears a field.")
+    @group.command(help=f"Change one {resource.title}; empty text clears a field.")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @field_options(resource.fields, leave_out=resource.key)
@@ -90,7 +90,7 @@ def _group(resource: Resource) -> click.Group:
 
         show(run(work()), json_output)
 
-    @group.command(help=f"Delete one of the {plural}. {resource.deletion}")
+    @group.command(help=f"Delete one {resource.title}. {resource.deletion}")
     @click.argument("resource_id", metavar="ID")
     @of_organization
     @as_json
@@ -103,7 +103,7 @@ def _group(resource: Resource) -> click.Group:
                 await resources.delete(connection, resource, company_id, known_id)
                 return {resource.key: known_id, "deleted": True}
 
-        show(run(work()), json_output, f"The {resource.title} {{{resource.key}}} is deleted.")
+        show(run(work()), json_output, f"Deleted the {resource.title} {{{resource.key}}}.")
 
     return group
 
@@ -114,7 +114,7 @@ def _group(resource: Resource) -> click.Group:
 @as_json
 @click.pass_obj
 def import_sensors(settings: Settings, /, file: Path, organization: str | None, json_output: bool) -> None:
-    """Make sensors from a CSV file with a header row, or from NDJSON; those that exist already are left as they are.
+    """Create sensors from a CSV file with a header row, or from NDJSON; existing sensors are left unchanged.
 
     The columns are the fields of a sensor: id, name, measure_unit, asset_id, specification_type.
     """
@@ -135,7 +135,7 @@ def import_sensors(settings: Settings, /, file: Path, organization: str | None, 
                         existing += 1
         return {"created": made, "existing": existing}
 
-    show(run(work()), json_output, "{created} sensors made, {existing} were there already.")
+    show(run(work()), json_output, "{created} sensors created, {existing} already existed.")
 
 
 def _records(file: Path) -> list[dict[str, Any]]:

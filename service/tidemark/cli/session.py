@@ -1,4 +1,4 @@
-"""What every command needs: the database, and an answer for people or for programs."""
+"""What every command needs: the database, and answers for people or for programs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -28,11 +28,11 @@ def _or_default(context: click.Context, _option: click.Parameter, given: str | N
 
 
 def organization_option(help_text: str) -> Callable[[Command], Command]:
-    """The option `--org`, which TIDEMARK_ORG stands in for."""
+    """The option `--org`, whose default is TIDEMARK_ORG."""
     return click.option("--org", "organization", callback=_or_default, help=f"{help_text} [TIDEMARK_ORG]")
 
 
-of_organization = organization_option("organization id or company id; not needed where there is only one")
+of_organization = organization_option("organization id or company id; not needed if there is only one")
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
@@ -44,7 +44,7 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 async def connected(settings: Settings, *, create: bool = False) -> AsyncIterator[tuple["Connection[Any]", Schema]]:
     """A connection to the database of the settings, its schema up to date. Raises ServeError.
 
-    Only a command that begins something may `create` a data directory where there is none.
+    Only a command that starts something new may `create` a missing data directory.
     """
     with database_url(settings, create=create) as url:
         async with _connected(Database(url), settings) as found:
@@ -53,7 +53,7 @@ async def connected(settings: Settings, *, create: bool = False) -> AsyncIterato
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[tuple[Database, "Connection[Any]"]]:
-    """The database of the settings as the service has it, and a connection. Raises ServeError."""
+    """The database of the settings as the service uses it, and a connection. Raises ServeError."""
     with database_url(settings) as url:
         database = Database(url)
         async with _connected(database, settings) as (connection, _):

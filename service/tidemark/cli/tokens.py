@@ -14,7 +14,7 @@ MANY = 1_000_000
 
 @click.group()
 def token() -> None:
-    """API tokens: who may use which part of the APIs."""
+    """Manage API tokens: who may use which part of the APIs."""
 
 
 @token.command()
@@ -23,7 +23,7 @@ def token() -> None:
 @as_json
 @click.pass_obj
 def create(settings: Settings, /, organization: str | None, json_output: bool, **given: Any) -> None:
-    """Make a token, which is shown only once."""
+    """Create a token, which is shown only once."""
     fields = new_record(tokens.FIELDS, given)
 
     async def work() -> dict[str, Any]:
@@ -55,7 +55,7 @@ def every(settings: Settings, /, organization: str | None, json_output: bool) ->
 @as_json
 @click.pass_obj
 def revoke(settings: Settings, /, token_id: str, organization: str | None, json_output: bool) -> None:
-    """End a token for good."""
+    """Revoke a token for good."""
 
     async def work() -> dict[str, Any]:
         async with connected(settings) as (connection, _):
@@ -63,4 +63,4 @@ def revoke(settings: Settings, /, token_id: str, organization: str | None, json_
             await tokens.revoke(connection, company_id, token_id)
             return {"id": token_id, "revoked": True}
 
-    show(run(work()), json_output, "The token {id} is revoked.")
+    show(run(work()), json_output, "Revoked the token {id}.")

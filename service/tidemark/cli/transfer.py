@@ -49,16 +49,15 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
 @of_organization
-@click.option("--restart", is_flag=True, help="begin anew where an import of this file was interrupted")
+@click.option("--restart", is_flag=True, help="start over instead of continuing an interrupted import")
 @as_json
 @click.pass_obj
 def import_readings(
     settings: Settings, /, file: Path, organization: str | None, restart: bool, json_output: bool
 ) -> None:
-    """Store the readings of a CSV, NDJSON or Parquet file, also while the service runs.
+    """Store the readings of a CSV, NDJSON or Parquet file, even while the service is running.
 
-    An import that was interrupted goes on where it was when it is run again; one that came to its end may be repeated,
-    which changes nothing.
+    Run again, an interrupted import continues where it stopped, and a complete one changes nothing.
     """
     try:
         form = format_of(file)
@@ -75,7 +74,7 @@ def import_readings(
 async def _import(
     settings: Settings, file: Path, form: FileFormat, organization: str | None, restart: bool, quiet: bool
 ) -> tuple[Outcome, int]:
-    """What became of the whole file, and the record at which this run went on with it."""
+    """What became of the whole file, and the record at which this run continued."""
     async with opened(settings) as (database, connection):
         company_id = await company_of(connection, organization)
         bookmark = Bookmark(database, company_id, fingerprint(file))
@@ -111,7 +110,7 @@ async def _import(
 async def _marked(
     pieces: AsyncGenerator[Columns, None], pipeline: ReadingPipeline, bookmark: Bookmark
 ) -> AsyncGenerator[Columns, None]:
-    """The pieces, with the bookmark moved on behind those that are durable."""
+    """The pieces; the bookmark moves on past those that are durable."""
     async with aclosing(pieces):
         async for piece in pieces:
             yield piece
@@ -119,16 +118,16 @@ async def _marked(
 
 
 async def _unlimited(readings: int, *, together: bool) -> int:
-    """Who has the command line sets the limits of organizations, and is not held by them."""
+    """Whoever has the command line sets the limits of organizations, and is not bound by them."""
     return readings
 
 
 def _so_far(outcome: Outcome) -> str:
-    return f"Of the records before that, {outcome.accepted} are stored and {outcome.rejected} rejected."
+    return f"Of the records before that, {outcome.accepted} were stored and {outcome.rejected} rejected."
 
 
 def _list_rejections(outcome: Outcome) -> None:
-    click.echo(f"{outcome.rejected} records are rejected:", err=True)
+    click.echo(f"{outcome.rejected} records were rejected:", err=True)
     for one in outcome.rejections:
         click.echo(f"record {one.index}: {one.field + ': ' if one.field else ''}{one.message}", err=True)
     if outcome.rejected > len(outcome.rejections):
@@ -137,10 +136,12 @@ def _list_rejections(outcome: Outcome) -> None:
 
 @click.command("export")
 @of_organization
-@click.option("--sensor", "sensors", multiple=True, help="only this one; may be repeated")
+@click.option("--sensor", "sensors", multiple=True, help="only this sensor; may be repeated")
 @click.option("--start", help="first instant, ISO 8601; from the oldest reading by default")
 @click.option("--end", help="last instant, ISO 8601; to the newest reading by default")
-@click.option("--format", "format_name", type=click.Choice(FORMATS), help="by default what the output's name tells")
+@click.option(
+    "--format", "format_name", type=click.Choice(FORMATS), help="by default the one that the name of the output implies"
+)
 @click.option("--output", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="file to write")
 @as_json
 @click.pass_obj
@@ -155,9 +156,10 @@ def export_readings(
     output: Path | None,
     json_output: bool,
 ) -> None:
-    """Write readings, as of one moment, in a form that import takes back exactly; to standard output without --output.
+    """Write readings, all as of one moment, in a form that import restores exactly; without --output to standard
+    output.
 
-    A file appears under its name when it is complete.
+    A file gets its name only when it is complete.
     """
     if output is None and json_output:
         raise click.UsageError("With --json the readings need a file: name it with --output.")
@@ -207,7 +209,7 @@ async def _export(
                         async with aclosing(counted()) as pieces:
                             await target.Pull(pieces).into(lambda pulled: target.write(pulled, form, file))
                 except BrokenPipeError:
-                    raise ServeError("The reader of the output has gone; the export is not complete.") from None
+                    raise ServeError("Nobody reads the output any more; the export is not complete.") from None
                 except OSError as error:
                     raise ServeError(f"{output or 'The output'} cannot be written: {error}.") from None
         return {
