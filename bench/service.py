@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asyncpg
 from tidemark.catalog import resources, welcome
-from tidemark.database.statements import Statements
+from tidemark.database.statements import Sources, Statements
 from tidemark.embedded.programs import Programs
 from tidemark.embedded.server import Server, embedded_server
 
@@ -30,7 +30,7 @@ QUIET_SECONDS = 3
 IDLE = 0.1
 """Number of processors that an idle database may use."""
 
-SQL = Statements(Path(__file__).parent)
+SQL = Statements(Sources.of([Path(__file__).with_name("statements.sql")]))
 """The harness's own statements."""
 
 

@@ -25,7 +25,7 @@ from tidemark.database.statements import Statement, statements
 from tidemark.embedded.programs import Programs
 from tidemark.readings.rollup import move_line
 from tidemark.readings.statistics import Statistics, StatisticsQuery
-from tidemark.readings.tiers import Tiers, plan
+from tidemark.readings.tiers import plan
 
 from bench.copying import copy_payload, copy_readings
 from bench.report import ON_WHITE, TICKS, Goal, Report, table
@@ -182,10 +182,8 @@ async def _ask(
         assert lines is not None  # the migration created it
         read_line = microseconds(lines["read_line"])
         for number, window in enumerate(windows(length, start, finish, size.windows)):
-            tiers = plan(window, read_line)
-            bounds = {name: instant(getattr(tiers, name)) for name in Tiers.__slots__}
-            values = statements().statistics.in_order({"series_ids": [SERIES], **bounds})
-            times = await _explain(connection, statements().statistics, values)
+            bounds = plan(window, read_line).instants()
+            times = await _explain(connection, statements().statistics, series_ids=[SERIES], **bounds)
             began = asyncio.get_running_loop().time()
             statistics = (await query.of([SERIES], window))[SERIES]
             rolled_up.append((*times, (asyncio.get_running_loop().time() - began) * 1000))
@@ -198,7 +196,7 @@ async def _ask_raw(connection: "Connected", window: Window, statistics: Statisti
     """The cost of a window's statistics from raw rows. Raises BenchError if they differ from the given ones."""
     of = {"series_id": SERIES, "start": instant(window.start), "finish": instant(window.finish)}
     magnitude = await SQL.mean_magnitude.value(connection, **of)  # this also loads the rows into the cache
-    times = await _explain(connection, SQL.raw_statistics, SQL.raw_statistics.in_order(of))
+    times = await _explain(connection, SQL.raw_statistics, **of)
     began = asyncio.get_running_loop().time()
     row = await SQL.raw_statistics.row(connection, **of)
     client = (asyncio.get_running_loop().time() - began) * 1000
@@ -213,9 +211,9 @@ async def _ask_raw(connection: "Connected", window: Window, statistics: Statisti
     return (*times, client)
 
 
-async def _explain(connection: "Connected", statement: Statement, values: list[Any]) -> tuple[float, float]:
+async def _explain(connection: "Connected", statement: Statement, **values: Any) -> tuple[float, float]:
     """Milliseconds of planning and execution."""
-    told = await connection.fetchval(f"{SQL.explain.text}\n{statement.text}", *values)
+    told = await connection.fetchval(f"{SQL.explain.text}\n{statement.text}", *statement.in_order(values))
     document = orjson.loads(told)[0]
     return document["Planning Time"], document["Execution Time"]
 

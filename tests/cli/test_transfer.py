@@ -26,8 +26,8 @@ from tidemark.catalog import resources, welcome
 from tidemark.catalog.resources import SENSORS
 from tidemark.cli.transfer import export_readings, import_readings
 from tidemark.database.database import Database
+from tidemark.database.statements import PIECE
 from tidemark.readings.export import snapshot
-from tidemark.readings.raw import PIECE
 
 from tests.cli.conftest import Run
 from tests.conftest import Service, Tenant

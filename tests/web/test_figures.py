@@ -28,7 +28,7 @@ from tidemark.web import rollup as web_rollup
 from tidemark.web.figures import SiteDays
 from tidemark.web.record import OTHER
 from tidemark.web.visitors import site_day
-from tidemark.web.writer import CollectorLimits, WebRecord, WebWriter
+from tidemark.web.writer import CollectorLimits, WebRecord, WebWriter, columns_of
 
 # A week with the change to summer time in Berlin, two days before the end.
 BEGIN = datetime(2025, 3, 24, tzinfo=UTC)
@@ -355,10 +355,11 @@ async def test_a_line_waits_for_writers_that_go_by_the_old_one(migrated_url: str
         writer: asyncpg.Connection[Any] = await asyncpg.connect(migrated_url, server_settings=SESSION)
         at = int(BEGIN.timestamp()) * 1_000_000
         record = WebRecord(world.site_number, at, 1, BEGIN.date(), UUID(int=1), "pageview", "/")
-        columns = [*([value] for value in record), 1, 1, 1]
         transaction = writer.transaction()
         await transaction.start()
-        await writer.fetchval(statements().write_web_records.text, *columns)  # not marked: the line is before it
+        await statements().write_web_records.rows(  # not marked: the line is before it
+            writer, **columns_of([record]), per_site=1, per_address=1, most_names=1
+        )
         moving = asyncio.create_task(web_rollup.move_lines(world.connection, NOW))
         watcher = await asyncpg.connect(migrated_url)
         while not await watcher.fetchval(

@@ -8,7 +8,6 @@ from tidemark.base.errors import not_found
 from tidemark.base.time import Window, instant
 from tidemark.database.database import Database, outages_as_unavailable
 from tidemark.database.statements import statements
-from tidemark.readings.raw import streamed
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -37,7 +36,7 @@ class Snapshot:
         bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": _ALL}
         with outages_as_unavailable():
             for sensor, series_id in self.sensors.items():
-                async for rows in streamed(self._connection, statement, series_ids=[series_id], **bounds):
+                async for rows in statement.pieces(self._connection, series_ids=[series_id], **bounds):
                     yield sensor, rows
                 yield sensor, []
 

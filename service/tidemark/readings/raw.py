@@ -1,7 +1,7 @@
 """Raw readings of a window."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tidemark.base.time import Window, instant
 from tidemark.database.database import Database
@@ -10,11 +10,8 @@ from tidemark.database.statements import Statement, statements
 if TYPE_CHECKING:
     from asyncpg import Record
 
-    from tidemark.database.database import Connected
-
 AT_ONCE = 20_000
 """Rows that are fetched in one piece; more are streamed, so that memory stays flat whatever is asked for."""
-PIECE = 5_000
 
 
 async def readings(
@@ -32,7 +29,7 @@ async def readings(
     Rows of a series follow each other in the order asked for (`timestamp` or `value`); the series come one after
     another as given. Columns: series_id, ts, value, latitude, longitude, x_axis_value, metadata. Raises TidemarkError.
     """
-    statement = getattr(statements(), f"readings_by_{order_by}_{'desc' if descending else 'asc'}")
+    statement = _in_order(order_by, descending=descending)
     bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}
     if len(series_ids) * limit <= AT_ONCE:
         async with database.snapshot() as connection:
@@ -41,14 +38,12 @@ async def readings(
         return
     async with database.long_snapshot(company_id) as connection, connection.transaction():
         for series_id in series_ids:
-            async for piece in streamed(connection, statement, series_ids=[series_id], **bounds):
+            async for piece in statement.pieces(connection, series_ids=[series_id], **bounds):
                 yield piece
 
 
-async def streamed(
-    connection: "Connected", statement: Statement, **values: Any
-) -> "AsyncGenerator[list[Record], None]":
-    """The rows of a statement in pieces; as of one moment, which is that of the transaction this needs to be in."""
-    cursor = await connection.cursor(statement.text, *statement.in_order(values))
-    while piece := await cursor.fetch(PIECE):
-        yield piece
+def _in_order(order_by: str, *, descending: bool) -> Statement:
+    sql = statements()
+    if order_by == "value":
+        return sql.readings_by_value_desc if descending else sql.readings_by_value_asc
+    return sql.readings_by_timestamp_desc if descending else sql.readings_by_timestamp_asc

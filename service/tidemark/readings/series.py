@@ -13,7 +13,6 @@ from tidemark.base.time import DAY, EARLIEST, Window, instant, microseconds
 from tidemark.database.statements import statements
 from tidemark.readings.buckets import HOURS, UTC_DAYS, Grid, enclosing
 from tidemark.readings.fill import Fill, Point, fill_gaps
-from tidemark.readings.raw import streamed
 from tidemark.readings.statistics import mean_of
 from tidemark.readings.tiers import cover
 
@@ -84,9 +83,7 @@ async def every_reading(
     """All readings of a window in pieces, by time and then in the order of the series, in constant memory."""
     async for part in _slices(connection, series_ids, window):
         bounds = {"start": instant(part.start), "finish": instant(part.finish)}
-        pieces = streamed(
-            connection, statements().readings_in_order, series_ids=series_ids, **bounds, most=_ALL, skip=0
-        )
+        pieces = statements().readings_in_order.pieces(connection, series_ids=series_ids, **bounds, most=_ALL, skip=0)
         async for rows in pieces:
             yield _readings(rows)
 

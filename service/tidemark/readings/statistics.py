@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tidemark.base.time import EARLIEST, Window, instant, microseconds
+from tidemark.base.time import EARLIEST, Window, microseconds
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
-from tidemark.readings.tiers import Tiers, plan
+from tidemark.readings.tiers import plan
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -47,8 +47,7 @@ async def statistics(
     """
     if not series_ids:
         return {}, read_line
-    tiers = plan(window, read_line)
-    bounds = {name: instant(getattr(tiers, name)) for name in Tiers.__slots__}
+    bounds = plan(window, read_line).instants()
     rows = await statements().statistics.rows(connection, series_ids=series_ids, **bounds)
     if rows[0]["has_late_hours"]:
         rows = await statements().statistics_with_late_hours.rows(connection, series_ids=series_ids, **bounds)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 
-from tidemark.base.time import DAY, HOUR, WEEK, Window, ceil, floor
+from tidemark.base.time import DAY, HOUR, WEEK, Window, ceil, floor, instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,17 @@ class Tiers:
     days_finish: int
     hours_finish: int
     finish: int
+
+    def instants(self) -> dict[str, datetime]:
+        """The bounds as statements take them."""
+        return {
+            "start": instant(self.start),
+            "hours_start": instant(self.hours_start),
+            "days_start": instant(self.days_start),
+            "days_finish": instant(self.days_finish),
+            "hours_finish": instant(self.hours_finish),
+            "finish": instant(self.finish),
+        }
 
 
 def plan(window: Window, read_line: int) -> Tiers:

@@ -55,8 +55,18 @@ class Writer:
         # The last write of a (series, instant) wins; in order, since crossing writers would deadlock otherwise.
         last = {(reading.series_id, reading.at): reading for reading in readings}
         columns: tuple[tuple[Any, ...], ...] = tuple(zip(*(last[key] for key in sorted(last)), strict=True))
+        series_ids, at, values, latitudes, longitudes, x_axis_values, metadata = columns
 
         async def write(connection: "Connection[Any]") -> None:
-            await connection.fetchval(statements().write_readings.text, *columns)
+            await statements().write_readings.run(
+                connection,
+                series_ids=series_ids,
+                at_us=at,
+                reading_values=values,
+                latitudes=latitudes,
+                longitudes=longitudes,
+                x_axis_values=x_axis_values,
+                metadata_texts=metadata,
+            )
 
-        await self._committer.commit(write, len(columns[1]))
+        await self._committer.commit(write, len(last))

@@ -38,7 +38,7 @@ async def ready(request: web.Request) -> web.Response:
 
 async def _ping(database: Database) -> None:
     async with database.snapshot() as connection:
-        await connection.execute(statements().ping.text)
+        await statements().ping.run(connection)
 
 
 def _unavailable(reason: str) -> web.Response:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from tidemark.base.time import enclosing
 from tidemark.database.statements import statements
@@ -101,11 +101,22 @@ def rounded(total: int, parts: int) -> int:
     return (2 * total + parts) // (2 * parts) if parts else 0
 
 
+class _Parameters(TypedDict):
+    """What the statements of a question take: its days; those that records answer, within two instants."""
+
+    site_number: int
+    first_day: date
+    last_day: date
+    raw_days: list[date]
+    start: datetime
+    finish: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question as of a snapshot: the parameters of its statements, among them the days that records answer."""
+    """A question as of a snapshot."""
 
-    parameters: dict[str, Any]
+    parameters: _Parameters
     summed_up: bool
     """Whether all days but the last are summed up."""
 
@@ -117,9 +128,18 @@ async def _top(connection: "Connected", asked: _Asked, facets: list[str], most: 
 
 
 async def _asked(connection: "Connected", site_number: int, days: SiteDays) -> _Asked:
-    of = {"site_number": site_number, "first_day": days.first, "last_day": days.last}
-    rows = await statements().days_without_web_roll_up.rows(connection, **of)
+    rows = await statements().days_without_web_roll_up.rows(
+        connection, site_number=site_number, first_day=days.first, last_day=days.last
+    )
     raw_days = [row["day"] for row in rows]
     start, finish = enclosing(raw_days)
     summed_up = raw_days == [days.last] and rows[0]["summed_up_before"] is True and len(days) in RANGES
-    return _Asked({**of, "raw_days": raw_days, "start": start, "finish": finish}, summed_up)
+    parameters: _Parameters = {
+        "site_number": site_number,
+        "first_day": days.first,
+        "last_day": days.last,
+        "raw_days": raw_days,
+        "start": start,
+        "finish": finish,
+    }
+    return _Asked(parameters, summed_up)

@@ -1,5 +1,6 @@
 """Writes what pages send, in groups, as far as limits go."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -58,6 +59,26 @@ class WebRecord(NamedTuple):
         return self.at // MINUTE
 
 
+def columns_of(records: Sequence[WebRecord]) -> dict[str, Sequence[Any]]:
+    """Records, at least one, in columns, as statements take them."""
+    columns: tuple[tuple[Any, ...], ...] = tuple(zip(*records, strict=True))
+    sites, at, ids, days, visitors, kinds, pathnames, events, referrers, browsers, countries, addresses = columns
+    return {
+        "site_numbers": sites,
+        "at_us": at,
+        "ids": ids,
+        "days": days,
+        "visitors": visitors,
+        "kinds": kinds,
+        "pathnames": pathnames,
+        "events": events,
+        "referrers": referrers,
+        "browsers": browsers,
+        "countries": countries,
+        "addresses": addresses,
+    }
+
+
 @dataclass(slots=True)
 class _Sending:
     """A record on its way, and after the commit whose limit refused it: `address`, `site` or nobody's."""
@@ -110,17 +131,17 @@ class WebWriter:
 
     async def _store(self, sendings: list[_Sending]) -> None:
         sendings = sorted(sendings, key=lambda sending: sending.record)
-        columns: tuple[tuple[Any, ...], ...] = tuple(zip(*(sending.record for sending in sendings), strict=True))
+        columns = columns_of([sending.record for sending in sendings])
         limits = self._limits
 
         async def write(connection: "Connection[Any]") -> None:
             # Done again after a lost connection it counts once more, so that a limit may be reached early.
-            rows = await connection.fetch(
-                statements().write_web_records.text,
-                *columns,
-                limits.per_site,
-                limits.per_address,
-                limits.names,
+            rows = await statements().write_web_records.rows(
+                connection,
+                **columns,
+                per_site=limits.per_site,
+                per_address=limits.per_address,
+                most_names=limits.names,
             )
             for row in rows:
                 self._refuse(sendings[row["place"] - 1], row["refusal"])

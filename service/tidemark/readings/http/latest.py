@@ -1,7 +1,7 @@
 """`GET /api/v1/latest`: the last reading of sensors, and how old it is."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from aiohttp import hdrs, web
 
@@ -16,7 +16,6 @@ from tidemark.http.items import Items, Row, Table
 from tidemark.http.paging import is_paged, parse_page
 from tidemark.http.parameters import number
 from tidemark.readings.http.series import sensor_list, visible_sensors
-from tidemark.readings.raw import streamed
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -33,6 +32,15 @@ def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.Strea
     return [(hdrs.METH_GET, "latest", _latest)]
 
 
+class _Which(TypedDict):
+    """Which sensors, as statements take it."""
+
+    company_id: int
+    ids: list[str] | None
+    asset_id: int | None
+    seen: Sequence[int] | None
+
+
 async def _latest(request: web.Request) -> web.StreamResponse:
     principal = await limits.limited(request, "sensor_data")
     page = parse_page(request.query, "sensors", "asset_id")
@@ -44,7 +52,7 @@ async def _latest(request: web.Request) -> web.StreamResponse:
     core = request.app[CORE]
     if ids:
         await visible_sensors(core, principal, ids)
-    which: dict[str, Any] = {
+    which: _Which = {
         "company_id": principal.company_id,
         "ids": list(ids) or None,
         "asset_id": asset_id,
@@ -66,7 +74,7 @@ async def _latest(request: web.Request) -> web.StreamResponse:
     return await answering.answer(request, principal, page, find, as_csv=as_csv)
 
 
-async def _count(connection: "Connected", which: Mapping[str, Any]) -> int:
+async def _count(connection: "Connected", which: _Which) -> int:
     """How many sensors there are. Raises TidemarkError for an asset that is unknown or not the token's."""
     asset_id = which["asset_id"]
     if asset_id is not None:
@@ -79,9 +87,9 @@ async def _count(connection: "Connected", which: Mapping[str, Any]) -> int:
     return total
 
 
-async def _pieces(connection: "Connected", which: Mapping[str, Any]) -> AsyncGenerator[list[Row], None]:
+async def _pieces(connection: "Connected", which: _Which) -> AsyncGenerator[list[Row], None]:
     now = clock()
-    async for rows in streamed(connection, statements().latest_of_sensors, **which, most=_ALL, skip=0):
+    async for rows in statements().latest_of_sensors.pieces(connection, **which, most=_ALL, skip=0):
         yield [_row(row, now) for row in rows]
 
 

@@ -1,3 +1,15 @@
+-- part: raw_edges
+-- The readings before the first hour and after the last one that roll-ups answer.
+SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
+FROM reading
+WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
+GROUP BY series_id
+UNION ALL
+SELECT series_id, count(*), sum(value), min(value), max(value)
+FROM reading
+WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
+GROUP BY series_id
+
 -- name: statistics
 -- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, hours
 -- and days from the roll-ups between. Answers the read line too: the bounds are right for every line at or after
@@ -12,15 +24,7 @@ WITH parts AS (
         null::double precision AS value_max
     FROM unnest(:series_ids::integer []) AS series_id
     UNION ALL
-    SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
-    FROM reading
-    WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
-    GROUP BY series_id
-    UNION ALL
-    SELECT series_id, count(*), sum(value), min(value), max(value)
-    FROM reading
-    WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
-    GROUP BY series_id
+    {raw_edges}
     UNION ALL
     SELECT series_id, sample_count, value_sum, value_min, value_max
     FROM reading_daily
@@ -66,15 +70,7 @@ late_days AS MATERIALIZED (
 ),
 
 parts AS (
-    SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
-    FROM reading
-    WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
-    GROUP BY series_id
-    UNION ALL
-    SELECT series_id, count(*), sum(value), min(value), max(value)
-    FROM reading
-    WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
-    GROUP BY series_id
+    {raw_edges}
     UNION ALL
     SELECT series_id, sample_count, value_sum, value_min, value_max
     FROM reading_daily AS d
@@ -133,60 +129,3 @@ LEFT JOIN (
     FROM parts
     GROUP BY series_id
 ) AS total USING (series_id);
--- name: readings_by_timestamp_asc
--- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
--- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
-SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
-FROM unnest(:series_ids::integer []) AS s (series_id)
-CROSS JOIN LATERAL (
-    SELECT ts, value, latitude, longitude, x_axis_value, metadata
-    FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
-    ORDER BY ts
-    LIMIT :most
-) AS r;
-
--- name: readings_by_timestamp_desc
--- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
--- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
-SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
-FROM unnest(:series_ids::integer []) AS s (series_id)
-CROSS JOIN LATERAL (
-    SELECT ts, value, latitude, longitude, x_axis_value, metadata
-    FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
-    ORDER BY ts DESC
-    LIMIT :most
-) AS r;
-
--- name: readings_by_value_asc
--- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
--- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
-SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
-FROM unnest(:series_ids::integer []) AS s (series_id)
-CROSS JOIN LATERAL (
-    SELECT ts, value, latitude, longitude, x_axis_value, metadata
-    FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
-    ORDER BY value, ts
-    LIMIT :most
-) AS r;
-
--- name: readings_by_value_desc
--- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
--- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
-SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
-FROM unnest(:series_ids::integer []) AS s (series_id)
-CROSS JOIN LATERAL (
-    SELECT ts, value, latitude, longitude, x_axis_value, metadata
-    FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
-    ORDER BY value DESC, ts DESC
-    LIMIT :most
-) AS r;
-
--- name: sensors_to_export
-SELECT series_id, id
-FROM sensor
-WHERE company_id = :company_id AND (:ids::text [] IS NULL OR id = ANY (:ids))
-ORDER BY id;

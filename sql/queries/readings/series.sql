@@ -9,6 +9,17 @@ SELECT
     ) AS late_hours
 FROM rollup_line;
 
+-- part: hours_in_buckets(window)
+SELECT
+    m.group_number, width_bucket(h.bucket, :bounds),
+    h.sample_count, h.value_sum, h.value_min, h.value_max
+FROM reading_hourly AS h
+INNER JOIN member AS m USING (series_id)
+WHERE
+    h.series_id = ANY (:series_ids)
+    AND {window}
+    AND h.bucket <> ALL (:raw_hours::timestamptz [])
+
 -- name: buckets
 -- Some of the buckets that hold readings, ordered by bucket and group, and how many there are in all; at least one row.
 -- A bucket pools the series of one group: series_ids and groups go together. Bucket n begins at the n-th of the bounds,
@@ -33,25 +44,9 @@ part AS (
     ) AS r
     INNER JOIN member AS m USING (series_id)
     UNION ALL
-    SELECT
-        m.group_number, width_bucket(h.bucket, :bounds),
-        h.sample_count, h.value_sum, h.value_min, h.value_max
-    FROM reading_hourly AS h
-    INNER JOIN member AS m USING (series_id)
-    WHERE
-        h.series_id = ANY (:series_ids)
-        AND h.bucket >= :hours_start AND h.bucket < :days_start
-        AND h.bucket <> ALL (:raw_hours::timestamptz [])
+    {hours_in_buckets(h.bucket >= :hours_start AND h.bucket < :days_start)}
     UNION ALL
-    SELECT
-        m.group_number, width_bucket(h.bucket, :bounds),
-        h.sample_count, h.value_sum, h.value_min, h.value_max
-    FROM reading_hourly AS h
-    INNER JOIN member AS m USING (series_id)
-    WHERE
-        h.series_id = ANY (:series_ids)
-        AND h.bucket >= :days_finish AND h.bucket < :hours_finish
-        AND h.bucket <> ALL (:raw_hours)
+    {hours_in_buckets(h.bucket >= :days_finish AND h.bucket < :hours_finish)}
     UNION ALL
     SELECT
         m.group_number, width_bucket(d.bucket, :bounds),
@@ -107,27 +102,23 @@ CROSS JOIN LATERAL (
     WHERE series_id = s.series_id AND ts >= s.start AND ts < s.finish AND ts >= :start AND ts < :finish
 ) AS r;
 
--- name: last_instants
--- When each series has its last reading of a window.
+-- part: first_instant(order)
 SELECT s.series_id, r.ts
 FROM unnest(:series_ids::integer []) AS s (series_id)
 CROSS JOIN LATERAL (
     SELECT ts FROM reading
     WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
-    ORDER BY ts DESC
+    ORDER BY {order}
     LIMIT 1
-) AS r;
+) AS r
+
+-- name: last_instants
+-- When each series has its last reading of a window.
+{first_instant(ts DESC)};
 
 -- name: first_instants
 -- When each series has its first reading of a window.
-SELECT s.series_id, r.ts
-FROM unnest(:series_ids::integer []) AS s (series_id)
-CROSS JOIN LATERAL (
-    SELECT ts FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
-    ORDER BY ts
-    LIMIT 1
-) AS r;
+{first_instant(ts)};
 
 -- name: readings_in_order
 -- Some of the readings of a window, by time and, at one instant, in the order in which the series are given. No series
@@ -143,46 +134,3 @@ CROSS JOIN LATERAL (
 ) AS r
 ORDER BY r.ts, s.place
 LIMIT :most OFFSET :skip;
-
--- name: latest_of_sensors
--- The last reading of some of a company's sensors, by id; null where a sensor has none. Of the sensors with the given
--- ids, of one asset, or all (null: any); of those that a token may see (null: all).
-SELECT sensor.id, sensor.name, sensor.asset_id, sensor.specification_type, sensor.measure_unit, r.ts, r.value
-FROM (
-    SELECT * FROM sensor
-    WHERE
-        company_id = :company_id
-        AND (:ids::text [] IS NULL OR id = ANY (:ids))
-        AND (:asset_id::integer IS NULL OR asset_id = :asset_id)
-        AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen))
-    ORDER BY id
-    LIMIT :most OFFSET :skip
-) AS sensor
-LEFT JOIN LATERAL (
-    SELECT ts, value FROM reading WHERE series_id = sensor.series_id ORDER BY ts DESC LIMIT 1
-) AS r ON true
-ORDER BY sensor.id;
-
--- name: count_seen_sensors
-SELECT count(*) FROM sensor
-WHERE
-    company_id = :company_id
-    AND (:ids::text [] IS NULL OR id = ANY (:ids))
-    AND (:asset_id::integer IS NULL OR asset_id = :asset_id)
-    AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen));
-
--- name: typed_sensors
--- The sensors of a cooling unit that say what they measure, by that and by id.
-SELECT series_id, id, specification_type
-FROM sensor
-WHERE company_id = :company_id AND asset_id = :asset_id AND specification_type IS NOT NULL
-ORDER BY specification_type COLLATE "C", id;
-
--- name: known_types
--- Those of these types that some sensor has that a token may see (null: all).
-SELECT DISTINCT specification_type
-FROM sensor
-WHERE
-    company_id = :company_id
-    AND specification_type = ANY (:types::text [])
-    AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen));

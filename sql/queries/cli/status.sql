@@ -1,0 +1,12 @@
+-- name: status
+SELECT
+    current_setting('server_version') AS postgres_version,
+    (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb') AS timescaledb_version,
+    pg_database_size(current_database()) AS database_bytes,
+    (SELECT count(*) FROM organization) AS organizations,
+    (SELECT count(*) FROM asset) AS assets,
+    (SELECT count(*) FROM sensor) AS sensors,
+    mark_line AS marks_before,
+    read_line AS rolled_up_before,
+    (SELECT count(*) FROM late_mark) AS late_marks
+FROM rollup_line;

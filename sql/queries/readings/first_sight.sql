@@ -1,0 +1,20 @@
+-- name: series_of_names
+SELECT name, min(series_id) AS series_id
+FROM sensor
+WHERE company_id = :company_id AND name = ANY (:names::text [])
+GROUP BY name;
+
+-- name: lock_first_sights
+-- Processes that see new series of one organization at once take turns, so that each gets one sensor.
+SELECT pg_advisory_xact_lock(7463005, :company_id);
+
+-- name: sensors_left
+SELECT sensor_limit - (SELECT count(*) FROM sensor WHERE sensor.company_id = organization.company_id)
+FROM organization
+WHERE company_id = :company_id;
+
+-- name: insert_series
+INSERT INTO sensor (company_id, id, name)
+SELECT :company_id, s.id, s.name
+FROM unnest(:ids::text [], :names::text []) AS s (id, name)
+RETURNING name, series_id;

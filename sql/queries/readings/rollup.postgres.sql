@@ -1,0 +1,45 @@
+-- The maintenance job on plain PostgreSQL: roll-ups are tables, recomputed in place.
+
+-- name: roll_up_hours
+INSERT INTO reading_hourly AS h (series_id, bucket, sample_count, value_sum, value_min, value_max)
+SELECT series_id, date_bin('1 hour', ts, 'epoch'), count(*), sum(value), min(value), max(value)
+FROM reading
+WHERE ts >= :start AND ts < :finish
+GROUP BY series_id, date_bin('1 hour', ts, 'epoch')
+{replacing_bucket};
+
+-- name: roll_up_days
+INSERT INTO reading_daily AS d (series_id, bucket, sample_count, value_sum, value_min, value_max)
+SELECT series_id, date_bin('1 day', bucket, 'epoch'), sum(sample_count), sum(value_sum), min(value_min), max(value_max)
+FROM reading_hourly
+WHERE bucket >= :start AND bucket < :finish
+GROUP BY series_id, date_bin('1 day', bucket, 'epoch')
+{replacing_bucket};
+
+-- name: settle_repaired_days
+-- Days are rolled up from hours that hold every repair already.
+SELECT :start::timestamptz, :finish::timestamptz;
+
+-- name: repair_late_hours
+{late_buckets},
+
+repaired_hours AS (
+    INSERT INTO reading_hourly (series_id, bucket, sample_count, value_sum, value_min, value_max)
+    SELECT series_id, bucket, sample_count, value_sum, value_min, value_max FROM fresh
+    {replacing_bucket}
+),
+
+repaired_days AS (
+    INSERT INTO reading_daily (series_id, bucket, sample_count, value_sum, value_min, value_max)
+    {day_sums}
+    {replacing_bucket}
+),
+
+{settled_marks};
+
+-- name: absorbable_window
+-- Repairs stand in the roll-ups themselves; there is nothing to absorb.
+SELECT null::timestamptz AS start WHERE false;
+
+-- name: forget_absorbed
+SELECT :start::timestamptz, :finish::timestamptz;
