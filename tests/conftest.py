@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -76,15 +76,22 @@ def server(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         yield running
 
 
-@pytest.fixture
-async def database_url(server: Server) -> AsyncIterator[str]:
-    """An empty database of the test's own."""
+@asynccontextmanager
+async def new_database(server: Server) -> AsyncIterator[str]:
+    """An empty database, by its URL."""
     name = f"test_{next(_numbers)}"
     admin = await asyncpg.connect(server.url_of("postgres"))
     await admin.execute(f"CREATE DATABASE {name}")
     yield server.url_of(name)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
+
+
+@pytest.fixture
+async def database_url(server: Server) -> AsyncIterator[str]:
+    """An empty database of the test's own."""
+    async with new_database(server) as url:
+        yield url
 
 
 @pytest.fixture

@@ -50,18 +50,3 @@ CREATE TABLE sensor (
 );
 CREATE INDEX sensor_asset ON sensor (company_id, asset_id);
 CREATE INDEX sensor_name ON sensor (company_id, name);
-
--- Server processes keep keys and sensors in memory; this tells them which tenant's to forget.
-CREATE FUNCTION announce_catalog_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_notify('tidemark_catalog', OLD.company_id::text);
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER organization_changed AFTER UPDATE OR DELETE ON organization
-FOR EACH ROW EXECUTE FUNCTION announce_catalog_change();
-CREATE TRIGGER sensor_changed AFTER UPDATE OR DELETE ON sensor
-FOR EACH ROW EXECUTE FUNCTION announce_catalog_change();
-CREATE TRIGGER token_changed
-AFTER UPDATE OF scopes, cooling_unit_ids, rate_limit, expires_at, revoked OR DELETE ON api_token
-FOR EACH ROW EXECUTE FUNCTION announce_catalog_change();

@@ -18,10 +18,3 @@ CREATE TABLE web_record (
     country text COLLATE "C",
     PRIMARY KEY (site_number, ts, id)
 ) PARTITION BY RANGE (ts);
-
--- Makes room for the months to come. Nobody sends records of the past, so that needs little.
-CREATE OR REPLACE FUNCTION prepare_storage() RETURNS void LANGUAGE sql AS $$
-SELECT make_partitions('reading', false);
-SELECT make_partitions('web_record', true);
-$$;
-SELECT prepare_storage();

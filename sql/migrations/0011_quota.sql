@@ -1,26 +1,2 @@
--- Counts readings against an organization's limit of this minute and answers how many of those asked for may be stored:
--- all, or as many as there is room for; of those that belong together all or none.
-CREATE FUNCTION spend_readings(company integer, asked bigint, together boolean) RETURNS bigint LANGUAGE plpgsql AS $$
-DECLARE
-    this_minute CONSTANT timestamptz := date_trunc('minute', now(), 'UTC');
-    most bigint;
-    spent bigint;
-    granted bigint;
-BEGIN
-    SELECT readings_per_minute INTO most FROM organization WHERE company_id = company;
-    IF most IS NULL THEN
-        RETURN asked;
-    END IF;
-    INSERT INTO ingest_usage (company_id, minute, readings) VALUES (company, this_minute, 0)
-    ON CONFLICT (company_id) DO NOTHING;
-    SELECT CASE WHEN minute >= this_minute THEN readings ELSE 0 END INTO spent
-    FROM ingest_usage WHERE company_id = company FOR UPDATE;
-    granted := least(asked, greatest(most - spent, 0));
-    IF together AND granted < asked THEN
-        RETURN 0;
-    END IF;
-    UPDATE ingest_usage SET minute = greatest(minute, this_minute), readings = spent + granted
-    WHERE company_id = company;
-    RETURN granted;
-END
-$$;
+-- Nothing but functions, which stand in sql/functions/ as they are now.
+SELECT;

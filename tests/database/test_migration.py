@@ -13,6 +13,8 @@ from tidemark.database.engine import EngineError
 from tidemark.database.migration import SchemaTooNewError, migrate, migrations
 from tidemark.database.statements import SQL
 
+from tests.database import released
+
 RELATIONS = """
     SELECT relname, array_agg(attname || ' ' || format_type(atttypid, atttypmod) ORDER BY attnum) AS columns
     FROM pg_class INNER JOIN pg_attribute ON attrelid = pg_class.oid
@@ -94,19 +96,13 @@ async def test_an_older_database_is_upgraded_with_its_data(
     await connection.close()
 
 
-async def test_demonstrations_of_before_are_marked_as_such(
-    database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = migrations(engine)
-    before = next(place for place, step in enumerate(steps) if step.name == "demonstration")
-    monkeypatch.setattr(migration, "migrations", lambda chosen: steps[:before])
+async def test_demonstrations_of_before_are_marked_as_such(database_url: str, engine: str) -> None:
     connection = await asyncpg.connect(database_url)
-    await migrate(connection)
+    await released.make_schema(connection, engine, 15)
     for name in (ORGANIZATION, "My organization", STORAGE_ORGANIZATION):
         await connection.execute(
             "INSERT INTO organization (organization_id, name, api_key_hash) VALUES ($1, $1, sha256('x'))", name
         )
-    monkeypatch.undo()
     await migrate(connection)
     assert (await organizations.only_one(connection))["name"] == "My organization"
     await connection.close()
@@ -191,19 +187,14 @@ EVERY_MONTH = """
 """
 
 
-async def test_there_is_a_partition_for_every_reading_there_can_be(
-    database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_there_is_a_partition_for_every_reading_there_can_be(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
-    steps = migrations("postgres")
-    monkeypatch.setattr(migration, "migrations", lambda chosen: steps[:5])
-    await migrate(connection, "postgres")
+    await released.make_schema(connection, "postgres", 5)
     # What version 0.1 made on demand stays.
     for at in ("1970-01-31 23:59:59.999999+00", "2012-05-17 12:00+00"):
         us = int(await connection.fetchval("SELECT extract(epoch FROM $1::text::timestamptz) * 1000000", at))
         await connection.execute("SELECT prepare_reading_storage($1)", [us])
         await connection.execute("INSERT INTO reading VALUES (7, $1::text::timestamptz, 1)", at)
-    monkeypatch.undo()
     await migrate(connection, "postgres")
     await connection.execute(EVERY_MONTH)
     assert await connection.fetchval("SELECT count(*) FROM reading WHERE series_id = 7") == 2

@@ -1,7 +1,9 @@
 """Brings a database's schema to the version that this Tidemark works with.
 
-A migration is `sql/migrations/NNNN_name.sql`, or one `NNNN_name.ENGINE.sql` for each engine. All that are missing run
-in one transaction under a lock, so processes that start at once take turns and a failure leaves nothing half done.
+A migration is `sql/migrations/NNNN_name.sql`, or one `NNNN_name.ENGINE.sql` for each engine: a step of tables, columns
+and data. All that are missing run in one transaction under a lock, and then those functions are replaced that have
+changed (`tidemark.database.functions`). So processes that start at once take turns and a failure leaves nothing half
+done. A migration calls no function: a new database has none yet, and an older one has those of an older version.
 """
 
 import re
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tidemark.database.engine import choose_engine
+from tidemark.database.functions import replace_changed
 from tidemark.database.statements import SQL, statements
 
 if TYPE_CHECKING:
@@ -64,7 +67,7 @@ def migrations(engine: str, folder: Path = SQL / "migrations") -> list[Migration
 
 
 async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
-    """Apply the missing migrations.
+    """Apply the missing migrations, and replace the functions that have changed.
 
     `engine` is the setting. Raises SchemaTooNewError for a database of a newer version, EngineError where the engine
     cannot be had.
@@ -87,4 +90,7 @@ async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
             log.info("migrating", version=step.version, name=step.name, engine=chosen)
             await connection.execute(step.path.read_text(encoding="utf-8"))
             await sql.record_migration.run(connection, version=step.version, name=step.name, engine=chosen)
+        await replace_changed(connection, chosen)
+        if version < len(steps):
+            await sql.prepare_storage.run(connection)
     return Schema(chosen, reason, len(steps), len(steps) - version)

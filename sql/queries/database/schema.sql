@@ -27,6 +27,29 @@ SELECT coalesce(max(version), 0) AS version, max(engine) AS engine FROM schema_m
 -- name: record_migration
 INSERT INTO schema_migration (version, name, engine) VALUES (:version, :name, :engine);
 
+-- name: create_function_table
+-- The fingerprint of the file that each function was last defined by.
+CREATE TABLE IF NOT EXISTS schema_function (
+    name text PRIMARY KEY,
+    fingerprint text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- name: applied_functions
+SELECT name, fingerprint FROM schema_function;
+
+-- name: check_no_function_bodies
+-- Functions may be defined in any order, whichever of them calls which.
+SET LOCAL check_function_bodies = off;
+
+-- name: record_function
+INSERT INTO schema_function (name, fingerprint) VALUES (:name, :fingerprint)
+ON CONFLICT (name) DO UPDATE SET fingerprint = excluded.fingerprint, applied_at = excluded.applied_at;
+
+-- name: forget_functions
+-- All but those that there are.
+DELETE FROM schema_function WHERE name <> ALL (:current::text []);
+
 -- name: prepare_storage
 SELECT prepare_storage();
 
