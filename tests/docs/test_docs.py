@@ -10,7 +10,7 @@ import pytest
 from tidemark.base.settings import Settings
 from tidemark.catalog.resources import RESOURCES, Resource
 from tidemark.cli.main import serve, tidemark
-from tidemark.server.application import routes
+from tidemark.server.application import ROUTES
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -94,7 +94,7 @@ def test_what_deleting_does_is_told_in_the_same_words(resource: Resource) -> Non
     assert resource.deletion in (COMMANDS[name].help or "")
 
 
-@pytest.mark.parametrize("route", sorted({f"{method} {path}" for method, path, _handler in routes()}))
+@pytest.mark.parametrize("route", sorted({f"{route.method} {route.path}" for route in ROUTES}))
 def test_every_route_is_described(route: str) -> None:
     whole = re.compile(rf"{re.escape(route)}/?(?![\w/{{-])")
     assert any(whole.search(page.read_text(encoding="utf-8")) for page in (ROOT / "docs").glob("*.md"))

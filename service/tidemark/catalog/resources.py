@@ -51,11 +51,6 @@ class Resource:
     """Whether the scope `sensor_data` reads it, limited to what belongs to the cooling units of the token."""
 
     @property
-    def path(self) -> str:
-        """Its name in URLs."""
-        return self.plural.replace("_", "-")
-
-    @property
     def title(self) -> str:
         """Its name in sentences."""
         return self.name.replace("_", " ")

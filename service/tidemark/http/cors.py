@@ -1,19 +1,17 @@
-"""Pages of other origins that may read `/api/v1` and `/api/v2` from a browser (CORS, the Fetch standard).
+"""Pages of other origins that may read a surface's answers in a browser (CORS, the Fetch standard).
 
-Keys travel in headers that a page sets itself, so there is no credentials mode. The public collector is open to any
-origin and says so itself.
+Keys travel in headers that a page sets itself, so there is no credentials mode.
 """
 
-import re
-
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from tidemark.http.core import CORE
+from tidemark.http.surface import Origins, Surface
 
 PREFLIGHT_SECONDS = 7200
 """How long browsers may remember a preflight's answer; Chromium takes no more."""
 
-_SURFACES = re.compile(r"/api/v[12](?:/|$)")
 _REQUEST_HEADERS = (
     "Accept, Authorization, Content-Encoding, Content-Type, If-None-Match, Last-Event-ID, ORGANIZATION-API-KEY, "
     "ORGANIZATION-ID, X-Request-Id"
@@ -24,12 +22,19 @@ _RESPONSE_HEADERS = (
 )
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Let pages of the allowed origins read an answer, errors too, and send what a preflight asks about."""
+def add_headers(request: web.Request, response: web.StreamResponse, surface: Surface) -> None:
+    """Let pages of other origins read an answer, errors too, where their surface does."""
+    if surface.origins is Origins.ANY:
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
+    elif surface.origins is Origins.ALLOWED:
+        _admit(request, response.headers)
+
+
+def _admit(request: web.Request, headers: CIMultiDict[str]) -> None:
+    """Let pages of the allowed origins read an answer, and send what a preflight asks about."""
     allowed = request.app[CORE].settings.cors_origins
-    if not allowed or not _SURFACES.match(request.path) or hdrs.ACCESS_CONTROL_ALLOW_ORIGIN in response.headers:
+    if not allowed:
         return
-    headers = response.headers
     headers[hdrs.VARY] = f"{headers[hdrs.VARY]}, Origin" if hdrs.VARY in headers else "Origin"
     origin = request.headers.get(hdrs.ORIGIN)
     if origin not in allowed:

@@ -1,7 +1,6 @@
 """Requests a minute for tokens with a limit: fixed windows, counted in the database for all processes together."""
 
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from tidemark.catalog.principal import Principal
 from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.core import CORE
+from tidemark.http.surface import Surface, surface_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,9 +27,6 @@ class Allowance:
 
 
 _ALLOWANCE = web.RequestKey("allowance", Allowance)
-_LIMITED = re.compile(
-    r"/api/v1/(?:(?:sensor-data|series|series/batch|latest)/?$|analytics(?:/|$))|/api/v2/sites(?:/|$)"
-)
 
 
 async def limited(request: web.Request, scope: str) -> Principal:
@@ -44,8 +41,8 @@ async def limited(request: web.Request, scope: str) -> Principal:
 
 
 async def note(request: web.Request) -> None:
-    """Count a request under a limited path that no handler answers, 404 or 405. Raises TidemarkError as `limited`."""
-    if _LIMITED.match(request.path) is None:
+    """Count a request on a limited surface that no handler answers, 404 or 405. Raises TidemarkError as `limited`."""
+    if not surface_of(request).limited:
         return
     try:
         principal = await authentication.bearer(request.app[CORE].access, request.headers)
@@ -74,12 +71,11 @@ async def _count(request: web.Request, principal: Principal) -> None:
         )
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell the allowance: the reset in Unix seconds, on the web analytics API in milliseconds."""
+def add_headers(request: web.Request, response: web.StreamResponse, surface: Surface) -> None:
+    """Tell the allowance, where one was counted."""
     allowance = request.get(_ALLOWANCE)
     if allowance is not None:
         reset = int(allowance.resets_at.timestamp())
-        in_milliseconds = request.path.startswith("/api/v2/")
         response.headers["X-RateLimit-Limit"] = str(allowance.limit)
         response.headers["X-RateLimit-Remaining"] = str(allowance.remaining)
-        response.headers["X-RateLimit-Reset"] = str(reset * 1000 if in_milliseconds else reset)
+        response.headers["X-RateLimit-Reset"] = str(reset * 1000 if surface.reset_in_milliseconds else reset)

@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import BadHttpMessage, BadHttpMethod, LineTooLong
 
 from tidemark.base.errors import Kind, TidemarkError, internal
 from tidemark.http import patience
-from tidemark.http.errors import response
+from tidemark.http.surface import SurfaceMap
 from tidemark.server.connections import NEVER, Connections, say_goodbye
 
 log = structlog.get_logger(__name__)
@@ -39,10 +39,11 @@ Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class AiohttpLane:
     """What the lane's connections share. `server` is aiohttp's, and must not have any connections yet."""
 
-    def __init__(self, server: web.Server, connections: Connections) -> None:
+    def __init__(self, server: web.Server, surfaces: SurfaceMap, connections: Connections) -> None:
         self.server = server
+        self.surfaces = surfaces
         self.connections = connections
-        server.request_handler = _handler(server.request_handler)
+        server.request_handler = _handler(server.request_handler, surfaces)
 
     def __call__(self) -> "AiohttpConnection":
         """The protocol of a connection that enters the lane."""
@@ -52,7 +53,7 @@ class AiohttpLane:
 class AiohttpConnection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_begun", "_connections", "_last", "_refused", "_request", "_unsent", "_wire", "due")
+    __slots__ = ("_begun", "_connections", "_last", "_refused", "_request", "_surfaces", "_unsent", "_wire", "due")
 
     def __init__(self, lane: AiohttpLane) -> None:
         super().__init__(
@@ -64,6 +65,7 @@ class AiohttpConnection(web.RequestHandler):
             keepalive_timeout=patience.IDLE_SECONDS + patience.HEAD_SECONDS,  # `due` comes first
         )
         self._parser: Any = _Parser(self._parser, self)
+        self._surfaces = lane.surfaces
         self._connections = lane.connections
         self._wire: asyncio.Transport | None = None
         self._request: web.BaseRequest | None = None
@@ -175,13 +177,10 @@ class AiohttpConnection(web.RequestHandler):
             raise ConnectionError("The client has disconnected, or has received a part of another answer.")
         if isinstance(exc, RefusedError):
             log.debug("request refused", reason=exc.message)
-            answer = response(exc.path, TidemarkError(Kind.INVALID_REQUEST, exc.message))
+            answer = self._surfaces.at(exc.path).response(TidemarkError(Kind.INVALID_REQUEST, exc.message))
         else:
             log.error("request failed", path=request.path, exc_info=exc)
-            answer = response(
-                request.path,
-                internal(),
-            )
+            answer = self._surfaces.at(request.path).response(internal())
         answer.force_close()
         return answer
 
@@ -212,7 +211,7 @@ class _Parser:
         return getattr(self._parser, name)
 
 
-def _handler(inner: Handler) -> Handler:
+def _handler(inner: Handler, surfaces: SurfaceMap) -> Handler:
     """aiohttp's request handler, which also tells the connection of requests, and answers an unknown `Expect`."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
@@ -221,11 +220,10 @@ def _handler(inner: Handler) -> Handler:
         try:
             return await inner(request)
         except web.HTTPExpectationFailed:
-            return response(
-                request.path,
+            return surfaces.at(request.path).response(
                 TidemarkError(
                     Kind.EXPECTATION_FAILED, "The only supported expectation is 100-continue.", field=hdrs.EXPECT
-                ),
+                )
             )
         finally:
             connection.handled()

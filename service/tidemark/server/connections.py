@@ -19,7 +19,7 @@ from tidemark.base.errors import unavailable
 from tidemark.base.settings import MaxConnections
 from tidemark.http import patience
 from tidemark.http.client_address import Network, address_of
-from tidemark.http.errors import render
+from tidemark.http.surface import ROOT
 
 log = structlog.get_logger(__name__)
 
@@ -167,8 +167,8 @@ def http_answer(status: int, headers: dict[str, str], body: bytes, date: bytes) 
 
 
 def _refusal() -> bytes:
-    # No request has been read, so there is no path to tell its surface and the shape of errors.
-    status, headers, body = render("/", unavailable("Too many connections are open; come back later.", RETRY_AFTER))
+    # No request has been read, so there is no path to tell its surface.
+    status, headers, body = ROOT.render(unavailable("Too many connections are open; come back later.", RETRY_AFTER))
     return http_answer(status, {**headers, "Connection": "close"}, body, formatdate(usegmt=True).encode())
 
 

@@ -23,8 +23,8 @@ from tidemark.catalog.directory import Directory
 from tidemark.catalog.principal import Principal
 from tidemark.database.database import Database
 from tidemark.http import patience
-from tidemark.http.errors import render
 from tidemark.readings.http import upload
+from tidemark.readings.http.routes import SENSOR_API
 from tidemark.readings.writer import Writer
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.connections import NEVER, Connections, http_answer, say_goodbye
@@ -356,7 +356,7 @@ class ExpressConnection(asyncio.Protocol):
         if not isinstance(error, TidemarkError):
             log.error("request failed", path=_PATH, exc_info=error)
             error = internal()
-        status, headers, body = render(_PATH, error)
+        status, headers, body = SENSOR_API.render(error)
         self._send(http_answer(status, headers, body, self._lane.date), status)
 
     def _send(self, answer: bytes, status: int) -> None:

@@ -8,6 +8,8 @@ from tidemark.base.errors import TidemarkError
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
 from tidemark.http.core import CORE
+from tidemark.http.route import Route
+from tidemark.http.surface import ROOT
 
 READY_SECONDS = 2.0
 
@@ -43,3 +45,9 @@ async def _ping(database: Database) -> None:
 
 def _unavailable(reason: str) -> web.Response:
     return web.json_response({"status": "unavailable", "reason": reason}, status=503, headers={"Retry-After": "1"})
+
+
+ROUTES = (
+    Route("GET", "/health/live", live, ROOT),
+    Route("GET", "/health/ready", ready, ROOT),
+)

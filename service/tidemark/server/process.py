@@ -23,6 +23,7 @@ from tidemark.database.migration import migrate
 from tidemark.http.answer import AnswerCache
 from tidemark.http.core import Core
 from tidemark.http.room import Room
+from tidemark.http.surface import SURFACE_MAP
 from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.http.parts import ReadingParts
 from tidemark.readings.statistics import StatisticsQuery
@@ -151,11 +152,8 @@ def _collector_limits(settings: Settings) -> CollectorLimits:
 @contextlib.asynccontextmanager
 async def _listening(parts: Parts, listening: socket.socket) -> AsyncIterator[None]:
     """Both lanes on the socket: connections begin in the express lane and may move to aiohttp."""
-    runner = web.AppRunner(
-        application(parts),
-        access_log=None,
-        shutdown_timeout=FINISH_SECONDS,
-    )
+    app = application(parts)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS)
     await runner.setup()
     assert runner.server is not None  # setup makes it
     core = parts.core
@@ -166,7 +164,7 @@ async def _listening(parts: Parts, listening: socket.socket) -> AsyncIterator[No
         core.access,
         core.directory,
         parts.readings.writer,
-        AiohttpLane(runner.server, connections),
+        AiohttpLane(runner.server, app[SURFACE_MAP], connections),
         connections,
         max_body=settings.max_body,
         log_requests=settings.log_level == "debug",

@@ -1,110 +1,111 @@
 """What exists before data, the organization and its tokens, managed with an `admin` token; dashboards read some."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from tidemark.catalog import organizations, resources, tokens
 from tidemark.catalog.principal import Principal
-from tidemark.catalog.resources import RESOURCES, Resource
+from tidemark.catalog.resources import Resource
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE
 from tidemark.http.paging import Page, envelope, parse_page
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
+class Managed:
+    """The endpoints of a resource."""
 
-def routes() -> list[tuple[str, str, Handler]]:
-    """Method, path below the surface's base, and handler."""
-    found: list[tuple[str, str, Handler]] = [
-        (hdrs.METH_GET, "organization", _read_organization),
-        (hdrs.METH_PATCH, "organization", _update_organization),
-        (hdrs.METH_POST, "api-tokens", _create_token),
-        (hdrs.METH_GET, "api-tokens", _list_tokens),
-        (hdrs.METH_DELETE, "api-tokens/{id}", _revoke_token),
-    ]
-    for resource in RESOURCES:
-        found += _resource_routes(resource)
-    return found
+    def __init__(self, resource: Resource) -> None:
+        self._resource = resource
 
-
-def _resource_routes(resource: Resource) -> list[tuple[str, str, Handler]]:
-    async def create(request: web.Request) -> web.Response:
+    async def create(self, request: web.Request) -> web.Response:
+        """Create one; 201."""
         principal = await _admin(request)
         document = await body.document(request)
         async with request.app[CORE].database.session() as connection:
-            made = await resources.create(connection, resource, principal.company_id, document)
+            made = await resources.create(connection, self._resource, principal.company_id, document)
         return _json(made, 201)
 
-    async def page(request: web.Request) -> web.Response:
-        principal, seen = await _reader(request, resource)
-        asked = parse_page(request.query, "name")
+    async def page(self, request: web.Request) -> web.Response:
+        """A page of the list, optionally only those with this `name`."""
+        principal, seen = await self._reader(request)
+        page, name = parse_page(request.query, "name"), request.query.get("name")
         async with request.app[CORE].database.session() as connection:
             items, total = await resources.page(
-                connection, resource, principal.company_id, asked.size, asked.skip, request.query.get("name"), seen
+                connection, self._resource, principal.company_id, page.size, page.skip, name, seen
             )
-        return _page(asked, items, total)
+        return _page(page, items, total)
 
-    async def read(request: web.Request) -> web.Response:
-        principal, seen = await _reader(request, resource)
-        resource_id = resource.id_of(request.match_info["id"])
+    async def read(self, request: web.Request) -> web.Response:
+        """Read one."""
+        principal, seen = await self._reader(request)
+        resource_id = self._id(request)
         async with request.app[CORE].database.session() as connection:
-            return _json(await resources.read(connection, resource, principal.company_id, resource_id, seen))
+            return _json(await resources.read(connection, self._resource, principal.company_id, resource_id, seen))
 
-    async def update(request: web.Request) -> web.Response:
+    async def update(self, request: web.Request) -> web.Response:
+        """Change one; the response shows it after the change."""
         principal = await _admin(request)
-        resource_id = resource.id_of(request.match_info["id"])
+        resource_id = self._id(request)
         document = await body.document(request)
         async with request.app[CORE].database.session() as connection:
-            return _json(await resources.update(connection, resource, principal.company_id, resource_id, document))
+            return _json(
+                await resources.update(connection, self._resource, principal.company_id, resource_id, document)
+            )
 
-    async def delete(request: web.Request) -> web.Response:
+    async def delete(self, request: web.Request) -> web.Response:
+        """Delete one; 204."""
         principal = await _admin(request)
-        resource_id = resource.id_of(request.match_info["id"])
+        resource_id = self._id(request)
         async with request.app[CORE].database.session() as connection:
-            await resources.delete(connection, resource, principal.company_id, resource_id)
+            await resources.delete(connection, self._resource, principal.company_id, resource_id)
         return web.Response(status=204)
 
-    return [
-        (hdrs.METH_POST, resource.path, create),
-        (hdrs.METH_GET, resource.path, page),
-        (hdrs.METH_GET, f"{resource.path}/{{id}}", read),
-        (hdrs.METH_PATCH, f"{resource.path}/{{id}}", update),
-        (hdrs.METH_DELETE, f"{resource.path}/{{id}}", delete),
-    ]
+    def _id(self, request: web.Request) -> Any:
+        return self._resource.id_of(request.match_info["id"])
+
+    async def _reader(self, request: web.Request) -> tuple[Principal, list[int] | None]:
+        """Who may look, and at what is of which cooling units (None: all, which `admin` always sees)."""
+        scope = "sensor_data" if self._resource.for_dashboards else "admin"
+        principal = await authentication.token(request.app[CORE].access, request.headers, scope)
+        return principal, None if principal.may("admin") else principal.seen
 
 
-async def _read_organization(request: web.Request) -> web.Response:
+async def read_organization(request: web.Request) -> web.Response:
+    """Read the caller's organization."""
     principal = await _admin(request)
     async with request.app[CORE].database.session() as connection:
         return _json(await organizations.read(connection, principal.company_id))
 
 
-async def _update_organization(request: web.Request) -> web.Response:
+async def update_organization(request: web.Request) -> web.Response:
+    """Change the caller's organization; the response shows it after the change."""
     principal = await _admin(request)
     document = await body.document(request)
     async with request.app[CORE].database.session() as connection:
         return _json(await organizations.update_own(connection, principal.company_id, document))
 
 
-async def _create_token(request: web.Request) -> web.Response:
+async def create_token(request: web.Request) -> web.Response:
+    """Create a token; 201, the only response that contains it."""
     principal = await _admin(request)
     document = await body.document(request)
     async with request.app[CORE].database.session() as connection:
         return _json(await tokens.create(connection, principal.company_id, document), 201)
 
 
-async def _list_tokens(request: web.Request) -> web.Response:
+async def list_tokens(request: web.Request) -> web.Response:
+    """A page of the tokens."""
     principal = await _admin(request)
-    asked = parse_page(request.query)
+    page = parse_page(request.query)
     async with request.app[CORE].database.session() as connection:
-        items, total = await tokens.page(connection, principal.company_id, asked.size, asked.skip)
-    return _page(asked, items, total)
+        items, total = await tokens.page(connection, principal.company_id, page.size, page.skip)
+    return _page(page, items, total)
 
 
-async def _revoke_token(request: web.Request) -> web.Response:
+async def revoke_token(request: web.Request) -> web.Response:
+    """Revoke a token; 204."""
     principal = await _admin(request)
     async with request.app[CORE].database.session() as connection:
         await tokens.revoke(connection, principal.company_id, request.match_info["id"])
@@ -113,13 +114,6 @@ async def _revoke_token(request: web.Request) -> web.Response:
 
 async def _admin(request: web.Request) -> Principal:
     return await authentication.token(request.app[CORE].access, request.headers, "admin")
-
-
-async def _reader(request: web.Request, resource: Resource) -> tuple[Principal, list[int] | None]:
-    """Who may look at a resource, and at what is of which cooling units (None: all, which `admin` always sees)."""
-    scope = "sensor_data" if resource.for_dashboards else "admin"
-    principal = await authentication.token(request.app[CORE].access, request.headers, scope)
-    return principal, None if principal.may("admin") else principal.seen
 
 
 def _json(document: Any, status: int = 200) -> web.Response:

@@ -35,16 +35,6 @@ Measure = Callable[["Connected", Question, Sequence[CoolingUnit]], Awaitable[lis
 """Works out the items of some units."""
 
 
-def routes() -> list[tuple[str, Callable[[web.Request], Awaitable[web.Response]]]]:
-    """The paths below the surface's base, and their handlers."""
-    return [
-        ("analytics/users", _handler("users", lambda _: users)),
-        ("analytics/utilization", _handler("utilization", lambda _: utilization)),
-        ("analytics/revenue", _handler("revenue", _revenue, "payment_status")),
-        ("analytics/impact", _handler("impact", lambda _: impact)),
-    ]
-
-
 def _revenue(query: Mapping[str, str]) -> Measure:
     status = choice(query, "payment_status", "all", *PAYMENT_STATUSES)
     return lambda connection, asked, units: revenue(connection, asked, units, status)
@@ -82,6 +72,12 @@ def _handler(
         return await cached(request, core.cache, key, make)
 
     return handle
+
+
+read_users = _handler("users", lambda _: users)
+read_utilization = _handler("utilization", lambda _: utilization)
+read_revenue = _handler("revenue", _revenue, "payment_status")
+read_impact = _handler("impact", lambda _: impact)
 
 
 async def _items(

@@ -1,13 +1,13 @@
 """`GET /api/v1/sensor-data`: what the sensors of a cooling unit measured, by what they measure."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from tidemark.base.errors import invalid
 from tidemark.base.values import format_instant
@@ -47,12 +47,8 @@ class _Asked:
     page: Page
 
 
-def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.Response]]]]:
-    """Method, path below the surface's base, and handler."""
-    return [(hdrs.METH_GET, "sensor-data", _sensor_data)]
-
-
-async def _sensor_data(request: web.Request) -> web.Response:
+async def read(request: web.Request) -> web.Response:
+    """A page of readings or buckets of a cooling unit."""
     principal = await limits.limited(request, "sensor_data")
     asked = _parse(request)
 

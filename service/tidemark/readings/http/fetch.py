@@ -1,10 +1,10 @@
 """The eight fetch endpoints: raw readings and statistics, by inputs or by asset, of a window or the latest."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import hdrs, web
@@ -18,6 +18,7 @@ from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE, Core
+from tidemark.http.route import Handler
 from tidemark.http.streaming import stream
 from tidemark.readings.http.fetch_parameters import Fetch, parse_fetch
 from tidemark.readings.http.parts import READINGS, ReadingParts
@@ -47,20 +48,7 @@ class _TooMuchAtOnceError(Exception):
         self.asked = asked
 
 
-def routes() -> list[tuple[str, Callable[[web.Request], Any]]]:
-    """The paths below the surface's base, and their handlers."""
-    return [
-        (
-            f"get_{latest}{statistics}inputdata_by_{kind}",
-            _handler(kind == "asset", bool(latest), bool(statistics)),
-        )
-        for kind in ("inputs", "asset")
-        for latest in ("", "latest_")
-        for statistics in ("", "statistics_")
-    ]
-
-
-def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Request], Any]:
+def _handler(*, of_asset: bool, latest: bool, statistics: bool) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
         core = request.app[CORE]
         principal = await authentication.organization(core.access, request.headers)
@@ -83,6 +71,16 @@ def _handler(of_asset: bool, latest: bool, statistics: bool) -> Callable[[web.Re
             )
 
     return handle
+
+
+by_inputs = _handler(of_asset=False, latest=False, statistics=False)
+statistics_by_inputs = _handler(of_asset=False, latest=False, statistics=True)
+latest_by_inputs = _handler(of_asset=False, latest=True, statistics=False)
+latest_statistics_by_inputs = _handler(of_asset=False, latest=True, statistics=True)
+by_asset = _handler(of_asset=True, latest=False, statistics=False)
+statistics_by_asset = _handler(of_asset=True, latest=False, statistics=True)
+latest_by_asset = _handler(of_asset=True, latest=True, statistics=False)
+latest_statistics_by_asset = _handler(of_asset=True, latest=True, statistics=True)
 
 
 async def _find(core: Core, principal: Principal, fetch: Fetch) -> _Asked:

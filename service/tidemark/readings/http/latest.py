@@ -1,9 +1,9 @@
 """`GET /api/v1/latest`: the last reading of sensors, and how old it is."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, TypedDict
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from tidemark.base.errors import invalid
 from tidemark.base.time import microseconds
@@ -27,11 +27,6 @@ _ALL = 2**62
 COLUMNS = ("sensor_id", "name", "asset_id", "specification_type", "measure_unit", "timestamp", "value", "age_seconds")
 
 
-def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
-    """Method, path below the surface's base, and handler."""
-    return [(hdrs.METH_GET, "latest", _latest)]
-
-
 class _Which(TypedDict):
     """Which sensors, as statements take it."""
 
@@ -41,7 +36,8 @@ class _Which(TypedDict):
     seen: Sequence[int] | None
 
 
-async def _latest(request: web.Request) -> web.StreamResponse:
+async def read(request: web.Request) -> web.StreamResponse:
+    """A page of sensors with their last readings; as CSV all of them, unless the request asks for a page."""
     principal = await limits.limited(request, "sensor_data")
     page = parse_page(request.query, "sensors", "asset_id")
     ids = sensor_list(request.query)

@@ -10,7 +10,7 @@ from tidemark.bodies.outcome import BodyError, BodyTooLongError, Outcome
 from tidemark.bodies.pipeline import decoded
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE, Core
-from tidemark.http.errors import render
+from tidemark.http.surface import surface_of
 from tidemark.readings import quota
 from tidemark.readings.first_sight import NamedSeries
 from tidemark.readings.http.parts import READINGS
@@ -44,7 +44,7 @@ async def write(request: web.Request) -> web.Response:
     try:
         await _take(request, core, decoder, pipeline)
     except TidemarkError as error:
-        status, headers, document = render(request.path, error)
+        status, headers, document = surface_of(request).render(error)
         return web.Response(status=status, headers={**headers, **_written(pipeline.outcome)}, body=document)
     return web.Response(status=204, headers=_written(pipeline.outcome))
 

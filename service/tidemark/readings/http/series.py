@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from tidemark.base.errors import Kind, TidemarkError, invalid, unavailable
 from tidemark.base.time import Window
@@ -22,7 +22,7 @@ from tidemark.http import body, limits
 from tidemark.http import items as answering
 from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE, Core
-from tidemark.http.errors import PlatformErrors
+from tidemark.http.errors import PLATFORM_ERRORS
 from tidemark.http.items import Items, Row, Table
 from tidemark.http.paging import Page, is_paged, parse_page, whole_number
 from tidemark.http.parameters import choice, day, moment, names, timezone
@@ -104,12 +104,8 @@ class _Chart:
         return [sensor.series_id for sensor in self.sensors]
 
 
-def routes() -> list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]:
-    """Method, path below the surface's base, and handler."""
-    return [(hdrs.METH_GET, "series", _series), (hdrs.METH_POST, "series/batch", _batch)]
-
-
-async def _series(request: web.Request) -> web.StreamResponse:
+async def read(request: web.Request) -> web.StreamResponse:
+    """A page of readings or buckets; as CSV all of them, unless the request asks for a page."""
     principal = await limits.limited(request, "sensor_data")
     question = _parse(request.query)
     core = request.app[CORE]
@@ -243,7 +239,7 @@ def _reading_rows(chart: _Chart, readings: Sequence[Reading]) -> list[Row]:
     return [(format_instant(reading.at), ids[reading.series_id], reading.value, 1) for reading in readings]
 
 
-async def _batch(request: web.Request) -> web.Response:
+async def read_batch(request: web.Request) -> web.Response:
     """Many questions at once: each has its page or its error, all as of one moment."""
     principal = await limits.limited(request, "sensor_data")
     for name in request.query:
@@ -306,12 +302,12 @@ async def _asked(core: Core, principal: Principal, given: Any) -> _Asked | Tidem
 async def _document(connection: "Connected", principal: Principal, asked: _Asked | TidemarkError) -> dict[str, Any]:
     """The page that answers a question of a batch, or what is wrong with the question."""
     if isinstance(asked, TidemarkError):
-        return PlatformErrors().document(asked)
+        return PLATFORM_ERRORS.document(asked)
     page = asked.question.page
     try:
         found = await _page(connection, await _chart(connection, principal, asked.question, asked.sensors), page)
     except TidemarkError as error:
-        return PlatformErrors().document(_of_the_question(error))
+        return PLATFORM_ERRORS.document(_of_the_question(error))
     return answering.page_of(principal, page, found, asked.filters)
 
 

@@ -2,12 +2,17 @@
 
 from typing import TYPE_CHECKING
 
+from aiohttp import hdrs, web
+
 from tidemark.base.errors import Kind, TidemarkError, not_found
 from tidemark.base.values import clock
 from tidemark.catalog.directory import Directory, Sensor
 from tidemark.catalog.principal import Principal
 from tidemark.database.database import Database
+from tidemark.http import authentication, body
+from tidemark.http.core import CORE
 from tidemark.readings import quota
+from tidemark.readings.http.parts import READINGS
 from tidemark.readings.wire.upload import Upload, decode_upload, require_sensor, stored_document
 from tidemark.readings.writer import Reading, Writer
 
@@ -16,6 +21,16 @@ if TYPE_CHECKING:
 
 CONTENT_TYPE = "application/vnd.api+json"
 ACCEPTED_TYPES = frozenset((CONTENT_TYPE, "application/json"))
+
+
+async def receive(request: web.Request) -> web.Response:
+    """Handle an upload in aiohttp's lane: 201 after the commit. The express lane uses the same functions as this."""
+    core = request.app[CORE]
+    principal = await authentication.organization(core.access, request.headers)
+    content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
+    decoded = decode(request.match_info["input_pk"], content_type, await body.whole(request))
+    document = await store(core.database, core.directory, request.app[READINGS].writer, principal, decoded)
+    return web.Response(status=201, body=document, content_type=CONTENT_TYPE)
 
 
 def check_content_type(content_type: str) -> None:

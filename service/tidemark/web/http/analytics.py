@@ -14,6 +14,7 @@ from tidemark.database.statements import statements
 from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE, Core
 from tidemark.http.limits import limited
+from tidemark.http.route import Handler
 from tidemark.web import figures
 from tidemark.web.figures import SiteDays
 from tidemark.web.record import OTHER, as_pathname
@@ -23,22 +24,11 @@ RANGES = {f"{days}d": days for days in figures.RANGES}
 DEFAULT_RANGE = "7d"
 CONTENT_TYPE = "application/json"
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 Make = Callable[[Core, Site, dict[str, str]], Awaitable[Any]]
 
 
-def routes() -> list[tuple[str, Handler]]:
-    """Path below the surface's base, and handler; all of them are read with GET."""
-    return [
-        ("sites", _sites),
-        ("sites/{site_id}/stats", _endpoint(_stats, "range")),
-        ("sites/{site_id}/realtime", _endpoint(_realtime)),
-        ("sites/{site_id}/events", _endpoint(_events, "range")),
-        ("sites/{site_id}/pageviews", _endpoint(_pageviews, "range", "pathname")),
-    ]
-
-
-async def _sites(request: web.Request) -> web.Response:
+async def read_sites(request: web.Request) -> web.Response:
+    """The sites of the caller's organization."""
     principal = await limited(request, SCOPE)
     _parameters(request)
     async with request.app[CORE].database.snapshot() as connection:
@@ -91,6 +81,12 @@ async def _pageviews(core: Core, site: Site, parameters: dict[str, str]) -> dict
             _days(site, parameters),
             None if pathname is None else as_pathname(pathname),
         )
+
+
+read_stats = _endpoint(_stats, "range")
+read_realtime = _endpoint(_realtime)
+read_events = _endpoint(_events, "range")
+read_pageviews = _endpoint(_pageviews, "range", "pathname")
 
 
 def _parameters(request: web.Request, *allowed: str) -> dict[str, str]:

@@ -18,7 +18,6 @@ from tidemark.web.user_agents import browser, is_bot
 from tidemark.web.visitors import site_day, visitor_of
 from tidemark.web.writer import MINUTE, WebRecord
 
-PATH = "/api/v2/collect"
 SCRIPT = Path(__file__).with_name("collect.js").read_bytes()
 SCRIPT_SECONDS = 3600
 """How long browsers keep the script."""
@@ -68,12 +67,6 @@ async def script(request: web.Request) -> web.Response:
     if any(tag.value in (_SCRIPT_TAG, "*") for tag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     return web.Response(body=SCRIPT, content_type="text/javascript", charset="utf-8", headers=headers)
-
-
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Let pages of any origin read the collector's answers, errors too. There are no cookies that this would expose."""
-    if request.path.rstrip("/") == PATH:
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
 
 
 async def _record(request: web.Request, site: Site, sent: Sent) -> WebRecord:
