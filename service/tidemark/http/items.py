@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from tidemark.catalog.principal import Principal
 from tidemark.http.answer import VARY, Answer, cached
 from tidemark.http.core import CORE
-from tidemark.http.paging import Page, envelope
+from tidemark.http.paging import PAGING, Page, envelope
 from tidemark.http.streaming import stream
 
 JSON = "application/json"
@@ -110,11 +110,7 @@ def page_of(principal: Principal, page: Page, found: Items, asked: Mapping[str, 
 
 def filters(query: Mapping[str, str]) -> dict[str, str | int]:
     """The filters that were sent, as they were sent but for whole numbers."""
-    return {
-        name: int(value) if name in _IDS else value
-        for name, value in query.items()
-        if name not in ("page", "page_size")
-    }
+    return {name: int(value) if name in _IDS else value for name, value in query.items() if name not in PAGING}
 
 
 def _headers(total: int | None, meta: Mapping[str, Any]) -> dict[str, str]:

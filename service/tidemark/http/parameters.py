@@ -1,14 +1,18 @@
-"""Query parameters that several surfaces share."""
+"""Query parameters: which ones an endpoint knows, and what their values mean."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
+from typing import Self
 from zoneinfo import ZoneInfo
+
+from aiohttp import web
 
 from tidemark.base import rules
 from tidemark.base.errors import invalid
 from tidemark.base.time import FIRST_YEAR, LAST_YEAR
 from tidemark.base.values import parse_instant
+from tidemark.http.paging import DEFAULT_PAGE_SIZE, MAX_PAGE, MAX_PAGE_SIZE, PAGING, Page
 
 MAX_YEARS = 5
 
@@ -16,69 +20,128 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PLUS_LOST = re.compile(r"(.*:[0-9]{2}(?:\.[0-9]+)?) ([0-9]{2}:?[0-9]{2})")
 
 
-def dates(query: Mapping[str, str]) -> tuple[date, date]:
-    """`start_date` and `end_date`, both included and required, at most five years apart. Raises TidemarkError."""
-    first, last = day("start_date", query.get("start_date")), day("end_date", query.get("end_date"))
-    if last < first:
-        raise invalid("end_date", "end_date is before start_date.")
-    if (last.year - MAX_YEARS, last.month, last.day) > (first.year, first.month, first.day):
-        raise invalid("end_date", f"end_date is more than {MAX_YEARS} years after start_date; ask for less at a time.")
-    return first, last
+class Parameters(Mapping[str, str]):
+    """The parameters of a request by name, in the order given.
 
+    Unknown and repeated names are refused. If they were ignored, the client would get the answer to another question.
+    """
 
-def number(query: Mapping[str, str], name: str) -> int | None:
-    """The id that a parameter gives, None where it is not there. Raises TidemarkError."""
-    given = query.get(name)
-    return None if given is None else rules.whole_number(name, given)
+    __slots__ = ("_given",)
 
+    def __init__(self, given: Iterable[tuple[str, str]], *known: str) -> None:
+        """`given` are names and values. Raises TidemarkError for a name that is unknown or given more than once."""
+        self._given: dict[str, str] = {}
+        for name, value in given:
+            if name not in known:
+                others = f", only {', '.join(known)}" if known else "; this endpoint takes none"
+                raise invalid(name[:100], f"There is no parameter {name[:100]!r} here{others}.")
+            if name in self._given:
+                raise invalid(name, f"{name} is given more than once.")
+            self._given[name] = value
 
-def choice(query: Mapping[str, str], name: str, default: str, *allowed: str) -> str:
-    """One of the allowed words. Raises TidemarkError."""
-    return rules.one_of(name, query.get(name, default), *allowed)
+    @classmethod
+    def of(cls, request: web.Request, *known: str) -> Self:
+        """All parameters of a request's query. Raises TidemarkError for one that is unknown or given more than once."""
+        return cls(request.query.items(), *known)
 
+    @classmethod
+    def among_others(cls, request: web.Request, *known: str) -> Self:
+        """The known parameters of a request's query; others are ignored. Raises TidemarkError for a repeated one."""
+        return cls(((name, value) for name, value in request.query.items() if name in known), *known)
 
-def names(query: Mapping[str, str], name: str) -> tuple[str, ...]:
-    """The entries of a comma list, each once, in order; none where it is not there. Raises TidemarkError."""
-    given = query.get(name)
-    if given is None:
-        return ()
-    return tuple(dict.fromkeys(rules.text(name, item).strip(" ") for item in given.split(",")))
+    @classmethod
+    def first_of_each(cls, request: web.Request, *known: str) -> Self:
+        """The known parameters of a request's query, the first of each; everything else is ignored.
 
+        InfluxDB reads its clients' parameters this way.
+        """
+        return cls(((name, request.query[name]) for name in known if name in request.query), *known)
 
-def timezone(query: Mapping[str, str]) -> ZoneInfo | None:
-    """The `timezone` that is asked for, None where none is. Raises TidemarkError."""
-    given = query.get("timezone")
-    # The plus of Etc/GMT+3 arrives as a space where it was not percent-encoded.
-    return None if given is None else ZoneInfo(rules.timezone("timezone", given.replace(" ", "+")))
+    def __getitem__(self, name: str) -> str:
+        return self._given[name]
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._given)
 
-def instant(name: str, value: str) -> int:
-    """Microseconds since 1970 UTC of a parameter; the plus of an offset may have been lost. Raises TidemarkError."""
-    return parse_instant(_with_plus(value), name)
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def page(self) -> Page:
+        """The page that is asked for, the first where none is. Raises TidemarkError."""
+        return Page(
+            self.whole_number("page", 1, MAX_PAGE), self.whole_number("page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        )
+
+    def is_paged(self) -> bool:
+        """Whether a page is asked for at all."""
+        return any(name in self for name in PAGING)
+
+    def dates(self) -> tuple[date, date]:
+        """`start_date` and `end_date`, both included and required, at most five years apart. Raises TidemarkError."""
+        first, last = self.day("start_date"), self.day("end_date")
+        if last < first:
+            raise invalid("end_date", "end_date is before start_date.")
+        if (last.year - MAX_YEARS, last.month, last.day) > (first.year, first.month, first.day):
+            raise invalid(
+                "end_date", f"end_date is more than {MAX_YEARS} years after start_date; ask for less at a time."
+            )
+        return first, last
+
+    def number(self, name: str) -> int | None:
+        """The id that a parameter gives, None where it is not there. Raises TidemarkError."""
+        given = self.get(name)
+        return None if given is None else rules.whole_number(name, given)
+
+    def whole_number(self, name: str, default: int, most: int) -> int:
+        """A whole number from 1 on. Raises TidemarkError."""
+        given = self.get(name)
+        return default if given is None else rules.whole_number(name, given, most)
+
+    def choice(self, name: str, default: str, *allowed: str) -> str:
+        """One of the allowed words. Raises TidemarkError."""
+        return rules.one_of(name, self.get(name, default), *allowed)
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """The entries of a comma list, each once, in order; none where it is not there. Raises TidemarkError."""
+        given = self.get(name)
+        if given is None:
+            return ()
+        return tuple(dict.fromkeys(rules.text(name, item).strip(" ") for item in given.split(",")))
+
+    def timezone(self) -> ZoneInfo | None:
+        """The `timezone` that is asked for, None where none is. Raises TidemarkError."""
+        given = self.get("timezone")
+        # The plus of Etc/GMT+3 arrives as a space where it was not percent-encoded.
+        return None if given is None else ZoneInfo(rules.timezone("timezone", given.replace(" ", "+")))
+
+    def instant(self, name: str) -> int | None:
+        """Microseconds since 1970 UTC, None where it is not there. Raises TidemarkError."""
+        given = self.get(name)
+        return None if given is None else parse_instant(_with_plus(given), name)
+
+    def moment(self, name: str) -> int:
+        """An instant from 1970 to 9998, in microseconds since 1970 UTC. Raises TidemarkError where there is none."""
+        given = self.get(name)
+        if not given:
+            raise invalid(name, f"{name} is required, as a date and time in ISO 8601.")
+        return rules.instant(name, _with_plus(given))
+
+    def day(self, name: str) -> date:
+        """A date from 1970 to 9998, as YYYY-MM-DD. Raises TidemarkError where it is none, or not there."""
+        given = self.get(name)
+        if not given:
+            raise invalid(name, f"{name} is required, as YYYY-MM-DD.")
+        try:
+            found = datetime.strptime(given, "%Y-%m-%d").date() if _DAY.fullmatch(given) else None  # noqa: DTZ007
+        except ValueError:
+            found = None
+        if found is None:
+            raise invalid(name, f"{name} must be a date such as 2026-01-31.")
+        if not FIRST_YEAR <= found.year <= LAST_YEAR:
+            raise invalid(name, f"{name} must be a date from {FIRST_YEAR} to {LAST_YEAR}.")
+        return found
 
 
 def _with_plus(value: str) -> str:
     # The plus of an offset that was not percent-encoded arrives as a space.
     return _PLUS_LOST.sub(r"\1+\2", value)
-
-
-def moment(name: str, given: str | None) -> int:
-    """An instant from 1970 to 9998, in microseconds since 1970 UTC. Raises TidemarkError where there is none."""
-    if not given:
-        raise invalid(name, f"{name} is required, as a date and time in ISO 8601.")
-    return rules.instant(name, _with_plus(given))
-
-
-def day(name: str, given: str | None) -> date:
-    """A date from 1970 to 9998, as YYYY-MM-DD. Raises TidemarkError where it is none, or not there."""
-    if not given:
-        raise invalid(name, f"{name} is required, as YYYY-MM-DD.")
-    try:
-        found = datetime.strptime(given, "%Y-%m-%d").date() if _DAY.fullmatch(given) else None  # noqa: DTZ007
-    except ValueError:
-        found = None
-    if found is None:
-        raise invalid(name, f"{name} must be a date such as 2026-01-31.")
-    if not FIRST_YEAR <= found.year <= LAST_YEAR:
-        raise invalid(name, f"{name} must be a date from {FIRST_YEAR} to {LAST_YEAR}.")
-    return found

@@ -10,7 +10,8 @@ from tidemark.catalog.principal import Principal
 from tidemark.catalog.resources import Resource
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE
-from tidemark.http.paging import Page, envelope, parse_page
+from tidemark.http.paging import PAGING, Page, envelope
+from tidemark.http.parameters import Parameters
 
 
 class Managed:
@@ -30,7 +31,8 @@ class Managed:
     async def page(self, request: web.Request) -> web.Response:
         """A page of the list, optionally only those with this `name`."""
         principal, seen = await self._reader(request)
-        page, name = parse_page(request.query, "name"), request.query.get("name")
+        parameters = Parameters.of(request, "name", *PAGING)
+        page, name = parameters.page(), parameters.get("name")
         async with request.app[CORE].database.session() as connection:
             items, total = await resources.page(
                 connection, self._resource, principal.company_id, page.size, page.skip, name, seen
@@ -98,7 +100,7 @@ async def create_token(request: web.Request) -> web.Response:
 async def list_tokens(request: web.Request) -> web.Response:
     """A page of the tokens."""
     principal = await _admin(request)
-    page = parse_page(request.query)
+    page = Parameters.of(request, *PAGING).page()
     async with request.app[CORE].database.session() as connection:
         items, total = await tokens.page(connection, principal.company_id, page.size, page.skip)
     return _page(page, items, total)

@@ -1,7 +1,7 @@
 """`/api/v1/analytics`: users, utilization, revenue and impact of cooling units."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,9 +16,10 @@ from tidemark.coldchain.users import users
 from tidemark.coldchain.utilization import utilization
 from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE
+from tidemark.http.items import filters
 from tidemark.http.limits import limited
-from tidemark.http.paging import envelope, parse_page
-from tidemark.http.parameters import choice, dates, number
+from tidemark.http.paging import PAGING, envelope
+from tidemark.http.parameters import Parameters
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -35,24 +36,23 @@ Measure = Callable[["Connected", Question, Sequence[CoolingUnit]], Awaitable[lis
 """Works out the items of some units."""
 
 
-def _revenue(query: Mapping[str, str]) -> Measure:
-    status = choice(query, "payment_status", "all", *PAYMENT_STATUSES)
+def _revenue(parameters: Parameters) -> Measure:
+    status = parameters.choice("payment_status", "all", *PAYMENT_STATUSES)
     return lambda connection, asked, units: revenue(connection, asked, units, status)
 
 
 def _handler(
-    scope: str, measure_of: Callable[[Mapping[str, str]], Measure], *others: str
+    scope: str, measure_of: Callable[[Parameters], Measure], *others: str
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         core = request.app[CORE]
         principal = await limited(request, scope)
-        query = request.query
-        page = parse_page(query, *_FILTERS, *others)
-        first, last = dates(query)
-        period = choice(query, "period", "month", *PERIODS)
-        ids = {name: number(query, name) for name in _IDS}
-        measure = measure_of(query)
-        filters = {name: ids.get(name, value) for name, value in query.items() if name not in ("page", "page_size")}
+        parameters = Parameters.of(request, *_FILTERS, *others, *PAGING)
+        page = parameters.page()
+        first, last = parameters.dates()
+        period = parameters.choice("period", "month", *PERIODS)
+        ids = {name: parameters.number(name) for name in _IDS}
+        measure = measure_of(parameters)
 
         async def make() -> Answer:
             asked_at = time.monotonic()
@@ -62,7 +62,7 @@ def _handler(
                 items = await _items(connection, asked, units[page.skip : page.skip + page.size], measure)
             meta = {
                 "company_id": principal.company_id,
-                "filters": filters,
+                "filters": filters(parameters),
                 "pagination": envelope(page, len(units)),
             }
             body = b'{"data":[' + b",".join(items) + b'],"meta":' + orjson.dumps(meta) + b"}"

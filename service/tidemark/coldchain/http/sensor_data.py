@@ -19,8 +19,8 @@ from tidemark.http import items as answering
 from tidemark.http import limits
 from tidemark.http.core import CORE
 from tidemark.http.items import Items
-from tidemark.http.paging import Page, parse_page
-from tidemark.http.parameters import choice, dates, names, number, timezone
+from tidemark.http.paging import PAGING, Page
+from tidemark.http.parameters import Parameters
 from tidemark.readings.buckets import HOURS, CalendarDays, Grid, window_of_days
 from tidemark.readings.fill import Fill
 from tidemark.readings.http.buckets import BUCKET, bucket, fill
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
     from tidemark.database.database import Connected
+
+_KNOWN = (
+    "cooling_unit_id",
+    "specification_type",
+    "start_date",
+    "end_date",
+    "aggregation",
+    "timezone",
+    "fill",
+    *PAGING,
+)
 
 USUAL_TYPES = frozenset(("TEMPERATURE", "HUMIDITY"))
 """Types that may be asked for before there is a sensor of them."""
@@ -50,7 +61,7 @@ class _Asked:
 async def read(request: web.Request) -> web.Response:
     """A page of readings or buckets of a cooling unit."""
     principal = await limits.limited(request, "sensor_data")
-    asked = _parse(request)
+    asked = _parse(Parameters.of(request, *_KNOWN))
 
     async def find() -> Items:
         async with request.app[CORE].database.snapshot() as connection, connection.transaction():
@@ -59,27 +70,17 @@ async def read(request: web.Request) -> web.Response:
     return await answering.answer(request, principal, asked.page, find)
 
 
-def _parse(request: web.Request) -> _Asked:
-    query = request.query
-    page = parse_page(
-        query,
-        "cooling_unit_id",
-        "specification_type",
-        "start_date",
-        "end_date",
-        "aggregation",
-        "timezone",
-        "fill",
-    )
-    cooling_unit_id = number(query, "cooling_unit_id")
+def _parse(parameters: Parameters) -> _Asked:
+    page = parameters.page()
+    cooling_unit_id = parameters.number("cooling_unit_id")
     if cooling_unit_id is None:
         raise invalid("cooling_unit_id", "cooling_unit_id is required.")
-    first, last = dates(query)
-    types = names(query, "specification_type")
-    aggregation = choice(query, "aggregation", "raw", "raw", "hourly", "daily")
-    return _Asked(
-        cooling_unit_id, types, first, last, aggregation, timezone(query), fill(query, raw=aggregation == "raw"), page
-    )
+    first, last = parameters.dates()
+    types = parameters.names("specification_type")
+    aggregation = parameters.choice("aggregation", "raw", "raw", "hourly", "daily")
+    zone = parameters.timezone()
+    found = fill(parameters, raw=aggregation == "raw")
+    return _Asked(cooling_unit_id, types, first, last, aggregation, zone, found, page)
 
 
 async def _find(connection: "Connected", principal: Principal, asked: _Asked) -> Items:

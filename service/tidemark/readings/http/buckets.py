@@ -1,11 +1,9 @@
 """Buckets of readings as items of an answer, and how those without readings are filled."""
 
-from collections.abc import Mapping
-
 from tidemark.base.errors import invalid
 from tidemark.base.values import format_instant
 from tidemark.http.items import Row
-from tidemark.http.parameters import choice
+from tidemark.http.parameters import Parameters
 from tidemark.readings.fill import Fill, Point
 
 BUCKET = ("value", "sample_count", "min_value", "max_value")
@@ -17,9 +15,9 @@ def bucket(group: str, point: Point) -> Row:
     return format_instant(point.at), group, point.value, point.count, point.minimum, point.maximum
 
 
-def fill(query: Mapping[str, str], *, raw: bool) -> Fill:
+def fill(parameters: Parameters, *, raw: bool) -> Fill:
     """How buckets without readings are filled; raw readings have none to fill. Raises TidemarkError."""
-    found = Fill(choice(query, "fill", "none", *(one.value for one in Fill)))
+    found = Fill(parameters.choice("fill", "none", *(one.value for one in Fill)))
     if raw and found is not Fill.NONE:
         raise invalid("fill", "fill is for buckets; give another aggregation than raw with it, such as hourly.")
     return found

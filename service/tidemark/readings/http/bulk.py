@@ -11,7 +11,7 @@ from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.core import CORE
 from tidemark.http.many_records import Format, format_of, take
-from tidemark.http.parameters import moment
+from tidemark.http.parameters import Parameters
 from tidemark.readings import quota
 from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import KnownSensors
@@ -40,15 +40,11 @@ async def delete(request: web.Request) -> web.Response:
     """`DELETE`: a sensor's readings from `start` to `finish`, both included; statistics are exact right after."""
     core = request.app[CORE]
     principal = await authentication.token(core.access, request.headers, "admin")
-    for name in request.query:
-        if name not in ("sensor", "start", "end"):
-            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
-        if len(request.query.getall(name)) > 1:
-            raise invalid(name, f"{name} is given more than once.")
-    sensor_id = request.query.get("sensor")
+    parameters = Parameters.of(request, "sensor", "start", "end")
+    sensor_id = parameters.get("sensor")
     if not sensor_id:
         raise invalid("sensor", "sensor is missing.")
-    window = Window.inclusive(*(moment(name, request.query.get(name)) for name in ("start", "end")))
+    window = Window.inclusive(parameters.moment("start"), parameters.moment("end"))
     if window.finish <= window.start:
         raise invalid("end", "end is before start.")
     sensors = await core.directory.sensors(principal.company_id, (sensor_id,))
@@ -73,7 +69,7 @@ def _formats(unit: str | None) -> dict[str, Format[Columns]]:
 
 
 def _timestamp_unit(request: web.Request) -> str | None:
-    given = request.query.getall("timestamp_unit", [])
-    if len(given) > 1 or not set(given) <= EPOCH_UNITS.keys():
+    given = Parameters.among_others(request, "timestamp_unit").get("timestamp_unit")
+    if given is not None and given not in EPOCH_UNITS:
         raise invalid("timestamp_unit", f"timestamp_unit is one of {', '.join(EPOCH_UNITS)}, given once.")
-    return given[0] if given else None
+    return given

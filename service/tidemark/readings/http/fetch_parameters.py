@@ -7,27 +7,25 @@ from dataclasses import dataclass
 from tidemark.base.errors import invalid
 from tidemark.base.rules import boolean
 from tidemark.base.time import DAY, HOUR, WEEK, Window
-from tidemark.http.parameters import instant
+from tidemark.http.parameters import Parameters
 
 FUNCTIONS = ("min", "max", "avg")
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 2**31 - 1
 
-_KNOWN = frozenset(
-    (
-        "asset_id",
-        "input_ids",
-        "timeperiod_start",
-        "timeperiod_finish",
-        "timeperiod_last",
-        "limit",
-        "is_add_lat_long",
-        "is_add_x_axis_data",
-        "is_add_metadata",
-        "order_by",
-        "sort_by",
-        "aggregation_func",
-    )
+_KNOWN = (
+    "asset_id",
+    "input_ids",
+    "timeperiod_start",
+    "timeperiod_finish",
+    "timeperiod_last",
+    "limit",
+    "is_add_lat_long",
+    "is_add_x_axis_data",
+    "is_add_metadata",
+    "order_by",
+    "sort_by",
+    "aggregation_func",
 )
 _LAST = re.compile(r"([0-9]{1,18})_(hour|day|week)s?")
 _UNITS = {"hour": HOUR, "day": DAY, "week": WEEK}
@@ -83,19 +81,17 @@ def parse_fetch(query: Iterable[tuple[str, str]], *, of_asset: bool, latest: boo
     )
 
 
-def _given(query: Iterable[tuple[str, str]]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for spelled, value in query:
-        name = spelled.strip().lower().replace("-", "_")
-        name = "input_ids" if name == "inputs_ids" else name
-        if name not in _KNOWN:
-            raise invalid(name[:100], f"There is no parameter {spelled[:100]!r} here.")
-        if name in given:
-            raise invalid(name, f"{name} is given twice.")
-        given[name] = _unquoted(value)
-        if not given[name]:
+def _given(query: Iterable[tuple[str, str]]) -> Parameters:
+    given = Parameters(((_name(spelled), _unquoted(value)) for spelled, value in query), *_KNOWN)
+    for name, value in given.items():
+        if not value:
             raise invalid(name, f"{name} is empty.")
     return given
+
+
+def _name(spelled: str) -> str:
+    name = spelled.strip().lower().replace("-", "_")
+    return "input_ids" if name == "inputs_ids" else name
 
 
 def _unquoted(value: str) -> str:
@@ -118,7 +114,7 @@ def _positive(name: str, value: str, most: int | None = None) -> int:
     return int(value) if most is None else min(int(value), most)
 
 
-def _boolean(name: str, given: dict[str, str]) -> bool:
+def _boolean(name: str, given: Parameters) -> bool:
     return boolean(name, given.get(name, "false").lower())
 
 
@@ -132,9 +128,9 @@ def _functions(value: str | None) -> tuple[str, ...]:
     return asked
 
 
-def _window(given: dict[str, str], now: int) -> Window:
+def _window(given: Parameters, now: int) -> Window:
     last = given.get("timeperiod_last")
-    first, final = (_instant(name, given.get(name)) for name in ("timeperiod_start", "timeperiod_finish"))
+    first, final = given.instant("timeperiod_start"), given.instant("timeperiod_finish")
     if last is None:
         if first is not None and final is not None and first > final:
             raise invalid("timeperiod_finish", "timeperiod_finish is before timeperiod_start.")
@@ -148,7 +144,3 @@ def _window(given: dict[str, str], now: int) -> Window:
     if match is None or int(match[1]) == 0:
         raise invalid("timeperiod_last", "timeperiod_last must be like 2_hours, 1_day or 3_weeks.")
     return Window.inclusive(now - int(match[1]) * _UNITS[match[2]], None)
-
-
-def _instant(name: str, value: str | None) -> int | None:
-    return None if value is None else instant(name, value)

@@ -18,6 +18,7 @@ from tidemark.bodies.pipeline import decoded
 from tidemark.catalog.principal import Principal
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE
+from tidemark.http.parameters import Parameters
 from tidemark.readings import quota
 from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.columns import Columns
@@ -48,10 +49,11 @@ async def write_v2(request: web.Request) -> web.Response:
 async def write_v3(request: web.Request) -> web.Response:
     """`POST /api/v3/write_lp`: line protocol as InfluxDB 3 takes it; all lines or none with `accept_partial=false`."""
     principal = await _sender(request)
-    unit = _unit(request, 3, "auto")
-    if _flag(request, "no_sync", default=False):
+    parameters = Parameters.first_of_each(request, "precision", "no_sync", "accept_partial")
+    unit = _unit(parameters, 3, "auto")
+    if _flag(parameters, "no_sync", default=False):
         raise invalid("no_sync", "What is acknowledged here is durable; leave no_sync out.")
-    partly = _flag(request, "accept_partial", default=True)
+    partly = _flag(parameters, "accept_partial", default=True)
     outcome = await _take(request, principal, LineProtocol(unit, clock), whole=not partly)
     if not outcome.rejected:
         return web.Response(status=204)
@@ -73,7 +75,8 @@ async def write_v3(request: web.Request) -> web.Response:
 
 async def _write(request: web.Request, version: Literal[1, 2]) -> web.Response:
     principal = await _sender(request)
-    outcome = await _take(request, principal, LineProtocol(_unit(request, version, "ns"), clock))
+    unit = _unit(Parameters.first_of_each(request, "precision"), version, "ns")
+    outcome = await _take(request, principal, LineProtocol(unit, clock))
     if outcome.rejected:
         first = outcome.rejections[0]
         raise invalid("body", _partial(outcome, f"line {first.index + 1}: {first.field}: {first.message}"))
@@ -86,15 +89,15 @@ async def _sender(request: web.Request) -> Principal:
     return principal
 
 
-def _unit(request: web.Request, version: Literal[1, 2, 3], default: str) -> int:
+def _unit(parameters: Parameters, version: Literal[1, 2, 3], default: str) -> int:
     try:
-        return precision(request.query.get("precision", default), version)
+        return precision(parameters.get("precision", default), version)
     except PrecisionError as error:
         raise invalid("precision", str(error)) from None
 
 
-def _flag(request: web.Request, name: str, *, default: bool) -> bool:
-    given = request.query.get(name)
+def _flag(parameters: Parameters, name: str, *, default: bool) -> bool:
+    given = parameters.get(name)
     if given is not None and given not in _BOOLEANS:
         raise invalid(name, f"{name} is true or false.")
     return default if given is None else _BOOLEANS[given]

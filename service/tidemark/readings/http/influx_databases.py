@@ -18,7 +18,7 @@ from tidemark.catalog import organizations
 from tidemark.catalog.principal import Principal
 from tidemark.http import authentication, body
 from tidemark.http.core import CORE, Core
-from tidemark.http.paging import whole_number
+from tidemark.http.parameters import Parameters
 from tidemark.readings import influx_databases
 from tidemark.readings.influx_databases import InfluxDatabase
 
@@ -27,6 +27,8 @@ MAX_STATEMENTS = 10
 """Statements of one request to `/query`."""
 
 _MAX_BODY = 64 * 1024
+_NAMES_OF_BUCKETS = ("id", "name", "org", "orgID")
+"""Parameters that tell which buckets are asked for."""
 _MAX_PAGE, _DEFAULT_PAGE = 100, 20
 _STATEMENT = re.compile(
     r"""\s* (?: show \s+ databases
@@ -68,7 +70,7 @@ async def query(request: web.Request) -> web.Response:
 async def find_organizations(request: web.Request) -> web.Response:
     """`GET /api/v2/orgs`: the caller's own organization, which `org` (a name) and `orgID` may ask for."""
     own = await _own(request)
-    _require(own, request.query)
+    _require(own, Parameters.first_of_each(request, "org", "orgID"))
     return _json({"links": {"self": ORGANIZATIONS}, "orgs": [_as_organization(own)]})
 
 
@@ -81,18 +83,18 @@ async def read_organization(request: web.Request) -> web.Response:
 
 async def find_buckets(request: web.Request) -> web.Response:
     """`GET /api/v2/buckets`: the caller's databases, in pages; `name`, `id`, `org` and `orgID` ask for some of them."""
-    query = request.query
     own = await _own(request)
-    _require(own, {"org": query["org"]} if "org" in query else {})
-    asked = {name: query[name] for name in ("id", "name", "orgID") if name in query}
+    parameters = Parameters.first_of_each(request, *_NAMES_OF_BUCKETS, "limit", "offset", "after")
+    _require(own, {"org": parameters.get("org", own["name"])})
+    asked = {name: parameters[name] for name in ("id", "name", "orgID") if name in parameters}
     found = [bucket for bucket in await _buckets(request, own) if asked.items() <= bucket.items()]
     if not found and ("id" in asked or {"name", "orgID"} <= asked.keys()):
         raise not_found("bucket not found")
-    limit = whole_number(query, "limit", _DEFAULT_PAGE, _MAX_PAGE)
-    first = _first(query, found)
-    links = {"self": _page_link(query, limit, first)}
+    limit = parameters.whole_number("limit", _DEFAULT_PAGE, _MAX_PAGE)
+    first = _first(parameters, found)
+    links = {"self": _page_link(parameters, limit, first)}
     if first + limit < len(found):
-        links["next"] = _page_link(query, limit, first + limit)
+        links["next"] = _page_link(parameters, limit, first + limit)
     return _json({"links": links, "buckets": found[first : first + limit]})
 
 
@@ -122,7 +124,7 @@ async def make_bucket(request: web.Request) -> web.Response:
 
 
 async def _query_text(request: web.Request) -> str:
-    given = request.query.get("q")
+    given = Parameters.first_of_each(request, "q").get("q")
     if given is None and request.method == hdrs.METH_POST:
         form = await body.whole(request, most=_MAX_BODY)
         given = parse_qs(form.decode(errors="replace")).get("q", [""])[0]
@@ -222,15 +224,17 @@ def _require(own: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         raise not_found("organization not found")
 
 
-def _first(query: Mapping[str, str], found: list[dict[str, Any]]) -> int:
+def _first(parameters: Parameters, found: list[dict[str, Any]]) -> int:
     """Where a page begins: `offset` items from the first, or behind the one whose id is `after`."""
-    if "after" in query:
-        return next((place + 1 for place, one in enumerate(found) if one["id"] == query["after"]), len(found))
-    return 0 if query.get("offset") in (None, "0") else whole_number(query, "offset", 0, influx_databases.KEPT)
+    if "after" in parameters:
+        return next((place + 1 for place, one in enumerate(found) if one["id"] == parameters["after"]), len(found))
+    if parameters.get("offset") == "0":
+        return 0
+    return parameters.whole_number("offset", 0, influx_databases.KEPT)
 
 
-def _page_link(query: Mapping[str, str], limit: int, first: int) -> str:
-    asked = {name: query[name] for name in ("id", "name", "org", "orgID") if name in query}
+def _page_link(parameters: Parameters, limit: int, first: int) -> str:
+    asked = {name: parameters[name] for name in _NAMES_OF_BUCKETS if name in parameters}
     return f"{BUCKETS}?{urlencode({**asked, 'limit': limit, 'offset': first})}"
 
 

@@ -13,8 +13,8 @@ from tidemark.http import items as answering
 from tidemark.http import limits
 from tidemark.http.core import CORE
 from tidemark.http.items import Items, Row, Table
-from tidemark.http.paging import is_paged, parse_page
-from tidemark.http.parameters import number
+from tidemark.http.paging import PAGING
+from tidemark.http.parameters import Parameters
 from tidemark.readings.http.series import sensor_list, visible_sensors
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ class _Which(TypedDict):
 async def read(request: web.Request) -> web.StreamResponse:
     """A page of sensors with their last readings; as CSV all of them, unless the request asks for a page."""
     principal = await limits.limited(request, "sensor_data")
-    page = parse_page(request.query, "sensors", "asset_id")
-    ids = sensor_list(request.query)
-    asset_id = number(request.query, "asset_id")
+    parameters = Parameters.of(request, "sensors", "asset_id", *PAGING)
+    page = parameters.page()
+    ids = sensor_list(parameters)
+    asset_id = parameters.number("asset_id")
     if ids and asset_id is not None:
         raise invalid("asset_id", "Give sensors or asset_id, not both.")
 
@@ -55,7 +56,7 @@ async def read(request: web.Request) -> web.StreamResponse:
         "seen": principal.seen,
     }
     as_csv = answering.wants_csv(request)
-    if as_csv and not is_paged(request.query):
+    if as_csv and not parameters.is_paged():
         async with core.database.long_snapshot(principal.company_id) as connection, connection.transaction():
             total = await _count(connection, which)
             return await answering.stream_csv(request, Table(COLUMNS, _pieces(connection, which), total))

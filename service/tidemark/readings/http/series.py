@@ -24,8 +24,8 @@ from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE, Core
 from tidemark.http.errors import PLATFORM_ERRORS
 from tidemark.http.items import Items, Row, Table
-from tidemark.http.paging import Page, is_paged, parse_page, whole_number
-from tidemark.http.parameters import choice, day, moment, names, timezone
+from tidemark.http.paging import PAGING, Page
+from tidemark.http.parameters import Parameters
 from tidemark.readings.buckets import window_of_days
 from tidemark.readings.fill import Fill
 from tidemark.readings.http.buckets import BUCKET, bucket, fill
@@ -63,6 +63,7 @@ MAX_BATCH = 8 * 1024 * 1024
 BATCH_SECONDS = 60.0
 """How long the questions of a batch may take together; they share one snapshot."""
 
+_KNOWN = ("sensors", "start", "end", "aggregation", "max_points", "timezone", "fill", *PAGING)
 _RAW_COLUMNS = ("timestamp", "sensor_id", "value", "sample_count")
 _BUCKET_COLUMNS = ("timestamp", "sensor_id", *BUCKET)
 
@@ -107,11 +108,12 @@ class _Chart:
 async def read(request: web.Request) -> web.StreamResponse:
     """A page of readings or buckets; as CSV all of them, unless the request asks for a page."""
     principal = await limits.limited(request, "sensor_data")
-    question = _parse(request.query)
+    parameters = Parameters.of(request, *_KNOWN)
+    question = _parse(parameters)
     core = request.app[CORE]
     as_csv = answering.wants_csv(request)
     sensors = await visible_sensors(core, principal, question.sensors)
-    if as_csv and not is_paged(request.query):
+    if as_csv and not parameters.is_paged():
         async with core.database.long_snapshot(principal.company_id) as connection, connection.transaction():
             chart = await _chart(connection, principal, question, sensors, whole=True)
             return await answering.stream_csv(request, await _table(connection, chart))
@@ -137,33 +139,34 @@ async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) 
     return [found[sensor_id] for sensor_id in sorted(ids)]
 
 
-def sensor_list(query: Mapping[str, str]) -> tuple[str, ...]:
+def sensor_list(parameters: Parameters) -> tuple[str, ...]:
     """The sensors that are asked for, none where the parameter is not there. Raises TidemarkError."""
-    found = names(query, "sensors")
+    found = parameters.names("sensors")
     if len(found) > MAX_SENSORS:
         raise invalid("sensors", f"sensors are at most {MAX_SENSORS} at a time.")
     return found
 
 
-def _parse(query: Mapping[str, str]) -> _Question:
-    page = parse_page(query, "sensors", "start", "end", "aggregation", "max_points", "timezone", "fill")
-    sensors = sensor_list(query)
+def _parse(parameters: Parameters) -> _Question:
+    page = parameters.page()
+    sensors = sensor_list(parameters)
     if not sensors:
         raise invalid("sensors", "sensors is required: one or more sensor ids, separated by commas.")
-    start, end = (_moment(name, query.get(name)) for name in ("start", "end"))
-    aggregation = choice(query, "aggregation", RAW, *AGGREGATIONS, AUTO)
-    if "max_points" in query and aggregation != AUTO:
+    start, end = _moment(parameters, "start"), _moment(parameters, "end")
+    aggregation = parameters.choice("aggregation", RAW, *AGGREGATIONS, AUTO)
+    if "max_points" in parameters and aggregation != AUTO:
         raise invalid("max_points", "max_points is for aggregation=auto.")
-    max_points = whole_number(query, "max_points", DEFAULT_MAX_POINTS, MAX_POINTS)
-    found = fill(query, raw=aggregation == RAW)
-    return _Question(sensors, start, end, aggregation, max_points, timezone(query), found, page)
+    max_points = parameters.whole_number("max_points", DEFAULT_MAX_POINTS, MAX_POINTS)
+    found = fill(parameters, raw=aggregation == RAW)
+    return _Question(sensors, start, end, aggregation, max_points, parameters.timezone(), found, page)
 
 
-def _moment(name: str, given: str | None) -> int | date:
+def _moment(parameters: Parameters, name: str) -> int | date:
     """An instant in microseconds since 1970 UTC, or a whole day."""
+    given = parameters.get(name)
     if not given:
         raise invalid(name, f"{name} is required: a date, or a date and time in ISO 8601.")
-    return day(name, given) if len(given) == len("YYYY-MM-DD") else moment(name, given)
+    return parameters.day(name) if len(given) == len("YYYY-MM-DD") else parameters.moment(name)
 
 
 def _window(question: _Question, zone: ZoneInfo) -> Window:
@@ -242,8 +245,7 @@ def _reading_rows(chart: _Chart, readings: Sequence[Reading]) -> list[Row]:
 async def read_batch(request: web.Request) -> web.Response:
     """Many questions at once: each has its page or its error, all as of one moment."""
     principal = await limits.limited(request, "sensor_data")
-    for name in request.query:
-        raise invalid(name[:100], "The parameters of a batch stand in its body.")
+    Parameters.of(request)  # the parameters are in the body
     given = _questions(await body.document(request, most=MAX_BATCH))
     core = request.app[CORE]
 
@@ -292,8 +294,8 @@ async def _asked(core: Core, principal: Principal, given: Any) -> _Asked | Tidem
     """A question of a batch, or what is wrong with it, which spoils no other."""
     try:
         query = _query(given)
-        question = _parse(query)
-        filters = {name: given[name] for name in query if name not in ("page", "page_size")}
+        question = _parse(Parameters(query.items(), *_KNOWN))
+        filters = {name: given[name] for name in query if name not in PAGING}
         return _Asked(question, await visible_sensors(core, principal, question.sensors), filters)
     except TidemarkError as error:
         return _of_the_question(error)

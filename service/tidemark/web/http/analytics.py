@@ -14,6 +14,7 @@ from tidemark.database.statements import statements
 from tidemark.http.answer import Answer, cached
 from tidemark.http.core import CORE, Core
 from tidemark.http.limits import limited
+from tidemark.http.parameters import Parameters
 from tidemark.http.route import Handler
 from tidemark.web import figures
 from tidemark.web.figures import SiteDays
@@ -24,24 +25,25 @@ RANGES = {f"{days}d": days for days in figures.RANGES}
 DEFAULT_RANGE = "7d"
 CONTENT_TYPE = "application/json"
 
-Make = Callable[[Core, Site, dict[str, str]], Awaitable[Any]]
+Make = Callable[[Core, Site, Parameters], Awaitable[Any]]
 
 
 async def read_sites(request: web.Request) -> web.Response:
     """The sites of the caller's organization."""
     principal = await limited(request, SCOPE)
-    _parameters(request)
+    Parameters.of(request)  # none are known
     async with request.app[CORE].database.snapshot() as connection:
         rows = await statements().sites_of_company.rows(connection, company_id=principal.company_id)
     document = orjson.dumps({"sites": [dict(row) for row in rows]})
     return web.Response(body=document, content_type=CONTENT_TYPE, charset="utf-8")
 
 
-def _endpoint(make: Make, *allowed: str) -> Handler:
+def _endpoint(make: Make, *known: str) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         core = request.app[CORE]
         principal = await limited(request, SCOPE)
-        parameters = _parameters(request, *allowed)
+        parameters = Parameters.of(request, *known)
+        _check(parameters)
         site = await core.directory.site(request.match_info["site_id"])
         if site is None or site.company_id != principal.company_id:
             raise forbidden("Forbidden — you do not have access to this site", "siteId")
@@ -57,22 +59,22 @@ def _endpoint(make: Make, *allowed: str) -> Handler:
     return handle
 
 
-async def _stats(core: Core, site: Site, parameters: dict[str, str]) -> dict[str, Any]:
+async def _stats(core: Core, site: Site, parameters: Parameters) -> dict[str, Any]:
     async with core.database.snapshot() as connection:
         return await figures.stats(connection, site.site_number, _days(site, parameters))
 
 
-async def _realtime(core: Core, site: Site, _parameters: dict[str, str]) -> dict[str, Any]:
+async def _realtime(core: Core, site: Site, _parameters: Parameters) -> dict[str, Any]:
     async with core.database.snapshot() as connection:
         return await figures.realtime(connection, site.site_number, datetime.now(UTC))
 
 
-async def _events(core: Core, site: Site, parameters: dict[str, str]) -> dict[str, Any]:
+async def _events(core: Core, site: Site, parameters: Parameters) -> dict[str, Any]:
     async with core.database.snapshot() as connection:
         return {"events": await figures.events(connection, site.site_number, _days(site, parameters))}
 
 
-async def _pageviews(core: Core, site: Site, parameters: dict[str, str]) -> dict[str, Any]:
+async def _pageviews(core: Core, site: Site, parameters: Parameters) -> dict[str, Any]:
     pathname = parameters.get("pathname")
     async with core.database.snapshot() as connection:
         return await figures.pageviews(
@@ -89,22 +91,14 @@ read_events = _endpoint(_events, "range")
 read_pageviews = _endpoint(_pageviews, "range", "pathname")
 
 
-def _parameters(request: web.Request, *allowed: str) -> dict[str, str]:
-    """The parameters of the query, each once, and right as far as they can be without I/O. Raises TidemarkError."""
-    found: dict[str, str] = {}
-    for name, value in request.query.items():
-        if name not in allowed:
-            raise invalid(name[:100], f"There is no parameter {name[:100]!r} here.")
-        if name in found:
-            raise invalid(name, f"{name} is given more than once.")
-        found[name] = value
-    if found.get("range", DEFAULT_RANGE) not in RANGES:
+def _check(parameters: Parameters) -> None:
+    """Check what takes no I/O. Raises TidemarkError."""
+    if parameters.get("range", DEFAULT_RANGE) not in RANGES:
         raise invalid("range", f"range must be one of {', '.join(RANGES)}.")
-    if not found.get("pathname", "/").startswith("/") and found["pathname"] != OTHER:
+    if not parameters.get("pathname", "/").startswith("/") and parameters["pathname"] != OTHER:
         raise invalid("pathname", "pathname must begin with a slash, as /pricing does.")
-    return found
 
 
-def _days(site: Site, parameters: dict[str, str]) -> SiteDays:
+def _days(site: Site, parameters: Parameters) -> SiteDays:
     today = datetime.now(UTC).astimezone(site.zone).date()
     return SiteDays.until(today, RANGES[parameters.get("range", DEFAULT_RANGE)])
