@@ -33,7 +33,7 @@ _ALL = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Sample:
     """A raw reading; `at` in microseconds since 1970 UTC."""
 
     at: int
@@ -49,7 +49,7 @@ async def count_readings(connection: "Connected", series_ids: Sequence[int], win
 
 async def page_of_readings(
     connection: "Connected", series_ids: Sequence[int], window: Window, most: int, skip: int
-) -> tuple[list[Reading], int]:
+) -> tuple[list[Sample], int]:
     """Some of the readings of a window, by time and then in the order of the series; and how many there are in all.
 
     What a page leaves out is counted by days and hours, not read.
@@ -79,7 +79,7 @@ async def page_of_readings(
 
 async def every_reading(
     connection: "Connected", series_ids: Sequence[int], window: Window
-) -> AsyncGenerator[list[Reading], None]:
+) -> AsyncGenerator[list[Sample], None]:
     """All readings of a window in pieces, by time and then in the order of the series, in constant memory."""
     async for part in _slices(connection, series_ids, window):
         bounds = {"start": instant(part.start), "finish": instant(part.finish)}
@@ -361,8 +361,8 @@ async def _nearest(
     return found
 
 
-def _readings(rows: "Sequence[Record]") -> list[Reading]:
-    return [Reading(microseconds(row["ts"]), row["series_id"], row["value"]) for row in rows]
+def _readings(rows: "Sequence[Record]") -> list[Sample]:
+    return [Sample(microseconds(row["ts"]), row["series_id"], row["value"]) for row in rows]
 
 
 def _missing(groups: Groups, known: Sequence[Point], at: int) -> list[int]:

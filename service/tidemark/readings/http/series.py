@@ -40,7 +40,7 @@ from tidemark.readings.resolution import (
     grid_of,
 )
 from tidemark.readings.series import (
-    Reading,
+    Sample,
     count_readings,
     every_bucket,
     every_reading,
@@ -237,7 +237,7 @@ async def _pieces(connection: "Connected", chart: _Chart) -> AsyncGenerator[list
         yield [bucket(chart.sensors[point.group].id, point) for point in points]
 
 
-def _reading_rows(chart: _Chart, readings: Sequence[Reading]) -> list[Row]:
+def _reading_rows(chart: _Chart, readings: Sequence[Sample]) -> list[Row]:
     ids = {sensor.series_id: sensor.id for sensor in chart.sensors}
     return [(format_instant(reading.at), ids[reading.series_id], reading.value, 1) for reading in readings]
 
