@@ -36,21 +36,13 @@ CROSS JOIN LATERAL (
 ) AS r;
 
 -- name: make_staging
-CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (
-    series_id integer NOT NULL,
-    ts timestamptz NOT NULL,
-    value double precision NOT NULL,
-    latitude double precision,
-    longitude double precision,
-    x_axis_value double precision,
-    metadata text
-) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (LIKE reading) ON COMMIT DELETE ROWS;
 
 -- name: write_staged
 -- Stores what was copied to the staging table; the last write wins, a repeat that changes nothing writes nothing: bit
 -- for bit, since 0 equals −0. In order, since crossing writers would deadlock otherwise.
-INSERT INTO reading AS stored (series_id, ts, value, latitude, longitude, x_axis_value, metadata)
-SELECT series_id, ts, value, latitude, longitude, x_axis_value, metadata
+INSERT INTO reading AS stored
+SELECT *
 FROM staged_reading
 ORDER BY series_id, ts
 ON CONFLICT (series_id, ts) DO UPDATE SET
@@ -59,8 +51,7 @@ ON CONFLICT (series_id, ts) DO UPDATE SET
     longitude = excluded.longitude,
     x_axis_value = excluded.x_axis_value,
     metadata = excluded.metadata
-WHERE row(stored.value, stored.latitude, stored.longitude, stored.x_axis_value, stored.metadata)::record
-    *<> row(excluded.value, excluded.latitude, excluded.longitude, excluded.x_axis_value, excluded.metadata)::record;
+WHERE row(stored.*)::record *<> row(excluded.*)::record;
 
 -- name: delete_readings
 SELECT delete_readings(:series_id, :start, :finish);
