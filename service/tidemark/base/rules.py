@@ -23,6 +23,8 @@ MAX_TEXT = 500
 """Characters of a text that is kept."""
 MAX_INTEGER = 2**31 - 1
 MAX_POSITIVE = 1e15
+_MAX_DIGITS = 20
+"""Digits of a whole number, leading zeros included; `int` refuses thousands."""
 
 _HOST = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9-]{1,63}(\.(?!-)[a-z0-9-]{1,63})*")
 
@@ -74,8 +76,8 @@ def identifier(name: str, value: Any) -> str:
 
 def whole_number(name: str, value: Any, limit: int = MAX_INTEGER) -> int:
     """A whole number from 1 to `limit`, as a number or as digits."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:20])
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
+        value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= limit:
         raise invalid(name, f"{name} must be a whole number from 1 to {limit}.")
     return value
