@@ -193,5 +193,5 @@ async def test_processes_that_serve_call_the_functions_of_the_version_that_start
 
 def test_the_files_of_an_engine_that_does_not_exist_are_refused(tmp_path: Path) -> None:
     (tmp_path / "some.timscale.sql").write_text("")
-    with pytest.raises(ValueError, match="for an engine that does not exist"):
+    with pytest.raises(ValueError, match="for an unknown engine"):
         functions("timescale", tmp_path)

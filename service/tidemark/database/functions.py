@@ -1,9 +1,8 @@
-"""The SQL functions of the schema, as they are now: a file of `sql/functions/` for each, replaced when it has changed.
+"""The current SQL functions: each has a file in `sql/functions/`, and is replaced when that file has changed.
 
-A file `NAME.sql`, or one `NAME.ENGINE.sql` for each engine, defines the function NAME with CREATE OR REPLACE, and the
-triggers that call it. What that cannot do, which is to drop a function or to change its parameters or its result, is a
-migration's: it drops the old one, and the file makes the new one. See docs/decisions.md, "Functions are replaced when
-they change".
+A file `NAME.sql`, or one `NAME.ENGINE.sql` per engine, defines the function NAME with CREATE OR REPLACE, and the
+triggers that call it. That cannot drop a function or change its parameters or result. A migration does so: it drops the
+old function, and the file creates the new one. See docs/decisions.md, "Functions are replaced when they change".
 """
 
 import hashlib
@@ -23,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Function:
-    """The definition of one function, with its triggers."""
+    """The definition of one function and its triggers."""
 
     name: str
     text: str
 
     @property
     def fingerprint(self) -> str:
-        """Tells this definition from every other."""
+        """The SHA-256 of the definition, in hexadecimal."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -43,9 +42,9 @@ def functions(engine: str, folder: Path = SQL / "functions") -> list[Function]:
 
 
 async def replace_changed(connection: "Connected", engine: str) -> None:
-    """Define the functions whose files have changed since they were applied.
+    """Define the functions whose files have changed since they were last applied.
 
-    The schema is that of the newest migration, and the connection in the transaction that holds the migration lock.
+    All migrations must have been applied. The connection must be in the transaction that holds the migration lock.
     """
     sql = statements()
     await sql.create_function_table.run(connection)

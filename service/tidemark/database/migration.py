@@ -1,8 +1,8 @@
 """Brings a database's schema to the version that this Tidemark works with.
 
 A migration is `sql/migrations/NNNN_name.sql`, or one `NNNN_name.ENGINE.sql` for each engine: a step of tables, columns
-and data. All that are missing run in one transaction under a lock, and then those functions are replaced that have
-changed (`tidemark.database.functions`). So processes that start at once take turns and a failure leaves nothing half
+and data. All that are missing run in one transaction under a lock, and then the functions that have changed are
+replaced (`tidemark.database.functions`). So processes that start at once take turns, and a failure leaves nothing half
 done. A migration calls no function: a new database has none yet, and an older one has those of an older version.
 """
 

@@ -1,8 +1,8 @@
-"""The SQL of the project: files with named statements under `sql/`, each under a header `-- name: NAME`.
+"""The project's named statements: files under `sql/queries/`, with a header `-- name: NAME` above each statement.
 
-Parameters are written `:name` and given by name; one that stands in a statement twice is sent once. What several
-statements have in common stands once, under a header `-- part: NAME`, and is included as `{NAME}`. A part may have a
-word that differs: under `-- part: NAME(word)` it writes `{word}`, and `{NAME(ts DESC)}` says what stands there.
+Parameters are written `:name` and passed by name; one that occurs twice in a statement is sent once. What several
+statements share is written once, under a header `-- part: NAME`, and included as `{NAME}`. One expression in a part may
+vary: the header `-- part: NAME(word)` declares it, `{word}` marks its place, and `{NAME(ts DESC)}` supplies it.
 
 A file `NAME.sql` is for both engines, `NAME.timescale.sql` or `NAME.postgres.sql` for one.
 """
@@ -24,7 +24,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 SQL = next(folder for folder in (_PACKAGE / "sql", _PACKAGE.parents[1] / "sql") if folder.is_dir())
 
 PIECE = 5_000
-"""Rows of a piece, where an answer is read piece by piece."""
+"""Rows fetched at a time by `Statement.pieces`."""
 
 _ENGINES = ("timescale", "postgres")
 _HEADER = re.compile(r"^-- (name|part): (\w+)(?:\((\w+)\))?\n", re.MULTILINE)
@@ -35,7 +35,7 @@ _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One named statement; its methods raise what asyncpg raises, and TypeError for parameters that are not its own."""
+    """One named statement. Its methods raise what asyncpg raises, and TypeError if the parameters do not match."""
 
     name: str
     text: str
@@ -65,13 +65,13 @@ class Statement:
         await connection.execute(self.text, *self.in_order(values))
 
     async def pieces(self, connection: "Connected", **values: Any) -> "AsyncGenerator[list[Record], None]":
-        """Every row in pieces, as of one moment, which is that of the transaction this needs to be in."""
+        """Every row, `PIECE` at a time, as of one moment. The connection must be in a transaction."""
         cursor = await connection.cursor(self.text, *self.in_order(values))
         while piece := await cursor.fetch(PIECE):
             yield piece
 
     def in_order(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values of the parameters as the statement numbers them; raises TypeError where they are not its own."""
+        """The values in the order of the statement's parameters. Raises TypeError if the names do not match."""
         if values.keys() != set(self.parameters):
             raise TypeError(f"{self.name} takes {self.parameters}, not {tuple(values)}.")
         return [values[parameter] for parameter in self.parameters]
@@ -79,7 +79,7 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What statements include; `{word}` in its text stands for what the including statement says."""
+    """Text that statements include; `{word}` in it is replaced by what the including statement supplies."""
 
     text: str
     word: str | None
@@ -87,20 +87,20 @@ class Part:
 
 @dataclass
 class Sources:
-    """What files of statements hold, by name, as it is written there."""
+    """The statements and parts of some files, by name, as written there."""
 
     statements: dict[str, str] = field(default_factory=dict)
     parts: dict[str, Part] = field(default_factory=dict)
 
     @classmethod
     def of(cls, paths: Iterable[Path]) -> "Sources":
-        """The statements and parts of some files. Raises ValueError where two have one name."""
+        """Read some files. Raises ValueError for a name that occurs twice."""
         found = cls()
         for path in paths:
             _, *pieces = _HEADER.split(path.read_text(encoding="utf-8"))
             for kind, name, word, text in zip(*(pieces[place::4] for place in range(4)), strict=True):
                 if name in found.statements or name in found.parts:
-                    raise ValueError(f"{path}: {name} is there already.")
+                    raise ValueError(f"{path}: the name {name} is taken.")
                 if kind == "name":
                     found.statements[name] = text
                 else:
@@ -108,13 +108,14 @@ class Sources:
         return found
 
     def complete(self, text: str) -> str:
-        """A text with all parts that it includes. Raises KeyError for one that does not exist."""
+        """A text with its parts inserted. Raises KeyError for a part that does not exist."""
         return _INCLUDED.sub(lambda match: self._part(match[1], match[2]), text)
 
     def _part(self, name: str, given: str | None) -> str:
         part = self.parts[name]
         if (part.word is None) != (given is None):
-            raise ValueError(f"The part {name} is included with a word that it does not have, or without its own.")
+            takes, gets = part.word or "nothing", given or "nothing"
+            raise ValueError(f"The part {name} takes {takes}, but is included with {gets}.")
         return self.complete(part.text if given is None else part.text.replace(f"{{{part.word}}}", given))
 
 
@@ -138,19 +139,19 @@ class Statements:
 
 
 def files(folder: Path, *engines: str) -> list[Path]:
-    """The SQL files of a folder and its rooms: those for both engines (``), and those for each named one.
+    """The SQL files below a folder that are for one of these engines; an empty name stands for files for both.
 
-    Raises ValueError for a file that is named after an engine that does not exist.
+    Raises ValueError for a file whose name ends in an unknown engine.
     """
     paths = sorted(folder.rglob("*.sql"))
     for path in paths:
         if engine_of(path) not in ("", *_ENGINES):
-            raise ValueError(f"{path} is for an engine that does not exist.")
+            raise ValueError(f"{path} is for an unknown engine.")
     return [path for path in paths if engine_of(path) in engines]
 
 
 def engine_of(path: Path) -> str:
-    """The engine that an SQL file is for; empty for both."""
+    """The engine that an SQL file is for, empty if for both."""
     return path.stem.partition(".")[2]
 
 
@@ -162,6 +163,6 @@ def statements() -> Statements:
 
 @cache
 def engine_statements(engine: str) -> Statements:
-    """The statements that differ between the engines, for `timescale` or `postgres`; their parts may be shared."""
+    """The statements of one engine, `timescale` or `postgres`. They may include shared parts."""
     own = Sources.of(files(SQL / "queries", engine))
     return Statements(Sources.of(files(SQL / "queries", "", engine)), own.statements)
