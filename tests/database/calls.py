@@ -1,8 +1,8 @@
-"""How Python calls the named statements, told from its source alone.
+"""How Python calls the named statements, as far as its source alone tells.
 
-A call is understood where it can be read off the source: `statements().NAME.rows(connection, key=…, **mapping)`, with a
-statement that is named there or bound to a name before, and mappings whose keys stand in the source (a dictionary
-display, a TypedDict, a function that returns one). What is not understood is a problem like any other.
+A call is understood if the source spells it out: `statements().NAME.rows(connection, key=…, **mapping)`, where the
+statement may be bound to a name first, and the keys of the mapping are in the source (a dictionary display, a
+TypedDict, a function that returns one). A call that is not understood is reported like a wrong one.
 """
 
 import ast
@@ -15,10 +15,10 @@ from itertools import product
 METHODS = {"rows", "row", "value", "run", "pieces"}
 _SETS = {"statements": "shared", "engine_statements": "engine"}
 _OF_FIELDS = {"checked", "changed"}
-"""Functions whose answer has the keys of their first argument."""
+"""Functions that return a mapping with the keys of their first argument."""
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Keys = frozenset[frozenset[str]]
-"""The keys that a mapping may have: one of these sets."""
+"""The keys of a mapping: one of these sets."""
 
 Known = Mapping[str, Mapping[str, frozenset[str]]]
 """The parameters of each statement, by the set that it is in (`shared`, `engine`, `bench`) and its name."""
@@ -26,7 +26,7 @@ Known = Mapping[str, Mapping[str, frozenset[str]]]
 
 @dataclass(frozen=True)
 class Resources:
-    """What stands for all kinds of resources: their fields, and the names of their statements by the verb."""
+    """The fields of each kind of resource, and the names of their statements by verb."""
 
     fields: Sequence[frozenset[str]]
     names: Mapping[str, Sequence[str]]
@@ -34,19 +34,19 @@ class Resources:
 
 @dataclass
 class Found:
-    """What a look at some sources brings: problems for people, and the statements called, each with the callers."""
+    """Problems, as text, and the statements that are called, each with the paths of its callers."""
 
     problems: list[str] = field(default_factory=list)
     called: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
 
 class _UnclearError(Exception):
-    """The source does not tell which keys a mapping has."""
+    """The source does not say which keys a mapping has."""
 
 
 @dataclass
 class _Scope:
-    """A function, or a module's top: what its names are bound to, and what is around it."""
+    """A function or module: what its names are bound to, and the scope around it."""
 
     node: _Function | ast.Lambda | ast.Module
     outer: "_Scope | None"
@@ -61,23 +61,23 @@ class _Scope:
 
 
 def look(sources: Mapping[str, str], known: Known, resources: Resources) -> Found:
-    """Compare every call of a statement in some sources, by their paths, with the statement."""
+    """Compare every call of a statement in some sources, given by path, with the statement."""
     found = Found()
     program = _Program(sources)
     for path, source in sources.items():
-        if re.search(r"statements?\(|\bSQL\b", source):
+        if re.search(r"statements|\.statement\(|\bSQL\b", source):
             _Look(program.module(path), program, known, resources, found).all()
     return found
 
 
 def uncalled_statements(known: Known, found: Found, owners: Mapping[str, str]) -> set[str]:
-    """The statements that the program does not call to which their set belongs: the one at that path."""
+    """The statements that are not called by their owner: the program at the path given for their set."""
     called = {of for of, paths in found.called.items() if any(path.startswith(owners[of[0]]) for path in paths)}
     return {name for kind, held in known.items() for name in held if (kind, name) not in called}
 
 
 class _Program:
-    """Sources, each parsed when it is asked for."""
+    """Sources, each parsed on request."""
 
     def __init__(self, sources: Mapping[str, str]) -> None:
         self._sources = sources
@@ -108,7 +108,7 @@ class _Module:
         self.attribute_types: dict[str, ast.expr] = {}
         self.typed: dict[str, frozenset[str]] = {}
         self.imported = {
-            alias.asname or alias.name: node.module or ""
+            alias.asname or alias.name: (node.module or "", alias.name)
             for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom)
             for alias in node.names
@@ -189,14 +189,20 @@ class _Look:
             self._judge(node, parents)
 
     def _judge(self, node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> None:
-        """Note a statement, or a set of them, that is used in a way that nobody understands."""
+        """Report a statement, or a set of them, that is used in a way that is not understood."""
         if isinstance(node, ast.Attribute) and self._set(node.value) and node not in self._understood:
             self._problem(node, f"the use of the statement {node.attr} is not understood")
-        if isinstance(node, ast.Call) and self._set(node):
+        if isinstance(node, ast.ImportFrom) and node.module == "tidemark.database":
+            if any(alias.name == "statements" for alias in node.names):
+                self._problem(node, "statements() is to be imported, not its module")
+        elif isinstance(node, (ast.Call, ast.Name)) and self._set(node) and not self._is_target(node):
             scope = self._module.scope_of[node].node
             of_resource = isinstance(scope, ast.FunctionDef) and scope.name == "statement"
             if not isinstance(parents[node], (ast.Attribute, ast.Assign, ast.Tuple)) and not of_resource:
                 self._problem(node, "statements are used in a way that is not understood")
+
+    def _is_target(self, node: ast.AST) -> bool:
+        return isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
 
     def _call(self, node: ast.Call) -> None:
         if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and self._statements(node.func.value):
@@ -265,8 +271,8 @@ class _Look:
             case ast.Call(func=ast.Name(id="Statements")) if self._module.path.startswith("bench"):
                 return "bench"
             case ast.Call(func=ast.Name(id=name)):
-                return _SETS.get(name)
-            case ast.Name(id="SQL") if self._module.imported.get("SQL") == "bench.service":
+                return _SETS.get(self._module.imported.get(name, ("", name))[1])
+            case ast.Name(id=name) if self._module.imported.get(name) == ("bench.service", "SQL"):
                 return "bench"
             case ast.Name(id=name):
                 return next((kind for value in self._values(node, name) if (kind := self._set(value))), None)

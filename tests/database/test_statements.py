@@ -181,6 +181,9 @@ def test_a_right_call_is_understood(body: str) -> None:
         ("await connection.fetch(statements().mark.text, 1, 2)", "mark takes hour, series_id, not nothing"),
         ("await statements().mark.in_order({})", "the use of the statement mark is not understood"),
         ("getattr(statements(), hour)", "statements are used in a way that is not understood"),
+        ("sql = statements()\ncall(sql)", "statements are used in a way that is not understood"),
+        ("from tidemark.database.statements import statements as s\ns().mork.run()", "there is no statement mork"),
+        ("from tidemark.database import statements", "statements() is to be imported, not its module"),
         (
             "await resource.statement('insert').row(connection, **resource.fields)",
             "mark takes hour, series_id, not id or id, unit",
