@@ -215,7 +215,7 @@ async def _copy(service: Service, rows: Rows, series: "dict[int, int]") -> float
     """Measure how many rows per second one connection copies into the table of readings."""
     ids = np.array([series[number] for number in range(SENSORS)], dtype=np.int32)
     payloads = [
-        copy_payload(Block(ids[part.sensor], part.at, part.value))
+        copy_payload(Block(series_id=ids[part.sensor], at=part.at, value=part.value))
         for part in (rows.part(slice(first, first + ROWS_A_COPY)) for first in range(0, len(rows), ROWS_A_COPY))
     ]
     connection = await asyncpg.connect(service.server.url)

@@ -100,4 +100,4 @@ def test_values_are_at_most_1e150() -> None:
 )
 def test_metadata_is_json_of_at_most_64_kib(document: bytes) -> None:
     with pytest.raises(FieldError):
-        compact_json(document)
+        compact_json(document, "metadata")

@@ -28,18 +28,26 @@ from tidemark.cli.transfer import export_readings, import_readings
 from tidemark.database.database import Database
 from tidemark.database.statements import PIECE
 from tidemark.readings.export import snapshot
+from tidemark.readings.optional_columns import OPTIONAL, JsonColumn, NumberColumn
 
 from tests.cli.conftest import Run
 from tests.conftest import Service, Tenant
 
 IDS = ("door 1", "ü;'\\x", "s")
-ROWS = """
-    SELECT s.id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
+NUMBERS = {column.name: column.largest for column in OPTIONAL if isinstance(column, NumberColumn)}
+DOCUMENTS = [column.name for column in OPTIONAL if isinstance(column, JsonColumn)]
+ROWS = f"""
+    SELECT s.id, r.ts, r.value, {", ".join([*NUMBERS, *DOCUMENTS])}
     FROM reading AS r INNER JOIN sensor AS s USING (series_id)
     WHERE s.company_id = $1 ORDER BY s.id, r.ts
 """
 
-values = st.floats(-1e150, 1e150).map(lambda number: number + 0.0)
+
+def numbers(largest: float) -> st.SearchStrategy[float]:
+    """Numbers up to a size; −0 equals 0 here."""
+    return st.floats(-largest, largest).map(lambda number: number + 0.0)
+
+
 microsecond = st.datetimes(datetime(1970, 1, 1), datetime(2026, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 documents = st.recursive(
@@ -48,13 +56,8 @@ documents = st.recursive(
     max_leaves=5,
 )
 records = st.fixed_dictionaries(
-    {"sensor": st.sampled_from(IDS), "timestamp": microsecond.map(datetime.isoformat), "value": values},
-    optional={
-        "latitude": st.floats(-90, 90),
-        "longitude": st.floats(-180, 180),
-        "x_axis_value": values,
-        "metadata": documents,
-    },
+    {"sensor": st.sampled_from(IDS), "timestamp": microsecond.map(datetime.isoformat), "value": numbers(1e150)},
+    optional={name: numbers(largest) for name, largest in NUMBERS.items()} | dict.fromkeys(DOCUMENTS, documents),
 )
 
 
@@ -100,8 +103,8 @@ def test_what_is_exported_is_imported_exactly(service: Service, tmp_path: Path, 
         assert run(import_readings, str(original), "--org", str(here))["accepted"] == len(sent)
         before = asyncio.run(rows_of(url, here))
         last = {(record["sensor"], datetime.fromisoformat(record["timestamp"])): record for record in sent}
-        assert [row[:6] for row in before] == [
-            (*key, *(record.get(name) for name in ("value", "latitude", "longitude", "x_axis_value")))
+        assert [row[: 3 + len(NUMBERS)] for row in before] == [
+            (*key, *(record.get(name) for name in ("value", *NUMBERS)))
             for key, record in sorted(last.items(), key=lambda item: (item[0][0].encode(), item[0][1]))
         ]
         written = run(export_readings, "--org", str(here), "--output", str(exported))

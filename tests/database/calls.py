@@ -26,10 +26,11 @@ Known = Mapping[str, Mapping[str, frozenset[str]]]
 
 @dataclass(frozen=True)
 class Resources:
-    """The fields of each kind of resource, and the names of their statements by verb."""
+    """The fields of each kind of resource, and the names of their statements by verb; the optional columns."""
 
     fields: Sequence[frozenset[str]]
     names: Mapping[str, Sequence[str]]
+    optional: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -310,6 +311,8 @@ class _Look:
                 return self._typed(self._module.attribute_types.get(name)) or self._all(
                     node, self._module.attributes.get(name, [])
                 )
+            case ast.DictComp(key=ast.Attribute(attr="name"), generators=[each]) if _goes_over(each.iter, "OPTIONAL"):
+                return frozenset({self._resources.optional})
             case ast.Call(func=ast.Name(id=name), args=[first, *_]) if name in _OF_FIELDS:
                 return self._keys(first)
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
@@ -358,6 +361,10 @@ def _constant(key: ast.expr) -> _Keys:
     if isinstance(key, ast.Constant) and isinstance(key.value, str):
         return frozenset({frozenset({key.value})})
     raise _UnclearError(ast.unparse(key))
+
+
+def _goes_over(node: ast.expr, name: str) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
 
 
 def _returned(function: _Function) -> Iterator[ast.expr]:

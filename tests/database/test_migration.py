@@ -12,6 +12,7 @@ from tidemark.database import migration
 from tidemark.database.engine import EngineError
 from tidemark.database.migration import SchemaTooNewError, migrate, migrations
 from tidemark.database.statements import SQL
+from tidemark.readings.optional_columns import OPTIONAL, NumberColumn
 
 from tests.database import released
 
@@ -47,8 +48,8 @@ async def test_both_engines_have_the_same_relations(migrated_url: str) -> None:
     assert found["reading"] == [
         "series_id integer",
         "ts timestamp with time zone",
-        *(f"{name} double precision" for name in ("value", "latitude", "longitude", "x_axis_value")),
-        "metadata text",
+        "value double precision",
+        *(f"{one.name} {'double precision' if isinstance(one, NumberColumn) else 'text'}" for one in OPTIONAL),
     ]
     assert "late_mark" in found
     assert "sensor" in found

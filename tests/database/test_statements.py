@@ -10,6 +10,7 @@ import pytest
 from tidemark.catalog.resources import RESOURCES
 from tidemark.database.functions import functions
 from tidemark.database.statements import SQL, Sources, Statement, Statements, engine_statements, files, statements
+from tidemark.readings.optional_columns import OPTIONAL
 
 from bench import service as bench
 from tests.conftest import ENGINES
@@ -28,6 +29,7 @@ VERBS = ("insert", "read", "lock", "list", "count", "update", "delete")
 OF_RESOURCES = Resources(
     [frozenset(resource.fields) for resource in RESOURCES],
     {verb: [resource.statement(verb).name for resource in RESOURCES] for verb in VERBS},
+    frozenset(column.name for column in OPTIONAL),
 )
 
 
@@ -134,7 +136,9 @@ f"SELECT {columns} FROM reading"; run("""
 
 
 READING = {"shared": {"mark": frozenset({"series_id", "hour"}), "ping": frozenset[str]()}, "engine": {}, "bench": {}}
-TWO_KINDS = Resources([frozenset({"id", "unit"}), frozenset({"id"})], {"insert": ["ping", "mark"]})
+TWO_KINDS = Resources(
+    [frozenset({"id", "unit"}), frozenset({"id"})], {"insert": ["ping", "mark"]}, frozenset({"height"})
+)
 
 
 def problems(body: str, resources: Resources = TWO_KINDS) -> list[str]:
@@ -187,6 +191,10 @@ def test_a_right_call_is_understood(body: str) -> None:
         (
             "await resource.statement('insert').row(connection, **resource.fields)",
             "mark takes hour, series_id, not id or id, unit",
+        ),
+        (
+            "await statements().mark.run(connection, hour=1, **{one.name: 1 for one in OPTIONAL})",
+            "mark takes hour, series_id, not height, hour",
         ),
     ],
 )

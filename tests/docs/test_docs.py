@@ -10,6 +10,7 @@ import pytest
 from tidemark.base.settings import Settings
 from tidemark.catalog.resources import RESOURCES, Resource
 from tidemark.cli.main import serve, tidemark
+from tidemark.readings.optional_columns import OPTIONAL, OptionalColumn
 from tidemark.server.application import ROUTES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +99,13 @@ def test_what_deleting_does_is_told_in_the_same_words(resource: Resource) -> Non
 def test_every_route_is_described(route: str) -> None:
     whole = re.compile(rf"{re.escape(route)}/?(?![\w/{{-])")
     assert any(whole.search(page.read_text(encoding="utf-8")) for page in (ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("column", OPTIONAL, ids=lambda column: column.name)
+def test_every_optional_column_is_described(column: OptionalColumn) -> None:
+    assert f"`{column.name}`" in text("docs/bulk-readings.md")
+    assert f"`{column.name}`" in text("docs/sensor-api.md")
+    assert f"`{column.parameter}`" in text("docs/sensor-api.md")
 
 
 def test_every_make_target_with_a_help_text_is_described() -> None:

@@ -67,10 +67,10 @@ async def write(connection: Connection, readings: dict[tuple[int, int], float]) 
             series_ids=[series for series, _ in keys],
             at_us=[at for _, at in keys],
             reading_values=[readings[key] for key in keys],
-            latitudes=nothing,
-            longitudes=nothing,
-            x_axis_values=nothing,
-            metadata_texts=nothing,
+            latitude=nothing,
+            longitude=nothing,
+            x_axis_value=nothing,
+            metadata=nothing,
         )
     )
 

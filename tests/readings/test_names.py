@@ -10,8 +10,8 @@ from tidemark.base import rules
 from tidemark.base.errors import FieldError, TidemarkError
 from tidemark.base.values import has_control
 from tidemark.coldchain.operation import read_operation
-from tidemark.readings.columns import Columns
 from tidemark.readings.wire.line_protocol import LineProtocol
+from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.records import Records, to_columns
 from tidemark.readings.wire.series_names import series_name
 from tidemark.web.record import decode_sent
@@ -80,7 +80,7 @@ def test_words_of_all_languages(word: str) -> None:
         way(word)
     line = f"{word.replace(' ', chr(92) + ' ')},k={word.replace(' ', chr(92) + ' ')} v=1 1"
 
-    def read(text: str) -> list[Columns]:
+    def read(text: str) -> list[Piece]:
         decoder = LineProtocol(1, lambda: NOW)
         return [*decoder.feed(text.encode()), *decoder.finish()]
 

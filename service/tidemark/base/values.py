@@ -15,7 +15,8 @@ import orjson
 from tidemark.base.errors import FieldError
 
 MAX_VALUE = 1e150
-"""Largest absolute value of a reading's value and x-axis value."""
+"""Largest absolute value of a reading's value."""
+TOO_LARGE = "The number is too large: a value is at most 1e150 in size."
 MAX_METADATA = 64 * 1024
 """Largest size of a reading's metadata as compact JSON, in bytes."""
 MAX_SENT_METADATA = 1024 * 1024
@@ -118,42 +119,25 @@ def check_instant(at: int, now: int, field: str = "timestamp", noun: str = "A re
 
 def parse_number(value: str | float, field: str) -> float:
     """A finite number from JSON text or a JSON number; −0 stays −0. Raises FieldError."""
-    if isinstance(value, str):
-        if not is_number(value):
-            raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
-        value = float(value)
-    if isnan(value):
+    if isinstance(value, str) and not is_number(value):
+        raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
+    number = float(value)
+    if isfinite(number):
+        return number
+    if isnan(number):
         raise FieldError(field, "NaN is not a number that can be stored.")
-    if not isfinite(value):
-        raise FieldError(field, "The number is too large.")
-    return float(value)
+    raise FieldError(field, "The number is too large.")
 
 
 def parse_value(value: str | float, field: str = "value") -> float:
-    """A reading's value (or x-axis value): finite, at most 1e150 in absolute value. Raises FieldError."""
+    """A reading's value: finite, at most 1e150 in absolute value. Raises FieldError."""
     number = parse_number(value, field)
     if abs(number) > MAX_VALUE:
-        raise FieldError(field, "The number is too large: a value is at most 1e150 in size.")
+        raise FieldError(field, TOO_LARGE)
     return number
 
 
-def parse_latitude(value: str | float, field: str = "latitude") -> float:
-    """Degrees north, −90 to 90. Raises FieldError."""
-    number = parse_number(value, field)
-    if abs(number) > 90:
-        raise FieldError(field, "A latitude is a number of degrees from -90 to 90.")
-    return number
-
-
-def parse_longitude(value: str | float, field: str = "longitude") -> float:
-    """Degrees east, −180 to 180. Raises FieldError."""
-    number = parse_number(value, field)
-    if abs(number) > 180:
-        raise FieldError(field, "A longitude is a number of degrees from -180 to 180.")
-    return number
-
-
-def compact_json(document: bytes, field: str = "metadata") -> str:
+def compact_json(document: bytes, field: str) -> str:
     """Any JSON, at most 1 MiB, in its compact form, at most 64 KiB; integers beyond 64 bits become doubles.
 
     Raises FieldError.

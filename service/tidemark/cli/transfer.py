@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -34,16 +34,14 @@ from tidemark.catalog.principal import Principal
 from tidemark.cli.session import as_json, company_of, of_organization, opened, run, show
 from tidemark.readings import export as query
 from tidemark.readings.bulk import BulkWriter
-from tidemark.readings.columns import Columns
+from tidemark.readings.export import SensorRows
 from tidemark.readings.files import source, target
 from tidemark.readings.files.bookmark import Bookmark, fingerprint
 from tidemark.readings.files.formats import CSV, FORMATS, PARQUET, FileFormat, UnknownFormatError, format_of
 from tidemark.readings.first_sight import KnownSensors
 from tidemark.readings.pipeline import ReadingPipeline
+from tidemark.readings.wire.piece import Piece
 from tidemark.server.supervisor import ServeError
-
-if TYPE_CHECKING:
-    from tidemark.readings.export import Piece
 
 
 @click.command("import")
@@ -108,8 +106,8 @@ async def _import(
 
 
 async def _marked(
-    pieces: AsyncGenerator[Columns, None], pipeline: ReadingPipeline, bookmark: Bookmark
-) -> AsyncGenerator[Columns, None]:
+    pieces: AsyncGenerator[Piece, None], pipeline: ReadingPipeline, bookmark: Bookmark
+) -> AsyncGenerator[Piece, None]:
     """The pieces; the bookmark moves on past those that are durable."""
     async with aclosing(pieces):
         async for piece in pieces:
@@ -197,7 +195,7 @@ async def _export(
                 task = progress.add_task("export", total=len(snapshot.sensors), readings=0)
                 written = 0
 
-                async def counted() -> "AsyncGenerator[Piece, None]":
+                async def counted() -> AsyncGenerator[SensorRows, None]:
                     nonlocal written
                     async for sensor, rows in snapshot.pieces(window):
                         written += len(rows)

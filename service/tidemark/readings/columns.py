@@ -1,111 +1,78 @@
-"""Readings in columns: what every bulk format becomes, and what is stored."""
+"""Readings in columns: what every bulk format is decoded to, and what is stored."""
 
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from tidemark.bodies.outcome import Rejection
+from tidemark.readings.optional_columns import OPTIONAL, Array, OptionalColumn
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Columns:
-    """Readings of one piece of a body, in the order in which they stood there."""
+    """Readings, with an array for each column, all of the same length. Subclasses add which sensor each belongs to."""
 
-    names: list[str]
-    """The distinct sensors, as the format names them."""
-    sensor: npt.NDArray[np.int32]
-    """For each reading, the position of its sensor in `names`."""
     at: Integers
     """Microseconds since 1970 UTC."""
     value: Floats
-    index: Integers
-    """Which record of the body each reading came from, counted from 0."""
-    latitude: Floats | None = None
-    """NaN where a reading has none; None where no reading of the piece has one. The two below are alike."""
-    longitude: Floats | None = None
-    x_axis_value: Floats | None = None
-    metadata: list[str | None] | None = None
-    """JSON text, None where a reading has none."""
-    rejections: list[Rejection] = field(default_factory=list)
-    """The rejected records; of formats whose records have many readings, perhaps the first of them alone."""
-    rejected: int = 0
-    """How many there are in all."""
-    skipped: int = 0
-    """Samples that the format lets a sender include but that are no readings."""
+    optional: dict[str, Array] = field(default_factory=dict)
+    """The optional columns that at least one reading has, by name. Absent numbers are NaN, absent documents None."""
+
+    _required: ClassVar[tuple[str, ...]] = ("at", "value")
+    """The fields that are columns, apart from the optional ones."""
 
     def __len__(self) -> int:
         return len(self.at)
 
+    def take(self, chosen: npt.NDArray[Any] | slice) -> Self:
+        """The readings at these positions, or where a mask is true. Fields that are not columns stay as they are."""
+        required = {name: getattr(self, name)[chosen] for name in self._required}
+        return replace(self, **required, optional={name: column[chosen] for name, column in self.optional.items()})
 
-@dataclass(slots=True)
-class Block:
-    """Readings of known series in columns; NaN stands for an absent coordinate, None for an absent column."""
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """The readings of all parts in order. Fields that are not columns are those of the first part."""
+        required: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in cls._required
+        }
+        present = set().union(*(part.optional for part in parts))
+        return replace(
+            parts[0],
+            **required,
+            optional={column.name: _joined(parts, column) for column in OPTIONAL if column.name in present},
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Block(Columns):
+    """Readings of known series."""
 
     series_id: npt.NDArray[np.int32]
-    at: npt.NDArray[np.int64]
-    value: npt.NDArray[np.float64]
-    latitude: npt.NDArray[np.float64] | None = None
-    longitude: npt.NDArray[np.float64] | None = None
-    x_axis_value: npt.NDArray[np.float64] | None = None
-    metadata: npt.NDArray[np.object_] | None = None
 
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def take(self, chosen: npt.NDArray[Any] | slice) -> "Block":
-        """The readings at these positions, or where a mask is true."""
-        return Block(
-            self.series_id[chosen],
-            self.at[chosen],
-            self.value[chosen],
-            None if self.latitude is None else self.latitude[chosen],
-            None if self.longitude is None else self.longitude[chosen],
-            None if self.x_axis_value is None else self.x_axis_value[chosen],
-            None if self.metadata is None else self.metadata[chosen],
-        )
+    _required: ClassVar[tuple[str, ...]] = ("series_id", "at", "value")
 
 
-def merged(blocks: list[Block]) -> Block:
-    """All readings sorted by (series, instant); of those that share both, the last one alone."""
-    if len(blocks) == 1:
-        whole = blocks[0]
-    else:
-        whole = Block(
-            np.concatenate([block.series_id for block in blocks]),
-            np.concatenate([block.at for block in blocks]),
-            np.concatenate([block.value for block in blocks]),
-            _joined(blocks, "latitude"),
-            _joined(blocks, "longitude"),
-            _joined(blocks, "x_axis_value"),
-            _joined_texts(blocks),
-        )
-    order = np.lexsort((whole.at, whole.series_id))  # stable: equal keys stay in the order of their arrival
+def merged(blocks: Sequence[Block]) -> Block:
+    """All readings sorted by (series, instant). Of several with the same series and instant, only the last is kept."""
+    whole = blocks[0] if len(blocks) == 1 else Block.concat(blocks)
+    order = np.lexsort((whole.at, whole.series_id))  # stable: equal keys keep the order in which they arrived
     whole = whole.take(order)
     last = np.ones(len(whole), dtype=bool)
     last[:-1] = (whole.series_id[1:] != whole.series_id[:-1]) | (whole.at[1:] != whole.at[:-1])
     return whole if last.all() else whole.take(last)
 
 
-def _joined(blocks: list[Block], name: str) -> npt.NDArray[np.float64] | None:
-    columns = [getattr(block, name) for block in blocks]
-    if all(column is None for column in columns):
-        return None
+def _joined(parts: Sequence[Columns], column: OptionalColumn) -> Array:
     return np.concatenate(
         [
-            np.full(len(block), np.nan) if column is None else column
-            for block, column in zip(blocks, columns, strict=True)
+            part.optional[column.name]
+            if column.name in part.optional
+            else np.full(len(part), column.absent, dtype=column.dtype)
+            for part in parts
         ]
-    )
-
-
-def _joined_texts(blocks: list[Block]) -> npt.NDArray[np.object_] | None:
-    if all(block.metadata is None for block in blocks):
-        return None
-    return np.concatenate(
-        [np.full(len(block), None, dtype=object) if block.metadata is None else block.metadata for block in blocks]
     )

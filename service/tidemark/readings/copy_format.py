@@ -5,17 +5,20 @@ number of its fields and for each field its length and its bytes, all big-endian
 microseconds since 2000-01-01 UTC.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
 from tidemark.readings.columns import Block
+from tidemark.readings.optional_columns import OPTIONAL, Array, NumberColumn
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
+_NULL = b"\xff\xff\xff\xff"
 _POSTGRES_EPOCH = 946_684_800_000_000
-_OPTIONAL = ("latitude", "longitude", "x_axis_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +30,37 @@ class Payload:
 
 
 def copy_payload(block: Block) -> Payload:
-    """The readings of a block as COPY takes them, in their order wherever no metadata or coordinates are absent."""
-    numbers = {name: column for name in _OPTIONAL if (column := getattr(block, name)) is not None}
-    columns = ["series_id", "ts", "value", *numbers, *(["metadata"] if block.metadata is not None else [])]
-    # Rows with the same fields present have the same layout; there are few such patterns.
-    present = np.zeros(len(block), dtype=np.int8)
+    """The readings of a block as COPY takes them. They keep their order unless some of them lack optional numbers."""
+    numbers, texts = _optional(block, numbers=True), _optional(block, numbers=False)
+    columns = ["series_id", "ts", "value", *numbers, *texts]
+    # Rows with the same numbers present have the same layout; there are few such patterns.
+    present = np.zeros(len(block), dtype=np.min_scalar_type(1 << len(numbers)))
     for bit, column in enumerate(numbers.values()):
-        present |= (~np.isnan(column)).astype(np.int8) << bit
+        present |= (~np.isnan(column)).astype(present.dtype) << bit
     parts = [_HEADER]
     for pattern in np.unique(present).tolist():
         chosen = np.flatnonzero(present == pattern)
         given = [bool(pattern >> bit & 1) for bit in range(len(numbers))]
         rows = _rows(block, chosen, [*numbers.values()], given, len(columns))
-        if block.metadata is None:
-            parts.append(rows.tobytes())
+        if texts:
+            parts += _with_texts(rows, [column[chosen] for column in texts.values()])
         else:
-            parts += _with_metadata(rows, block.metadata[chosen])
+            parts.append(rows.tobytes())
     return Payload(columns, b"".join([*parts, _TRAILER]))
+
+
+def has_texts(block: Block) -> bool:
+    """Whether a block has texts, which are encoded one by one. Numbers take a fraction of a millisecond."""
+    return bool(_optional(block, numbers=False))
+
+
+def _optional(block: Block, *, numbers: bool) -> dict[str, Array]:
+    """The optional columns of a block that are numbers, or those that are texts."""
+    return {
+        column.name: block.optional[column.name]
+        for column in OPTIONAL
+        if column.name in block.optional and isinstance(column, NumberColumn) == numbers
+    }
 
 
 def _rows(
@@ -70,14 +87,13 @@ def _rows(
     return rows
 
 
-def _with_metadata(rows: npt.NDArray[np.void], metadata: npt.NDArray[np.object_]) -> list[bytes]:
+def _with_texts(rows: npt.NDArray[np.void], texts: list[Array]) -> Iterable[bytes]:
     size, data = rows.dtype.itemsize, rows.tobytes()
-    parts = []
-    for place, text in enumerate(metadata.tolist()):
-        parts.append(data[place * size : (place + 1) * size])
-        if text is None:
-            parts.append(b"\xff\xff\xff\xff")
-        else:
-            encoded = text.encode()
-            parts += [len(encoded).to_bytes(4, "big"), encoded]
-    return parts
+    starts = [data[start : start + size] for start in range(0, len(data), size)]
+    return chain.from_iterable(zip(starts, *map(_text_fields, texts), strict=True))
+
+
+def _text_fields(texts: Array) -> list[bytes]:
+    return [
+        _NULL if text is None else len(encoded := text.encode()).to_bytes(4, "big") + encoded for text in texts.tolist()
+    ]

@@ -4,17 +4,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
+from asyncpg import Record
+
 from tidemark.base.errors import not_found
 from tidemark.base.time import Window, instant
 from tidemark.database.database import Database, outages_as_unavailable
 from tidemark.database.statements import statements
 
 if TYPE_CHECKING:
-    from asyncpg import Record
-
     from tidemark.database.database import Connected
 
-    Piece: TypeAlias = tuple[str, list[Record]]
+SensorRows: TypeAlias = tuple[str, list[Record]]
+"""The id of a sensor, and some of its readings."""
 
 _ALL = 2**62
 
@@ -27,7 +28,7 @@ class Snapshot:
         """The series of each sensor, by its id."""
         self._connection = connection
 
-    async def pieces(self, window: Window) -> "AsyncGenerator[Piece, None]":
+    async def pieces(self, window: Window) -> AsyncGenerator[SensorRows, None]:
         """Sensor by sensor, each in order of time: its id, and some of its readings; the last piece of each is empty.
 
         The columns of a reading are those of `tidemark.readings.raw`. Raises TidemarkError.

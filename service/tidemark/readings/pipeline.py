@@ -9,7 +9,8 @@ import numpy as np
 from tidemark.bodies.outcome import Outcome, Rejection
 from tidemark.bodies.pipeline import MAX_REJECTIONS, BodyPipeline
 from tidemark.readings.bulk import BulkWriter
-from tidemark.readings.columns import Block, Columns
+from tidemark.readings.columns import Block
+from tidemark.readings.wire.piece import Piece
 
 
 class Resolver(Protocol):
@@ -28,7 +29,7 @@ class Spend(Protocol):
         """
 
 
-class ReadingPipeline(BodyPipeline[Columns, Block]):
+class ReadingPipeline(BodyPipeline[Piece, Block]):
     """A body of readings. `spend` is asked before they are stored: see `quota.spend`."""
 
     def __init__(
@@ -54,32 +55,24 @@ class ReadingPipeline(BodyPipeline[Columns, Block]):
             return block, None
         return block.take(slice(granted)), block.take(slice(granted, None))
 
-    async def _known(self, columns: Columns) -> tuple[Block, Outcome]:
+    async def _known(self, piece: Piece) -> tuple[Block, Outcome]:
         """The readings whose sensors exist, and what becomes of the others."""
-        found = await self._resolver.series_ids(columns.names)
-        series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[columns.sensor]
-        block = Block(
-            series_ids,
-            columns.at,
-            columns.value,
-            columns.latitude,
-            columns.longitude,
-            columns.x_axis_value,
-            None if columns.metadata is None else np.array(columns.metadata, dtype=object),
-        )
+        found = await self._resolver.series_ids(piece.names)
+        series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[piece.sensor]
+        block = Block(series_id=series_ids, at=piece.at, value=piece.value, optional=piece.optional)
         taken = series_ids >= 0
-        rejections, rejected = columns.rejections, columns.rejected
+        rejections, rejected = piece.rejections, piece.rejected
         if not taken.all():
             unknown = [
-                Rejection(int(columns.index[place]), "sensor", str(found[columns.sensor[place]]))
+                Rejection(int(piece.index[place]), "sensor", str(found[piece.sensor[place]]))
                 for place in np.flatnonzero(~taken)
             ]
             rejections = sorted([*rejections, *unknown], key=attrgetter("index"))
             rejected += len(unknown)
         if len(rejections) == rejected and (last := self._last(rejections)) is not None:
-            taken &= columns.index <= last
+            taken &= piece.index <= last
             rejections = [one for one in rejections if one.index <= last]
             rejected = len(rejections)
-        result = Outcome(skipped=columns.skipped)
+        result = Outcome(skipped=piece.skipped)
         result.note(rejections, rejected)
         return block if taken.all() else block.take(taken), result

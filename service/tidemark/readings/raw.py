@@ -27,7 +27,7 @@ async def readings(
     """The first `limit` readings of each series of an organization, in pieces, all as of one moment.
 
     Rows of a series follow each other in the order asked for (`timestamp` or `value`); the series come one after
-    another as given. Columns: series_id, ts, value, latitude, longitude, x_axis_value, metadata. Raises TidemarkError.
+    another as given. Columns: series_id, ts, value and the optional ones in their order. Raises TidemarkError.
     """
     statement = _in_order(order_by, descending=descending)
     bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}

@@ -1,13 +1,15 @@
 """Writes single readings, in groups."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tidemark.base.watch import Watch
 from tidemark.commit.committer import Committer
 from tidemark.commit.group_commit import GroupCommit
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
+from tidemark.readings.optional_columns import OPTIONAL
+from tidemark.readings.reading import Reading
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -15,18 +17,8 @@ if TYPE_CHECKING:
 MAX_BATCH = 5_000
 
 
-class Reading(NamedTuple):
-    """One reading of a series; (series_id, at) identifies it."""
-
-    series_id: int
-    at: int
-    """Microseconds since 1970 UTC."""
-    value: float
-    latitude: float | None = None
-    longitude: float | None = None
-    x_axis_value: float | None = None
-    metadata: str | None = None
-    """JSON text."""
+Row: TypeAlias = tuple[Any, ...]
+"""Series id, instant (microseconds since 1970 UTC), value, optional columns. The first two identify a reading."""
 
 
 class Writer:
@@ -38,24 +30,24 @@ class Writer:
             [self._store], max_batch=MAX_BATCH, max_pending=max_pending, watch=watch, name="writer"
         )
 
-    async def store(self, reading: Reading) -> None:
-        """Store a reading; see GroupCommit.stored."""
-        await self._group.stored(reading)
+    async def store(self, series_id: int, reading: Reading) -> None:
+        """Store a reading of a series; see GroupCommit.stored."""
+        await self._group.stored(_row(series_id, reading))
 
-    def shared_commit(self, reading: Reading) -> "asyncio.Future[None]":
+    def shared_commit(self, series_id: int, reading: Reading) -> "asyncio.Future[None]":
         """The same for the express lane; see GroupCommit.shared_commit."""
-        return self._group.shared_commit(reading)
+        return self._group.shared_commit(_row(series_id, reading))
 
     async def close(self) -> None:
         """Commit what was accepted, then stop."""
         await self._group.close()
         await self._committer.close()
 
-    async def _store(self, readings: list[Reading]) -> None:
+    async def _store(self, rows: list[Row]) -> None:
         # The last write of a (series, instant) wins; in order, since crossing writers would deadlock otherwise.
-        last = {(reading.series_id, reading.at): reading for reading in readings}
+        last = {row[:2]: row for row in rows}
         columns: tuple[tuple[Any, ...], ...] = tuple(zip(*(last[key] for key in sorted(last)), strict=True))
-        series_ids, at, values, latitudes, longitudes, x_axis_values, metadata = columns
+        series_ids, at, values, *optional = columns
 
         async def write(connection: "Connection[Any]") -> None:
             await statements().write_readings.run(
@@ -63,10 +55,11 @@ class Writer:
                 series_ids=series_ids,
                 at_us=at,
                 reading_values=values,
-                latitudes=latitudes,
-                longitudes=longitudes,
-                x_axis_values=x_axis_values,
-                metadata_texts=metadata,
+                **{column.name: cells for column, cells in zip(OPTIONAL, optional, strict=True)},
             )
 
         await self._committer.commit(write, len(last))
+
+
+def _row(series_id: int, reading: Reading) -> Row:
+    return series_id, reading.at, reading.value, *reading.optional

@@ -1,5 +1,5 @@
 -- name: write_readings
-SELECT write_readings(:series_ids, :at_us, :reading_values, :latitudes, :longitudes, :x_axis_values, :metadata_texts);
+SELECT write_readings(:series_ids, :at_us, :reading_values, :latitude, :longitude, :x_axis_value, :metadata);
 
 -- name: hold_mark_line
 SELECT hold_mark_line();

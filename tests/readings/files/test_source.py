@@ -12,26 +12,27 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.bodies.outcome import BodyError
-from tidemark.readings.columns import Columns
 from tidemark.readings.files import source
 from tidemark.readings.files.formats import FileFormat, UnknownFormatError, format_of
 from tidemark.readings.files.source import pieces, rest
+from tidemark.readings.optional_columns import OPTIONAL
 from tidemark.readings.wire.ndjson import NdjsonDecoder
+from tidemark.readings.wire.piece import Piece
 
 NOW = 1_700_000_000_000_000
 GOOD = b'{"sensor":"s%d","timestamp":"2020-01-01T00:00:00Z","value":%d}'
 
 
-async def read(file: Path, skip: int = 0) -> list[Columns]:
+async def read(file: Path, skip: int = 0) -> list[Piece]:
     """The pieces of a file."""
     return [piece async for piece in pieces(file, format_of(file), lambda: NOW, skip=skip, progress=lambda *_: None)]
 
 
-def content(piece: Columns) -> list[tuple[Any, ...]]:
+def content(piece: Piece) -> list[tuple[Any, ...]]:
     """The readings of a piece, without regard to how names are numbered."""
     optional = (
         [None if column is None or column[row] != column[row] else column[row] for row in range(len(piece))]
-        for column in (piece.latitude, piece.longitude, piece.x_axis_value, piece.metadata)
+        for column in (piece.optional.get(column.name) for column in OPTIONAL)
     )
     names = [piece.names[place] for place in piece.sensor]
     return list(zip(piece.index.tolist(), names, piece.at.tolist(), piece.value.tolist(), *optional, strict=True))
@@ -63,7 +64,7 @@ def test_the_rest_of_a_piece_is_what_decoding_the_rest_gives(kinds: list[int], d
         for number, kind in enumerate(kinds)
     ]
 
-    def decode(some: list[bytes]) -> Columns:
+    def decode(some: list[bytes]) -> Piece:
         decoder = NdjsonDecoder(lambda: NOW)
         (piece,) = [*decoder.feed(b"\n".join(some)), *decoder.finish()]
         return piece
@@ -122,7 +123,8 @@ async def test_parquet_columns_may_have_any_fitting_type(tmp_path: Path) -> None
             pl.Series("value", [3], pl.Float32),
         ):
             sensor = pl.Series("sensor", ["a"], pl.Categorical)
-            pl.DataFrame([value, sensor, timestamp, pl.Series("metadata", [None])]).write_parquet(file)
+            absent = [pl.Series("metadata", [None]), pl.Series("latitude", [""])]
+            pl.DataFrame([value, sensor, timestamp, *absent]).write_parquet(file)
             (piece,) = await read(file)
             assert content(piece) == [(0, "a", 1_577_880_000_000_000, 3.0, None, None, None, None)]
 

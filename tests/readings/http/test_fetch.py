@@ -339,10 +339,10 @@ async def fill(tenant: Tenant, sensor: str) -> None:
         series_ids=[found["series_id"]] * READINGS,
         at_us=at,
         reading_values=[random_values.gauss(20, 5) for _ in at],
-        latitudes=nothing,
-        longitudes=nothing,
-        x_axis_values=[float(minute) for minute in range(READINGS)],
-        metadata_texts=nothing,
+        latitude=nothing,
+        longitude=nothing,
+        x_axis_value=[float(minute) for minute in range(READINGS)],
+        metadata=nothing,
     )
     await connection.close()
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.bodies.outcome import BodyError
-from tidemark.readings.columns import Columns
 from tidemark.readings.wire import collectd
 from tidemark.readings.wire.collectd import CollectdDecoder
+from tidemark.readings.wire.piece import Piece
 
 NOW = 1_700_000_000_000_000
 # As collectd 5.12 has sent it, but for the time.
@@ -29,18 +29,18 @@ OCTETS: Mapping[str, Any] = {
 }
 
 
-def decode(*parts: bytes) -> list[Columns]:
+def decode(*parts: bytes) -> list[Piece]:
     decoder = CollectdDecoder(lambda: NOW)
     return [*(piece for part in parts for piece in decoder.feed(part)), *decoder.flush(), *decoder.finish()]
 
 
-def decode_lists(*lists: Any) -> Columns:
+def decode_lists(*lists: Any) -> Piece:
     body = json.dumps(lists).encode()
     (piece,) = decode(body[:9], body[9:])
     return piece
 
 
-def readings(piece: Columns) -> list[tuple[int, str, int, float]]:
+def readings(piece: Piece) -> list[tuple[int, str, int, float]]:
     names = [piece.names[sensor] for sensor in piece.sensor.tolist()]
     return list(zip(piece.index.tolist(), names, piece.at.tolist(), piece.value.tolist(), strict=True))
 

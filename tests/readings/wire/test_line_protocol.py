@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.base.errors import FieldError
 from tidemark.bodies.outcome import BodyError
-from tidemark.readings.columns import Columns
 from tidemark.readings.wire.line_protocol import (
     AUTO,
     MAX_LINE,
@@ -19,6 +18,7 @@ from tidemark.readings.wire.line_protocol import (
     precision,
     read_line,
 )
+from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.series_names import MAX_NAME, series_name
 
 NOW = 1_700_000_000_000_000
@@ -33,7 +33,7 @@ class Decoded:
     rejected: int
 
 
-def decoded(columns: Iterable[Columns]) -> Decoded:
+def decoded(columns: Iterable[Piece]) -> Decoded:
     readings: list[tuple[int, str, int, float]] = []
     rejections: list[tuple[int, str, str]] = []
     rejected = 0

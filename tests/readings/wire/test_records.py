@@ -20,18 +20,20 @@ from tidemark.base.values import EPOCH_UNITS, Clock, parse_epoch, parse_instant
 from tidemark.bodies import lines
 from tidemark.bodies.outcome import BodyError, Rejection
 from tidemark.bodies.pipeline import Decoder
-from tidemark.readings.columns import Columns
+from tidemark.readings.optional_columns import OPTIONAL, JsonColumn, OptionalColumn
+from tidemark.readings.reading import Reading
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.instants import parse_epochs, parse_instants
 from tidemark.readings.wire.json_array import JsonArrayDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
-from tidemark.readings.wire.records import ExactReading, Records, read_record, to_columns
+from tidemark.readings.wire.piece import Piece
+from tidemark.readings.wire.records import FIELDS, REQUIRED, Records, read_record, to_columns
 
 NOW = int(datetime(2030, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 MIB = 1024 * 1024
 
-Format = Callable[[Clock], Decoder[Columns]]
-Outcome = tuple[list[tuple[int, ExactReading]], list[Rejection], str | None]
+Format = Callable[[Clock], Decoder[Piece]]
+Outcome = tuple[list[tuple[int, Reading]], list[Rejection], str | None]
 
 numerals = "0123456789"
 instants = st.one_of(
@@ -69,14 +71,19 @@ documents = st.recursive(
 metadata_texts = documents.map(json.dumps) | st.sampled_from(["{", "null", "[" * 2000, json.dumps("é" * 33_000)])
 
 
+def optional(**given: Any) -> tuple[Any, ...]:
+    """The optional values of a reading that has only these."""
+    return tuple(given.get(column.name) for column in OPTIONAL)
+
+
 def decode(form: Format, body: bytes, cuts: Iterable[int] = ()) -> Outcome:
     """Readings with their index, rejections, and the error that ended the body, if any."""
     decoder = form(lambda: NOW)
     bounds = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
-    readings: list[tuple[int, ExactReading]] = []
+    readings: list[tuple[int, Reading]] = []
     rejections: list[Rejection] = []
 
-    def take(pieces: Iterable[Columns]) -> None:
+    def take(pieces: Iterable[Piece]) -> None:
         for piece in pieces:
             assert piece.rejected == len(piece.rejections)
             readings.extend(rows(piece))
@@ -91,30 +98,21 @@ def decode(form: Format, body: bytes, cuts: Iterable[int] = ()) -> Outcome:
     return readings, rejections, None
 
 
-def rows(piece: Columns) -> list[tuple[int, ExactReading]]:
-    def optional(column: Any, row: int) -> float | None:
-        return None if column is None or column[row] != column[row] else float(column[row])
-
-    return [
-        (
-            int(piece.index[row]),
-            ExactReading(
-                piece.names[piece.sensor[row]],
-                int(piece.at[row]),
-                float(piece.value[row]),
-                optional(piece.latitude, row),
-                optional(piece.longitude, row),
-                optional(piece.x_axis_value, row),
-                piece.metadata[row] if piece.metadata else None,
-            ),
-        )
-        for row in range(len(piece))
+def rows(piece: Piece) -> list[tuple[int, Reading]]:
+    optional = [
+        [None if value != value else value for value in piece.optional[column.name].tolist()]
+        if column.name in piece.optional
+        else [None] * len(piece)
+        for column in OPTIONAL
     ]
+    names = [piece.names[place] for place in piece.sensor]
+    readings = map(Reading, names, piece.at.tolist(), piece.value.tolist(), zip(*optional, strict=True))
+    return list(zip(piece.index.tolist(), readings, strict=True))
 
 
 def exactly(records: Records, unit: str | None = None) -> Outcome:
     """What the rules for single values make of records."""
-    readings: list[tuple[int, ExactReading]] = []
+    readings: list[tuple[int, Reading]] = []
     rejections: list[Rejection] = []
     for row, index in enumerate(records.index):
         try:
@@ -132,9 +130,11 @@ def tables(draw: st.DrawFn, number: st.SearchStrategy[str | float] = numbers) ->
     def column(of: st.SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(of, min_size=size, max_size=size))
 
-    def optional(of: st.SearchStrategy[Any]) -> list[Any] | None:
-        return column(st.none() | of) if draw(st.booleans()) else None
-
+    optional = {
+        one.name: column(st.none() | (metadata_texts.map(str.encode) if isinstance(one, JsonColumn) else number))
+        for one in OPTIONAL
+        if draw(st.booleans())
+    }
     plain = draw(st.booleans())
     good_instants = st.sampled_from(
         ["2024-05-06T07:08:09.123Z", "1970-01-01T00:00:00.000Z", "2024-02-29T23:59:59+01:00"]
@@ -144,23 +144,22 @@ def tables(draw: st.DrawFn, number: st.SearchStrategy[str | float] = numbers) ->
         column(sensors),
         column(good_instants if plain else instants),
         column(st.floats(-1e9, 1e9).map(repr) if plain else number),
-        optional(number),
-        optional(number),
-        optional(number),
-        optional(metadata_texts.map(str.encode)),
+        optional,
     )
 
 
 def named(records: Records, row: int) -> dict[str, Any]:
     """A record as an object; what it lacks is left out."""
-    names = ("sensor", "timestamp", "value", "latitude", "longitude", "x_axis_value", "metadata")
-    cells = ((name, getattr(records, name)) for name in names)
-    return {name: column[row] for name, column in cells if column is not None and column[row] is not None}
+    columns = {name: getattr(records, name) for name in REQUIRED} | dict(records.optional)
+    return {name: column[row] for name, column in columns.items() if column[row] is not None}
 
 
 def as_object(record: dict[str, Any]) -> str:
-    parts = (f"{json.dumps(k)}: {v.decode() if k == 'metadata' else json.dumps(v)}" for k, v in record.items())
+    parts = (f"{json.dumps(k)}: {v.decode() if isinstance(v, bytes) else json.dumps(v)}" for k, v in record.items())
     return "{" + ", ".join(parts) + "}"
+
+
+DOCUMENTS = {column.name for column in OPTIONAL if isinstance(column, JsonColumn)}
 
 
 def is_json(text: bytes | None) -> bool:
@@ -171,7 +170,7 @@ def is_json(text: bytes | None) -> bool:
 def test_columns_agree_with_the_rules_for_single_values(records: Records) -> None:
     piece = to_columns(records, [], NOW)
     assert repr((rows(piece), piece.rejections, None)) == repr(exactly(records))  # which tells −0 from 0
-    assert set(piece.names) == {reading.sensor for _, reading in rows(piece)}
+    assert set(piece.names) == {reading.sensor_id for _, reading in rows(piece)}
 
 
 @pytest.mark.parametrize("day", ["2024-05-06T07:08:09", "2024-05-06 07:08:09", "2024-05-06t07:08:09"])
@@ -245,7 +244,7 @@ STAMPS = ["1700000000.123456", '"1700000000.123456"', '"\\u0031700000000.123456"
 @pytest.mark.parametrize("stamp", [*STAMPS, '"2023-11-14T22:13:20.123456Z"'])
 def test_json_numbers_are_read_as_they_stand_there(stamp: str) -> None:
     text = AS_JSON.format(stamp)
-    good = ExactReading("a", 1_700_000_000_123_456, 1.0, None, None, None, None)
+    good = Reading("a", 1_700_000_000_123_456, 1.0, optional())
     for form, body in ((NdjsonDecoder, text), (JsonArrayDecoder, f"[{text}]"), (JsonArrayDecoder, f"[{text},7]")):
         readings, _, _ = decode(partial(form, unit="s"), body.encode())
         assert readings == [(0, good)]
@@ -277,35 +276,39 @@ def test_csv_cells_are_numbers_or_iso_with_a_unit() -> None:
 @given(tables())
 @settings(max_examples=50)
 def test_json_agrees_with_the_rules_for_single_values(records: Records) -> None:
-    if records.metadata:
-        records.metadata = [text if is_json(text) else None for text in records.metadata]
+    records.optional = {
+        name: [value if is_json(value) else None for value in column] if name in DOCUMENTS else column
+        for name, column in records.optional.items()
+    }
     objects = [as_object(named(records, row)) for row in range(len(records.index))]
     expected = exactly(records)
     assert decode(JsonArrayDecoder, f"[{','.join(objects)}]".encode()) == expected
     assert decode(NdjsonDecoder, "\n".join(objects).encode()) == expected
 
 
-@given(tables(number_texts), st.permutations(["latitude", "sensor", "metadata", "value", "timestamp", "longitude"]))
+@given(tables(number_texts), st.permutations(FIELDS), st.sampled_from(OPTIONAL))
 @settings(max_examples=50)
-def test_csv_agrees_with_the_rules_for_single_values(records: Records, header: list[str]) -> None:
-    records.x_axis_value = None
-    for name in ("latitude", "longitude", "metadata"):
-        column = getattr(records, name)
-        setattr(records, name, column and [cell or None for cell in column])
+def test_csv_agrees_with_the_rules_for_single_values(
+    records: Records, header: list[str], left_out: OptionalColumn
+) -> None:
+    header = [name for name in header if name != left_out.name]
+    records.optional = {
+        name: [cell or None for cell in column] for name, column in records.optional.items() if name in header
+    }
     records.sensor = [sensor.replace("\0", "") for sensor in records.sensor]
     text = io.StringIO()
     writer = csv.DictWriter(text, header)
     writer.writeheader()
     for row in range(len(records.index)):
         record = named(records, row)
-        writer.writerow(record | {"metadata": record.get("metadata", b"").decode()})
+        writer.writerow({name: cell.decode() if isinstance(cell, bytes) else cell for name, cell in record.items()})
     assert decode(CsvDecoder, text.getvalue().encode()) == exactly(records)
 
 
 GOOD_JSON = '{"sensor":"a","timestamp":"2024-05-06T07:08:09Z","value":1.5}'
 GOOD_ROW = "a,2024-05-06T07:08:09Z,1.5"
 HEADER = "sensor,timestamp,value"
-GOOD = ExactReading("a", 1_714_979_289_000_000, 1.5, None, None, None, None)
+GOOD = Reading("a", 1_714_979_289_000_000, 1.5, optional())
 
 bodies = st.one_of(
     st.binary(max_size=200),
@@ -444,8 +447,9 @@ def test_rows_in_any_quoting_and_column_order() -> None:
         "\r\n"
         "1.5,,a,2024-05-06T07:08:09Z,47"
     )
-    first = GOOD._replace(sensor='a "b", c', metadata='{"a":1}')
-    assert decode(CsvDecoder, body.encode()) == ([(0, first), (1, GOOD._replace(latitude=47.0))], [], None)
+    first = Reading('a "b", c', GOOD.at, GOOD.value, optional(metadata='{"a":1}'))
+    second = Reading("a", GOOD.at, GOOD.value, optional(latitude=47.0))
+    assert decode(CsvDecoder, body.encode()) == ([(0, first), (1, second)], [], None)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
 from tidemark.bodies.outcome import BodyError
-from tidemark.readings.columns import Columns
 from tidemark.readings.wire import remote_write
+from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
 
 from tests.readings.prometheus import Request, Series, WriteRequest, packed, write_request, write_request_2
@@ -23,12 +23,12 @@ LIMIT = 100_000
 STALE = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
 
 
-def decode(data: bytes, limit: int = LIMIT, kind: type[RemoteWrite | RemoteWrite2] = RemoteWrite) -> list[Columns]:
+def decode(data: bytes, limit: int = LIMIT, kind: type[RemoteWrite | RemoteWrite2] = RemoteWrite) -> list[Piece]:
     decoder = kind(limit, lambda: NOW)
     return [*decoder.feed(data[:7]), *decoder.feed(data[7:]), *decoder.finish()]
 
 
-def readings(pieces: list[Columns]) -> list[tuple[int, str, int, float]]:
+def readings(pieces: list[Piece]) -> list[tuple[int, str, int, float]]:
     """Index, series, µs, value."""
     return [
         (index, piece.names[sensor], at, value)

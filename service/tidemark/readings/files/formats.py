@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CSV, NDJSON, PARQUET = FORMATS = ("csv", "ndjson", "parquet")
-FIELDS = ("sensor", "timestamp", "value", "latitude", "longitude", "x_axis_value", "metadata")
-"""The columns, which are the same in every format."""
 
 _SUFFIXES = {".csv": CSV, ".ndjson": NDJSON, ".jsonl": NDJSON, ".parquet": PARQUET}
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,20 +13,22 @@ from tidemark.bodies.compression import decompressor
 from tidemark.bodies.lines import PIECE_RECORDS
 from tidemark.bodies.outcome import LISTED, BodyError
 from tidemark.bodies.pipeline import Decoder, decoded
-from tidemark.readings.columns import Columns
-from tidemark.readings.files.formats import CSV, FIELDS, PARQUET, FileFormat
-from tidemark.readings.wire.csv_rows import REQUIRED, CsvDecoder
+from tidemark.readings.files.formats import CSV, PARQUET, FileFormat
+from tidemark.readings.optional_columns import OPTIONAL, NumberColumn
+from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
-from tidemark.readings.wire.records import Records, to_columns
+from tidemark.readings.wire.piece import Piece
+from tidemark.readings.wire.records import FIELDS, REQUIRED, Records, to_columns
 
 CHUNK = 1024 * 1024
+_NUMBERS = {"value", *(column.name for column in OPTIONAL if isinstance(column, NumberColumn))}
 
 Item = TypeVar("Item")
 
 
 async def pieces(
     file: Path, form: FileFormat, clock: Clock, *, skip: int, progress: Callable[[int, int], None]
-) -> AsyncGenerator[Columns, None]:
+) -> AsyncGenerator[Piece, None]:
     """The readings of a file after its first `skip` records.
 
     `progress` hears how many bytes have been read, of how many. Raises BodyError where the file cannot be read further.
@@ -34,7 +37,7 @@ async def pieces(
         async for piece in _in_thread(_parquet(file, clock, skip, progress)):
             yield piece
         return
-    decoder: Decoder[Columns] = CsvDecoder(clock) if form.name == CSV else NdjsonDecoder(clock)
+    decoder: Decoder[Piece] = CsvDecoder(clock) if form.name == CSV else NdjsonDecoder(clock)
     first = 0
     async for piece in decoded(decoder, _in_thread(_bytes(file, form.compression, progress))):
         after = first + len(piece) + piece.rejected
@@ -43,26 +46,14 @@ async def pieces(
         first = after
 
 
-def rest(piece: Columns, first: int, skip: int) -> Columns:
+def rest(piece: Piece, first: int, skip: int) -> Piece:
     """What is left of a piece without the records before `skip`; `first` is the index of its first one."""
     kept = piece.index >= skip
     gone = len(piece) - int(kept.sum())
-
-    def left(column: Any) -> Any:
-        return None if column is None else column[kept]
-
-    return Columns(
-        piece.names,
-        piece.sensor[kept],
-        piece.at[kept],
-        piece.value[kept],
-        piece.index[kept],
-        left(piece.latitude),
-        left(piece.longitude),
-        left(piece.x_axis_value),
-        piece.metadata and [text for text, keep in zip(piece.metadata, kept, strict=True) if keep],
-        [one for one in piece.rejections if one.index >= skip][:LISTED],
-        piece.rejected - (skip - first - gone),
+    return replace(
+        piece.take(kept),
+        rejections=[one for one in piece.rejections if one.index >= skip][:LISTED],
+        rejected=piece.rejected - (skip - first - gone),
     )
 
 
@@ -81,7 +72,7 @@ def _bytes(file: Path, compression: str, progress: Callable[[int, int], None]) -
     decompress.finish()
 
 
-def _parquet(file: Path, clock: Clock, skip: int, progress: Callable[[int, int], None]) -> Iterator[Columns]:
+def _parquet(file: Path, clock: Clock, skip: int, progress: Callable[[int, int], None]) -> Iterator[Piece]:
     size = file.stat().st_size
     try:
         # A name with * or [ is the name of one file all the same.
@@ -114,10 +105,11 @@ def _as_field(name: str, kind: pl.DataType) -> pl.Expr:
         if kind.time_zone is not None:
             column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.9f")
-    if name not in ("sensor", "timestamp", "metadata") and kind.is_numeric():
+    if name in _NUMBERS and kind.is_numeric():
         return column.cast(pl.Float64)
     if kind in (pl.String, pl.Categorical, pl.Enum, pl.Null):
-        return column.cast(pl.String)
+        column = column.cast(pl.String)
+        return column if name in REQUIRED else column.replace("", None)  # as CSV has it
     raise BodyError(f"The column {name!r} has the type {kind}, which it cannot have.")
 
 
@@ -127,17 +119,6 @@ def _records(batch: pl.DataFrame, start: int) -> Records:
         values = column.to_list()
         return ["" if value is None else value for value in values] if column.null_count() else values
 
-    def optional(name: str) -> list[Any] | None:
-        return batch[name].to_list() if name in batch.columns else None
-
-    metadata = optional("metadata")
-    return Records(
-        range(start, start + len(batch)),
-        required("sensor"),
-        required("timestamp"),
-        required("value"),
-        optional("latitude"),
-        optional("longitude"),
-        optional("x_axis_value"),
-        None if metadata is None else [None if text is None else text.encode() for text in metadata],
-    )
+    sensor, timestamp, value = map(required, REQUIRED)
+    optional = {column.name: batch[column.name].to_list() for column in OPTIONAL if column.name in batch.columns}
+    return Records(range(start, start + len(batch)), sensor, timestamp, value, optional)

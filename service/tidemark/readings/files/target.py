@@ -6,10 +6,11 @@ A writer takes its pieces from a plain iterator, in a thread; `Pull` lets it hav
 import asyncio
 import gzip
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Generic, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import orjson
 import polars as pl
@@ -18,21 +19,20 @@ from polars.io.plugins import register_io_source
 
 from tidemark.base.time import microseconds
 from tidemark.base.values import format_instant, format_number
-from tidemark.readings.files.formats import CSV, FIELDS, NDJSON, PARQUET, FileFormat
+from tidemark.readings.export import SensorRows
+from tidemark.readings.files.formats import CSV, NDJSON, PARQUET, FileFormat
+from tidemark.readings.optional_columns import OPTIONAL, NumberColumn
+from tidemark.readings.wire.records import FIELDS
 
 if TYPE_CHECKING:
     from asyncpg import Record
 
-    from tidemark.readings.export import Piece
-
 ROW_GROUP = 50_000
 """Readings of a Parquet row group, which is the most that a writer or reader holds at once."""
-_INSTANT = pl.Datetime("us", "UTC")
-_SCHEMA = pl.Schema(
-    {name: _INSTANT if name == "timestamp" else pl.Float64 for name in FIELDS}
-    | {"sensor": pl.String, "metadata": pl.String}
-)
-_NUMBERS = ("value", "latitude", "longitude", "x_axis_value")
+_TYPES: dict[str, Any] = {"sensor": pl.String, "timestamp": pl.Datetime("us", "UTC"), "value": pl.Float64} | {
+    column.name: pl.Float64 if isinstance(column, NumberColumn) else pl.String for column in OPTIONAL
+}
+_SCHEMA = pl.Schema(_TYPES)
 
 Item = TypeVar("Item")
 
@@ -85,7 +85,7 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
         os.close(folder)
 
 
-def write(pieces: "Iterator[Piece]", form: FileFormat, opened: IO[bytes]) -> None:
+def write(pieces: Iterator[SensorRows], form: FileFormat, opened: IO[bytes]) -> None:
     """Write the readings of all pieces to a file that is open for it. Raises OSError, and what the pieces raise."""
     if form.name == PARQUET:
         _write_parquet(pieces, opened)
@@ -96,23 +96,17 @@ def write(pieces: "Iterator[Piece]", form: FileFormat, opened: IO[bytes]) -> Non
             opened = cast("IO[bytes]", stack.enter_context(packed))
         elif form.compression == "zstd":
             opened = stack.enter_context(zstandard.ZstdCompressor().stream_writer(opened, closefd=False))
-        texts = _TEXTS[form.name]
+        lines = _LINES[form.name]
         if form.name == CSV:
             opened.write(",".join(FIELDS).encode() + b"\n")
         for sensor, rows in pieces:
-            opened.write(texts(sensor, rows).encode())
+            opened.write(lines(sensor, rows).encode())
 
 
 def _csv_rows(sensor: str, rows: "list[Record]") -> str:
+    cells = _texts(rows, _CELLS)
     start = _quoted(sensor)
-    lines = []
-    for _, ts, value, latitude, longitude, x_axis_value, metadata in rows:
-        numbers = ",".join(
-            "" if number is None else format_number(number) for number in (value, latitude, longitude, x_axis_value)
-        )
-        text = "" if metadata is None else _quoted(metadata)
-        lines.append(f"{start},{format_instant(microseconds(ts))},{numbers},{text}\n")
-    return "".join(lines)
+    return "".join(f"{start},{','.join(row)}\n" for row in zip(*cells, strict=True))
 
 
 def _quoted(text: str) -> str:
@@ -122,23 +116,45 @@ def _quoted(text: str) -> str:
 
 
 def _ndjson_lines(sensor: str, rows: "list[Record]") -> str:
-    start = f'{{"sensor":{orjson.dumps(sensor).decode()},"timestamp":"'
-    lines = []
-    for _, ts, *numbers, metadata in rows:
-        given = "".join(
-            f',"{name}":{format_number(number)}'
-            for name, number in zip(_NUMBERS, numbers, strict=True)
-            if number is not None
-        )
-        text = "" if metadata is None else f',"metadata":{metadata}'
-        lines.append(f'{start}{format_instant(microseconds(ts))}"{given}{text}}}\n')
-    return "".join(lines)
+    members = _texts(rows, _MEMBERS)
+    start = f'{{"sensor":{orjson.dumps(sensor).decode()}'
+    return "".join(f"{start}{''.join(row)}}}\n" for row in zip(*members, strict=True))
 
 
-_TEXTS: "dict[str, Callable[[str, list[Record]], str]]" = {CSV: _csv_rows, NDJSON: _ndjson_lines}
+def _texts(rows: "list[Record]", written: "Sequence[Callable[[Any], str]]") -> list[list[str]]:
+    """The columns of readings from the instant on, as a format writes them; empty where a value is absent."""
+    if not rows:
+        return []
+    _, *columns = zip(*rows, strict=True)
+    return [
+        ["" if value is None else write(value) for value in column]
+        for write, column in zip(written, columns, strict=True)
+    ]
 
 
-def _write_parquet(pieces: "Iterator[Piece]", opened: IO[bytes]) -> None:
+def _instant(ts: datetime) -> str:
+    return format_instant(microseconds(ts))
+
+
+def _member(name: str, text: Callable[[Any], str]) -> Callable[[Any], str]:
+    key = f',"{name}":'
+    return lambda value: key + text(value)
+
+
+_CELLS = (
+    _instant,
+    format_number,
+    *(column.text if isinstance(column, NumberColumn) else _quoted for column in OPTIONAL),
+)
+_MEMBERS = (
+    _member("timestamp", lambda ts: f'"{_instant(ts)}"'),
+    _member("value", format_number),
+    *(_member(column.name, column.text) for column in OPTIONAL),
+)
+_LINES: "dict[str, Callable[[str, list[Record]], str]]" = {CSV: _csv_rows, NDJSON: _ndjson_lines}
+
+
+def _write_parquet(pieces: Iterator[SensorRows], opened: IO[bytes]) -> None:
     failures: list[Exception] = []
 
     def frames(_columns: object, _predicate: object, _most: object, _size: object) -> Iterator[pl.DataFrame]:

@@ -13,13 +13,13 @@ from tidemark.http.core import CORE
 from tidemark.http.many_records import Format, format_of, take
 from tidemark.http.parameters import Parameters
 from tidemark.readings import quota
-from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import KnownSensors
 from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.json_array import JsonArrayDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
+from tidemark.readings.wire.piece import Piece
 
 
 async def store(request: web.Request) -> web.Response:
@@ -60,7 +60,7 @@ async def delete(request: web.Request) -> web.Response:
     return web.json_response({"deleted": deleted})
 
 
-def _formats(unit: str | None) -> dict[str, Format[Columns]]:
+def _formats(unit: str | None) -> dict[str, Format[Piece]]:
     return {
         "application/json": Format(partial(JsonArrayDecoder, unit=unit), streams=False),
         "application/x-ndjson": Format(partial(NdjsonDecoder, unit=unit), streams=True),

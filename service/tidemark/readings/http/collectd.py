@@ -8,13 +8,13 @@ from tidemark.http import authentication
 from tidemark.http.core import CORE
 from tidemark.http.many_records import Format, format_of, take
 from tidemark.readings import quota
-from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NamedSeries
 from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.collectd import CollectdDecoder
+from tidemark.readings.wire.piece import Piece
 
-_FORMATS: dict[str, Format[Columns]] = {"application/json": Format(CollectdDecoder, streams=False)}
+_FORMATS: dict[str, Format[Piece]] = {"application/json": Format(CollectdDecoder, streams=False)}
 
 
 async def store(request: web.Request) -> web.Response:

@@ -153,17 +153,13 @@ def _functions(statistics: Statistics, functions: Sequence[str]) -> str:
 
 
 def _record(row: "Record", fetch: Fetch) -> str:
+    _, ts, number, *optional = row
     # asyncpg reads timestamptz as UTC, so the text ends in "+00:00".
-    text = (
-        f'{{"timestamp":"{row["ts"].isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(row["value"])}"'
-    )
-    if fetch.with_position:
-        text += f',"latitude":{_number(row["latitude"])},"longitude":{_number(row["longitude"])}'
-    if fetch.with_metadata:
-        text += f',"metadata":{row["metadata"] or "null"}'
-    if fetch.with_x_axis:
-        text += f',"x_axis_value":{_number(row["x_axis_value"])}'
-    return text + "}"
+    shown = f'{{"timestamp":"{ts.isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(number)}"'
+    for one in fetch.attributes:
+        value = optional[one.place]
+        shown += f"{one.key}null" if value is None else f"{one.key}{one.quote}{one.text(value)}{one.quote}"
+    return shown + "}"
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,8 @@ from tidemark.base.errors import invalid
 from tidemark.base.rules import boolean
 from tidemark.base.time import DAY, HOUR, WEEK, Window
 from tidemark.http.parameters import Parameters
+from tidemark.readings.optional_columns import OPTIONAL
+from tidemark.readings.wire.attributes import ATTRIBUTES, Attribute
 
 FUNCTIONS = ("min", "max", "avg")
 DEFAULT_LIMIT = 1000
@@ -20,9 +22,7 @@ _KNOWN = (
     "timeperiod_finish",
     "timeperiod_last",
     "limit",
-    "is_add_lat_long",
-    "is_add_x_axis_data",
-    "is_add_metadata",
+    *dict.fromkeys(column.parameter for column in OPTIONAL),
     "order_by",
     "sort_by",
     "aggregation_func",
@@ -43,9 +43,8 @@ class Fetch:
     order_by: str
     descending: bool
     functions: tuple[str, ...]
-    with_position: bool
-    with_x_axis: bool
-    with_metadata: bool
+    attributes: tuple[Attribute, ...]
+    """The optional columns that the records are to have."""
 
 
 def parse_fetch(query: Iterable[tuple[str, str]], *, of_asset: bool, latest: bool, now: int) -> Fetch:
@@ -75,9 +74,7 @@ def parse_fetch(query: Iterable[tuple[str, str]], *, of_asset: bool, latest: boo
         order_by=_ORDERS[order],
         descending=direction == "desc",
         functions=_functions(given.get("aggregation_func")),
-        with_position=_boolean("is_add_lat_long", given),
-        with_x_axis=_boolean("is_add_x_axis_data", given),
-        with_metadata=_boolean("is_add_metadata", given),
+        attributes=tuple(one for one in ATTRIBUTES if _boolean(OPTIONAL[one.place].parameter, given)),
     )
 
 

@@ -21,11 +21,11 @@ from tidemark.http.core import CORE
 from tidemark.http.parameters import Parameters
 from tidemark.readings import quota
 from tidemark.readings.bulk import BulkWriter
-from tidemark.readings.columns import Columns
 from tidemark.readings.first_sight import NO_ROOM, NamedSeries
 from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import ReadingPipeline, Spend
 from tidemark.readings.wire.line_protocol import LineProtocol, PrecisionError, precision
+from tidemark.readings.wire.piece import Piece
 
 log = structlog.get_logger(__name__)
 
@@ -132,7 +132,7 @@ class _Whole(ReadingPipeline):
         super().__init__(series, writer, spend, streams=False)
         self._series = series
 
-    async def run(self, pieces: AsyncGenerator[Columns, None]) -> Outcome:
+    async def run(self, pieces: AsyncGenerator[Piece, None]) -> Outcome:
         """See ReadingPipeline.run; nothing is read after a line that is wrong."""
         held = []
         async with aclosing(pieces):
@@ -149,7 +149,7 @@ class _Whole(ReadingPipeline):
             return self._refused(held, refused)
         return await super().run(_each(held))
 
-    def _refused(self, held: list[Columns], names: list[str]) -> Outcome:
+    def _refused(self, held: list[Piece], names: list[str]) -> Outcome:
         """What becomes of lines of which some are of new series that there is no room for; the first is told."""
         unwanted = set(names)
         for piece in held:
@@ -168,7 +168,7 @@ class _Whole(ReadingPipeline):
             self._waiting = []
 
 
-async def _each(pieces: list[Columns]) -> AsyncGenerator[Columns, None]:
+async def _each(pieces: list[Piece]) -> AsyncGenerator[Piece, None]:
     for piece in pieces:
         yield piece
 
@@ -186,8 +186,8 @@ def _partial(outcome: Outcome, reason: str) -> str:
 
 
 async def _watched(
-    request: web.Request, principal: Principal, pieces: AsyncGenerator[Columns, None]
-) -> AsyncGenerator[Columns, None]:
+    request: web.Request, principal: Principal, pieces: AsyncGenerator[Piece, None]
+) -> AsyncGenerator[Piece, None]:
     """The pieces; where their timestamps are of 1970 because nobody has said what they count, the log says so."""
     async with aclosing(pieces):
         async for piece in pieces:

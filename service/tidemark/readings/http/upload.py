@@ -13,8 +13,9 @@ from tidemark.http import authentication, body
 from tidemark.http.core import CORE
 from tidemark.readings import quota
 from tidemark.readings.http.parts import READINGS
-from tidemark.readings.wire.upload import Upload, decode_upload, require_sensor, stored_document
-from tidemark.readings.writer import Reading, Writer
+from tidemark.readings.reading import Reading
+from tidemark.readings.wire.upload import decode_upload, require_sensor, stored_document
+from tidemark.readings.writer import Writer
 
 if TYPE_CHECKING:
     import asyncio
@@ -35,6 +36,8 @@ async def receive(request: web.Request) -> web.Response:
 
 def check_content_type(content_type: str) -> None:
     """The body's media type must be JSON, or not be named at all. Raises TidemarkError (415)."""
+    if content_type in ACCEPTED_TYPES:
+        return
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type and media_type not in ACCEPTED_TYPES:
         raise TidemarkError(
@@ -44,41 +47,29 @@ def check_content_type(content_type: str) -> None:
         )
 
 
-def decode(input_pk: str, content_type: str, body: bytes) -> Upload:
+def decode(input_pk: str, content_type: str, body: bytes) -> Reading:
     """The reading in the body of an upload to one sensor's path. Raises TidemarkError."""
     check_content_type(content_type)
-    upload = decode_upload(body, clock())
-    require_sensor(upload, input_pk)
-    return upload
+    reading = decode_upload(body, clock())
+    require_sensor(reading, input_pk)
+    return reading
 
 
-def shared_commit(writer: Writer, sensor: Sensor, upload: Upload) -> "tuple[asyncio.Future[None], bytes]":
+def shared_commit(writer: Writer, sensor: Sensor, reading: Reading) -> "tuple[asyncio.Future[None], bytes]":
     """For the express lane, which remembers the sensor: the commit that the reading's batch shares (see
     GroupCommit.shared_commit), and the body to send after it. Raises TidemarkError.
     """
-    return writer.shared_commit(_reading(sensor, upload)), stored_document(sensor.series_id, upload)
+    return writer.shared_commit(sensor.series_id, reading), stored_document(sensor.series_id, reading)
 
 
 async def store(
-    database: Database, directory: Directory, writer: Writer, principal: Principal, upload: Upload
+    database: Database, directory: Directory, writer: Writer, principal: Principal, reading: Reading
 ) -> bytes:
     """Store a reading; return the body to send. Raises TidemarkError."""
-    sensors = await directory.sensors(principal.company_id, (upload.sensor_id,))
-    if upload.sensor_id not in sensors:
-        raise not_found(f"There is no sensor {upload.sensor_id[:100]!r}.", "/data/relationships/sensor/data/id")
+    sensors = await directory.sensors(principal.company_id, (reading.sensor_id,))
+    if reading.sensor_id not in sensors:
+        raise not_found(f"There is no sensor {reading.sensor_id[:100]!r}.", "/data/relationships/sensor/data/id")
     await quota.spend(database, principal, 1)
-    sensor = sensors[upload.sensor_id]
-    await writer.store(_reading(sensor, upload))
-    return stored_document(sensor.series_id, upload)
-
-
-def _reading(sensor: Sensor, upload: Upload) -> Reading:
-    return Reading(
-        sensor.series_id,
-        upload.at,
-        upload.value,
-        upload.latitude,
-        upload.longitude,
-        upload.x_axis_value,
-        upload.metadata,
-    )
+    series_id = sensors[reading.sensor_id].series_id
+    await writer.store(series_id, reading)
+    return stored_document(series_id, reading)

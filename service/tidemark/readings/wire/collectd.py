@@ -13,9 +13,8 @@ from tidemark.base.errors import FieldError
 from tidemark.base.values import Clock, check_instant, is_number, parse_epoch, parse_value
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.outcome import BodyError
-from tidemark.readings.columns import Columns
 from tidemark.readings.wire.objects import field_error
-from tidemark.readings.wire.piece import Piece
+from tidemark.readings.wire.piece import Piece, PieceBuilder
 from tidemark.readings.wire.series_names import series_name
 
 PIECE = 10_000
@@ -53,16 +52,16 @@ class CollectdDecoder:
         self._clock = clock
         self._parts: list[bytes] = []
 
-    def feed(self, data: bytes) -> Iterator[Columns]:
+    def feed(self, data: bytes) -> Iterator[Piece]:
         """Take the next bytes; nothing comes out before the end."""
         self._parts.append(data)
         return iter(())
 
-    def flush(self) -> Iterator[Columns]:
+    def flush(self) -> Iterator[Piece]:
         """Nothing comes out before the end."""
         return iter(())
 
-    def finish(self) -> Iterator[Columns]:
+    def finish(self) -> Iterator[Piece]:
         """Take the end of the body. Raises BodyError."""
         body = b"".join(self._parts)
         self._parts = []
@@ -75,31 +74,31 @@ class CollectdDecoder:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise BodyError(f"The body is not a JSON document: {explain(error)}.") from None
         now = self._clock()
-        piece = Piece()
+        builder = PieceBuilder()
         for index, element in enumerate(elements):
-            _add(piece, index, element, now)
-            if len(piece) + piece.rejected >= PIECE:
-                yield piece.columns()
-                piece = Piece()
-        if not piece.is_empty:
-            yield piece.columns()
+            _add(builder, index, element, now)
+            if len(builder) + builder.rejected >= PIECE:
+                yield builder.piece()
+                builder = PieceBuilder()
+        if not builder.is_empty:
+            yield builder.piece()
 
 
-def _add(piece: Piece, index: int, element: msgspec.Raw, now: int) -> None:
+def _add(builder: PieceBuilder, index: int, element: msgspec.Raw, now: int) -> None:
     try:
         sent, at = _read(element, now)
     except FieldError as error:
-        piece.reject(index, error)
+        builder.reject(index, error)
         return
     for source, value in zip(sent.dsnames, sent.values, strict=True):
         if value is None:
-            piece.skipped += 1
+            builder.skipped += 1
             continue
         try:
             name = _name(sent.plugin, source, sent.host, sent.plugin_instance, sent.type, sent.type_instance)
-            piece.take(name, index, [at], [parse_value(value, "values")])
+            builder.take(name, index, [at], [parse_value(value, "values")])
         except FieldError as error:
-            piece.reject(index, error)
+            builder.reject(index, error)
 
 
 def _read(element: msgspec.Raw, now: int) -> tuple[ValueList, int]:

@@ -8,11 +8,8 @@ import numpy as np
 from tidemark.base.values import Clock
 from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection
-from tidemark.readings.columns import Columns
-from tidemark.readings.wire.records import Records, to_columns
-
-REQUIRED = ("sensor", "timestamp", "value")
-OPTIONAL = ("latitude", "longitude", "x_axis_value", "metadata")
+from tidemark.readings.wire.piece import Piece
+from tidemark.readings.wire.records import FIELDS, REQUIRED, Records, to_columns
 
 _COMMA, _LINE_FEED = b",\n"
 
@@ -36,17 +33,17 @@ class CsvDecoder:
         """Lines of a row whose quoted cell is not closed yet."""
         self._count = 0
 
-    def feed(self, data: bytes) -> Iterator[Columns]:
+    def feed(self, data: bytes) -> Iterator[Piece]:
         """Take the next bytes. Raises BodyError."""
         for lines in self._lines.feed(data):
             yield from self._decode(lines)
 
-    def flush(self) -> Iterator[Columns]:
+    def flush(self) -> Iterator[Piece]:
         """Take the complete rows that have come. Raises BodyError."""
         for lines in self._lines.flush():
             yield from self._decode(lines)
 
-    def finish(self) -> Iterator[Columns]:
+    def finish(self) -> Iterator[Piece]:
         """Take the end of the body. Raises BodyError."""
         for lines in self._lines.finish():
             yield from self._decode(lines)
@@ -57,7 +54,7 @@ class CsvDecoder:
         if not self._header:
             raise BodyError(f"The body has no header row, such as {','.join(REQUIRED)}.")
 
-    def _decode(self, lines: list[bytes]) -> Iterator[Columns]:
+    def _decode(self, lines: list[bytes]) -> Iterator[Piece]:
         blank = lines.count(b"") + lines.count(b"\r")
         self._blank.note(blank, len(lines) - blank)
         lines = self._open + lines
@@ -77,7 +74,7 @@ class CsvDecoder:
         if rows.too_long or sum(map(len, self._open)) + len(self._open) - 1 > MAX_RECORD:
             raise BodyError(f"Record {self._count} is longer than {MAX_RECORD // 1024 // 1024} MiB.")
 
-    def _decode_rows(self, rows: "_Rows") -> Columns:
+    def _decode_rows(self, rows: "_Rows") -> Piece:
         """Decode rows that are quoted, of several lengths, or broken."""
         taken: list[list[str]] = []
         index: list[int] = []
@@ -95,21 +92,9 @@ class CsvDecoder:
 
     def _records(self, cells: list[list[str]], index: Sequence[int]) -> Records:
         columns = dict(zip(self._header, cells, strict=False))
-
-        def optional(name: str) -> list[str | None] | None:
-            return [cell or None for cell in columns[name]] if name in columns else None
-
-        metadata = optional("metadata")
-        return Records(
-            index,
-            columns.get("sensor", []),
-            columns.get("timestamp", []),
-            columns.get("value", []),
-            optional("latitude"),
-            optional("longitude"),
-            optional("x_axis_value"),
-            None if metadata is None else [None if text is None else text.encode() for text in metadata],
-        )
+        sensor, timestamp, value = (columns.pop(name, []) for name in REQUIRED)
+        optional = {name: [cell or None for cell in column] for name, column in columns.items()}
+        return Records(index, sensor, timestamp, value, optional)
 
 
 class _Rows:
@@ -171,8 +156,8 @@ def _read_header(rows: _Rows) -> list[str]:
     if isinstance(header, str):
         raise BodyError(f"The header row cannot be read. {header}")
     for name in header:
-        if name not in REQUIRED + OPTIONAL:
-            raise BodyError(f"There is no column {name[:50]!r}; the columns are {', '.join(REQUIRED + OPTIONAL)}.")
+        if name not in FIELDS:
+            raise BodyError(f"There is no column {name[:50]!r}; the columns are {', '.join(FIELDS)}.")
         if header.count(name) > 1:
             raise BodyError(f"The header row names the column {name!r} twice.")
     for name in REQUIRED:

@@ -8,8 +8,8 @@ from tidemark.base.values import Clock
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.lines import PIECE_RECORDS
 from tidemark.bodies.outcome import BodyError
-from tidemark.readings.columns import Columns
 from tidemark.readings.wire.objects import EpochRecord, JsonRecord, as_records, read_objects, record_type
+from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.records import to_columns
 
 _MAX_COMMAS = 2_000_000
@@ -31,16 +31,16 @@ class JsonArrayDecoder:
         self._kind = record_type(unit)
         self._parts: list[bytes] = []
 
-    def feed(self, data: bytes) -> Iterator[Columns]:
+    def feed(self, data: bytes) -> Iterator[Piece]:
         """Take the next bytes; nothing comes out before the end."""
         self._parts.append(data)
         return iter(())
 
-    def flush(self) -> Iterator[Columns]:
+    def flush(self) -> Iterator[Piece]:
         """Nothing comes out before the end."""
         return iter(())
 
-    def finish(self) -> Iterator[Columns]:
+    def finish(self) -> Iterator[Piece]:
         """Take the end of the body. Raises BodyError."""
         body = b"".join(self._parts).removeprefix(b"\xef\xbb\xbf")
         self._parts = []
@@ -58,7 +58,7 @@ class JsonArrayDecoder:
                 records = as_records(piece, range(start, start + len(piece)))
                 yield to_columns(records, [], self._clock(), self._unit)
 
-    def _decode_elements(self, body: bytes) -> Iterator[Columns]:
+    def _decode_elements(self, body: bytes) -> Iterator[Piece]:
         """Decode an array of which some elements are no readings."""
         if body.count(b",") > _MAX_COMMAS:
             raise BodyError("An element of the array is not a reading, and the array is too long to tell which.")

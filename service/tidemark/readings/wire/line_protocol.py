@@ -17,7 +17,8 @@ from tidemark.base.errors import FieldError
 from tidemark.base.values import MAX_AHEAD, MAX_VALUE, Clock, check_instant, parse_value
 from tidemark.bodies.lines import BlankLines
 from tidemark.bodies.outcome import LISTED, BodyError, Rejection
-from tidemark.readings.columns import Columns, Floats, Integers
+from tidemark.readings.columns import Floats, Integers
+from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.series_names import series_name
 
 MAX_LINE = 1024 * 1024
@@ -103,28 +104,28 @@ class LineProtocol:
         self._lines = 0
         self._blank = BlankLines()
 
-    def feed(self, data: bytes) -> Iterator[Columns]:
+    def feed(self, data: bytes) -> Iterator[Piece]:
         """Take the next bytes. Raises BodyError for a line of more than 1 MiB."""
         for start in range(0, len(data), PIECE):
             self._rest += data[start : start + PIECE]
             if len(self._rest) >= self._due:
                 yield from self.flush()
 
-    def flush(self) -> Iterator[Columns]:
+    def flush(self) -> Iterator[Piece]:
         """Take the complete lines that have come. Raises BodyError for a line of more than 1 MiB."""
         lines, used = _complete(bytes(self._rest))
         del self._rest[:used]
         self._due = len(self._rest) + PIECE  # a long line is not looked at again with every byte
         yield from self._take(lines, self._rest)
 
-    def finish(self) -> Iterator[Columns]:
+    def finish(self) -> Iterator[Piece]:
         """Take the end of the body, where the newline may be missing. Raises BodyError."""
         lines, used = _complete(bytes(self._rest))
         lines.append(bytes(self._rest[used:]))
         self._rest.clear()
         yield from self._take(lines, self._rest)
 
-    def _take(self, lines: list[bytes], rest: bytearray) -> Iterator[Columns]:
+    def _take(self, lines: list[bytes], rest: bytearray) -> Iterator[Piece]:
         fitting = len(lines)
         if max(map(len, lines), default=0) > MAX_LINE:
             fitting = next(place for place, line in enumerate(lines) if len(line) > MAX_LINE)
@@ -136,7 +137,7 @@ class LineProtocol:
                 "bytes: is there a string without its closing quote?"
             )
 
-    def _decode(self, lines: list[bytes]) -> Iterator[Columns]:
+    def _decode(self, lines: list[bytes]) -> Iterator[Piece]:
         text = pl.col("text")
         records = (
             pl.DataFrame({"text": _texts(lines)})
@@ -147,15 +148,15 @@ class LineProtocol:
         if records.is_empty():
             return
         sensors: dict[str, int] = {}
-        columns, others = self._decode_plain(records, sensors)
+        piece, others = self._decode_plain(records, sensors)
         if len(others):
-            columns = _interleaved(columns, self._decode_exactly(records["text"], others, sensors))
-        columns.names = list(sensors)
-        columns.index += self._lines
+            piece = _interleaved(self._decode_exactly(records["text"], others, sensors), piece)
+        piece.names = list(sensors)
+        piece.index += self._lines
         self._lines += len(records)
-        yield columns
+        yield piece
 
-    def _decode_plain(self, records: pl.DataFrame, sensors: dict[str, int]) -> tuple[Columns, Integers]:
+    def _decode_plain(self, records: pl.DataFrame, sensors: dict[str, int]) -> tuple[Piece, Integers]:
         """The readings of the lines that are plain; and the places of the others, which may be right or wrong."""
         rows = _split_lines(records, self._unit, self._clock())
         line = rows["line"].to_numpy()
@@ -173,16 +174,16 @@ class LineProtocol:
         sensor = np.zeros(len(names), dtype=np.int32)
         for used in np.flatnonzero(np.bincount(place, minlength=len(names))).tolist():
             sensor[used] = sensors.setdefault(names[used], len(sensors))
-        columns = Columns(
+        piece = Piece(
             names=[],
             sensor=sensor[place],
             at=rows["at"].to_numpy()[taken],
             value=value[taken],
             index=line[taken],
         )
-        return columns, np.flatnonzero(~plain)
+        return piece, np.flatnonzero(~plain)
 
-    def _decode_exactly(self, records: pl.Series, chosen: Integers, sensors: dict[str, int]) -> Columns:
+    def _decode_exactly(self, records: pl.Series, chosen: Integers, sensors: dict[str, int]) -> Piece:
         sensor: list[int] = []
         at: list[int] = []
         value: list[float] = []
@@ -206,7 +207,7 @@ class LineProtocol:
                 Rejection(self._lines + place, one.field, one.message, (text or "")[:_KEPT])
                 for one in refused[: LISTED - len(rejections)]
             ]
-        return Columns(
+        return Piece(
             names=[],
             sensor=np.array(sensor, dtype=np.int32),
             at=np.array(at, dtype=np.int64),
@@ -409,16 +410,7 @@ def _complete(text: bytes) -> tuple[list[bytes], int]:
     return lines, used
 
 
-def _interleaved(one: Columns, other: Columns) -> Columns:
-    """The readings of both in the order of the lines. Rejections come from the other alone."""
-    index = np.concatenate((one.index, other.index))
-    order = np.argsort(index, kind="stable")
-    return Columns(
-        names=[],
-        sensor=np.concatenate((one.sensor, other.sensor))[order],
-        at=np.concatenate((one.at, other.at))[order],
-        value=np.concatenate((one.value, other.value))[order],
-        index=index[order],
-        rejections=other.rejections,
-        rejected=other.rejected,
-    )
+def _interleaved(one: Piece, other: Piece) -> Piece:
+    """The readings of both in the order of the lines, none of which is in both; rejections come from the first."""
+    both = Piece.concat([one, other])
+    return both.take(np.argsort(both.index, kind="stable"))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from tidemark.base.values import Clock
 from tidemark.bodies.lines import BlankLines, Lines
-from tidemark.readings.columns import Columns
 from tidemark.readings.wire.objects import read_objects, record_type
+from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.records import to_columns
 
 
@@ -22,19 +22,19 @@ class NdjsonDecoder:
         self._blank = BlankLines()
         self._count = 0
 
-    def feed(self, data: bytes) -> Iterator[Columns]:
+    def feed(self, data: bytes) -> Iterator[Piece]:
         """Take the next bytes. Raises BodyError."""
         yield from map(self._decode, self._lines.feed(data))
 
-    def flush(self) -> Iterator[Columns]:
+    def flush(self) -> Iterator[Piece]:
         """Take the complete lines that have come. Raises BodyError."""
         yield from map(self._decode, self._lines.flush())
 
-    def finish(self) -> Iterator[Columns]:
+    def finish(self) -> Iterator[Piece]:
         """Take the end of the body. Raises BodyError."""
         yield from map(self._decode, self._lines.finish())
 
-    def _decode(self, lines: list[bytes]) -> Columns:
+    def _decode(self, lines: list[bytes]) -> Piece:
         texts = [line for line in lines if line and not line.isspace()]
         self._blank.note(len(lines) - len(texts), len(texts))
         records, rejections = read_objects(texts, self._count, record_type(self._unit))

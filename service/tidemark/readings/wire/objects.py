@@ -10,22 +10,20 @@ import msgspec
 from tidemark.base.errors import FieldError
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.outcome import Rejection
+from tidemark.readings.wire.json_fields import columns_of, with_optional
 from tidemark.readings.wire.records import Records, needs_unit
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _NUMERIC = re.compile(r"Expected `str`, got `(?:int|float)` - at `\$\.timestamp`")
 
 
+@with_optional
 class JsonRecord(msgspec.Struct, gc=False):
     """The object of one reading; other fields are ignored, null is absent."""
 
     sensor: str
     timestamp: str
     value: str | float
-    latitude: str | float | None = None
-    longitude: str | float | None = None
-    x_axis_value: str | float | None = None
-    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class EpochRecord(JsonRecord, gc=False):
@@ -73,10 +71,7 @@ def as_records(objects: Sequence[JsonRecord], index: Sequence[int]) -> Records:
         sensor=[each.sensor for each in objects],
         timestamp=_timestamps(objects),
         value=[each.value for each in objects],
-        latitude=[each.latitude for each in objects],
-        longitude=[each.longitude for each in objects],
-        x_axis_value=[each.x_axis_value for each in objects],
-        metadata=[None if each.metadata is msgspec.UNSET else bytes(each.metadata) for each in objects],
+        optional=columns_of(objects),
     )
 
 

@@ -1,14 +1,38 @@
-"""Columns in the making, for formats whose readings are decoded one after the other."""
+"""A piece of a body, decoded: what every wire format yields. Formats that decode reading by reading build it here."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tidemark.base.errors import FieldError
 from tidemark.bodies.outcome import LISTED, Rejection
-from tidemark.readings.columns import Columns
+from tidemark.readings.columns import Columns, Integers
 
 
-class Piece:
-    """Readings of a stretch of a body, gathered until they are worth storing."""
+@dataclass(slots=True, kw_only=True)
+class Piece(Columns):
+    """Readings whose sensors have not been looked up yet, in the order of the body."""
+
+    names: list[str]
+    """The distinct sensors, as the format names them."""
+    sensor: npt.NDArray[np.int32]
+    """For each reading, the position of its sensor in `names`."""
+    index: Integers
+    """Which record of the body each reading came from, counted from 0."""
+    rejections: list[Rejection] = field(default_factory=list)
+    """The rejected records; of formats whose records have many readings, perhaps the first of them alone."""
+    rejected: int = 0
+    """How many there are in all."""
+    skipped: int = 0
+    """Samples that the format lets a sender include but that are no readings."""
+
+    _required: ClassVar[tuple[str, ...]] = ("sensor", "at", "value", "index")
+
+
+class PieceBuilder:
+    """Collects readings one by one until there are enough of them to be stored."""
 
     def __init__(self) -> None:
         self._sensors: dict[str, int] = {}
@@ -41,9 +65,9 @@ class Piece:
         if len(self._rejections) < LISTED:
             self._rejections.append(Rejection(index, error.field, error.message))
 
-    def columns(self) -> Columns:
+    def piece(self) -> Piece:
         """What was taken so far."""
-        return Columns(
+        return Piece(
             names=list(self._sensors),
             sensor=np.array(self._sensor, dtype=np.int32),
             at=np.array(self._at, dtype=np.int64),

@@ -5,9 +5,9 @@ values, which either take it or say what is wrong with it.
 """
 
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import polars as pl
@@ -17,20 +17,31 @@ from tidemark.base.values import (
     MAX_AHEAD,
     MAX_VALUE,
     check_instant,
-    compact_json,
     has_control,
     is_number,
     parse_epoch,
     parse_instant,
-    parse_latitude,
-    parse_longitude,
     parse_value,
 )
 from tidemark.bodies.outcome import Rejection
 from tidemark.readings.columns import Columns, Floats, Integers
+from tidemark.readings.optional_columns import (
+    OPTIONAL,
+    Array,
+    JsonColumn,
+    NumberColumn,
+    OptionalColumn,
+    OptionalValue,
+)
+from tidemark.readings.reading import Reading
 from tidemark.readings.wire.instants import Flags, parse_epochs, parse_instants
+from tidemark.readings.wire.piece import Piece
 
 Number: TypeAlias = str | float
+
+REQUIRED = ("sensor", "timestamp", "value")
+FIELDS = (*REQUIRED, *(column.name for column in OPTIONAL))
+"""The fields of a record, and the columns of a file."""
 
 _NUMBER_CHARACTERS = b"0123456789+-.eE"
 _LONGEST_NUMBER = 400
@@ -45,109 +56,80 @@ class Records:
     sensor: list[str]
     timestamp: list[str]
     value: Sequence[Number]
-    latitude: Sequence[Number | None] | None = None
-    """None where no record has the field. The three below are alike."""
-    longitude: Sequence[Number | None] | None = None
-    x_axis_value: Sequence[Number | None] | None = None
-    metadata: Sequence[bytes | None] | None = None
-    """JSON as it was sent."""
+    optional: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """The optional columns that may have values, as they were sent; None where a record has none."""
 
 
-class ExactReading(NamedTuple):
-    """A reading that the rules for single values have let pass; units as in `Columns`."""
-
-    sensor: str
-    at: int
-    value: float
-    latitude: float | None
-    longitude: float | None
-    x_axis_value: float | None
-    metadata: str | None
-
-
-def read_record(records: Records, row: int, now: int, unit: str | None = None) -> ExactReading:
+def read_record(records: Records, row: int, now: int, unit: str | None = None) -> Reading:
     """One record by the rules for single values; `now` in microseconds since 1970 UTC, `unit` as in `to_columns`.
 
     Raises FieldError.
     """
-    latitude = None if records.latitude is None else records.latitude[row]
-    longitude = None if records.longitude is None else records.longitude[row]
-    x_axis_value = None if records.x_axis_value is None else records.x_axis_value[row]
-    return ExactReading(
+    return Reading(
         _check_sensor(records.sensor[row]),
         check_instant(_instant(records.timestamp[row], unit), now),
         parse_value(records.value[row]),
-        None if latitude is None else parse_latitude(latitude),
-        None if longitude is None else parse_longitude(longitude),
-        None if x_axis_value is None else parse_value(x_axis_value, "x_axis_value"),
-        None if records.metadata is None else _read_metadata(records.metadata[row]),
+        tuple([_read_optional(column, records.optional.get(column.name), row) for column in OPTIONAL]),
     )
 
 
-def to_columns(records: Records, rejections: list[Rejection], now: int, unit: str | None = None) -> Columns:
+def _read_optional(column: OptionalColumn, sent: Sequence[Any] | None, row: int) -> OptionalValue:
+    return None if sent is None or sent[row] is None else column.parse(sent[row])
+
+
+def to_columns(records: Records, rejections: list[Rejection], now: int, unit: str | None = None) -> Piece:
     """Check and convert records; those of the piece that were no records at all come as `rejections`.
 
     `now` is the server's clock in microseconds since 1970 UTC; `unit` (see `EPOCH_UNITS`) is that of timestamps that
     are numbers, which are refused where it is None.
     """
-    rows = len(records.index)
     at, good = _instants(records.timestamp, unit)
     good &= (at >= 0) & (at <= now + MAX_AHEAD)
     good &= _good_sensors(records.sensor)
     value = _numbers(records.value)
     good &= np.abs(value) <= MAX_VALUE
-    latitude = _optional_numbers(records.latitude, 90, good)
-    longitude = _optional_numbers(records.longitude, 180, good)
-    x_axis_value = _optional_numbers(records.x_axis_value, MAX_VALUE, good)
-    metadata = _optional_metadata(records.metadata, good)
+    columns = Columns(at=at, value=value, optional=_optional(records, good))
 
     refused = list(rejections)
-    kept = np.ones(rows, np.bool_)
+    kept = np.ones(len(columns), np.bool_)
     for row in np.flatnonzero(~good).tolist():
         try:
-            reading = read_record(records, row, now, unit)
+            _put(columns, row, read_record(records, row, now, unit))
         except FieldError as error:
             refused.append(Rejection(records.index[row], error.field, error.message))
             kept[row] = False
-            continue
-        at[row] = reading.at
-        value[row] = reading.value
-        # What the columns leave in doubt is NaN or None there, so only what is present has to be put in.
-        for column, exact in (
-            (latitude, reading.latitude),
-            (longitude, reading.longitude),
-            (x_axis_value, reading.x_axis_value),
-        ):
-            if column is not None and exact is not None:
-                column[row] = exact
-        if metadata is not None:
-            metadata[row] = reading.metadata
     refused.sort(key=lambda rejection: rejection.index)
 
     sensors = records.sensor
-    index = np.fromiter(records.index, np.int64, rows)
+    index = np.fromiter(records.index, np.int64, len(columns))
     if not kept.all():
-        taken = np.flatnonzero(kept)
-        sensors = [sensors[row] for row in taken]
-        index, at, value = index[taken], at[taken], value[taken]
-        latitude, longitude, x_axis_value = (
-            None if column is None else column[taken] for column in (latitude, longitude, x_axis_value)
-        )
-        metadata = metadata and [metadata[row] for row in taken]
+        sensors = [sensors[row] for row in np.flatnonzero(kept)]
+        columns, index = columns.take(kept), index[kept]
     positions = {name: position for position, name in enumerate(dict.fromkeys(sensors))}
-    return Columns(
+    return Piece(
         names=list(positions),
         sensor=np.fromiter(map(positions.__getitem__, sensors), np.int32, len(sensors)),
-        at=at,
-        value=value,
+        at=columns.at,
+        value=columns.value,
+        optional={
+            column.name: array
+            for column in OPTIONAL
+            if (array := columns.optional.get(column.name)) is not None and not column.is_empty(array)
+        },
         index=index,
-        latitude=_unless_empty(latitude),
-        longitude=_unless_empty(longitude),
-        x_axis_value=_unless_empty(x_axis_value),
-        metadata=metadata if metadata is not None and any(text is not None for text in metadata) else None,
         rejections=refused,
         rejected=len(refused),
     )
+
+
+def _put(columns: Columns, row: int, reading: Reading) -> None:
+    """Set a row that was in doubt."""
+    columns.at[row] = reading.at
+    columns.value[row] = reading.value
+    # Where the reading has no optional value, the column has none either, or there is no column.
+    for column, exact in zip(OPTIONAL, reading.optional, strict=True):
+        if exact is not None:
+            columns.optional[column.name][row] = exact
 
 
 def needs_unit(shown: str) -> FieldError:
@@ -219,37 +201,35 @@ def _number_or_nan(value: Number) -> float:
         return np.nan
 
 
-def _optional_numbers(values: Sequence[Number | None] | None, largest: float, good: Flags) -> Floats | None:
-    """A column with NaN where a record has no value; takes those in doubt out of `good`."""
-    if values is None or values.count(None) == len(values):
-        return None
+def _optional(records: Records, good: Flags) -> dict[str, Array]:
+    """The optional columns that some record has; removes records in doubt from `good`."""
+    return {
+        column.name: _convert(column, sent, good)
+        for column in OPTIONAL
+        if (sent := records.optional.get(column.name)) is not None and sent.count(None) < len(sent)
+    }
+
+
+def _convert(column: OptionalColumn, sent: Sequence[Any], good: Flags) -> Array:
+    return _documents(column, sent, good) if isinstance(column, JsonColumn) else _optional_numbers(column, sent, good)
+
+
+def _optional_numbers(column: NumberColumn, values: Sequence[Number | None], good: Flags) -> Floats:
     present = [row for row, value in enumerate(values) if value is not None]
     numbers = _numbers([value for value in values if value is not None])
-    column = np.full(len(values), np.nan)
-    column[present] = numbers
-    good[present] &= np.abs(numbers) <= largest
-    return column
+    array = np.full(len(values), column.absent)
+    array[present] = numbers
+    good[present] &= np.abs(numbers) <= column.largest
+    return array
 
 
-def _optional_metadata(texts: Sequence[bytes | None] | None, good: Flags) -> list[str | None] | None:
-    """Compact JSON, None where a record has none; takes those in doubt out of `good`."""
-    if texts is None or not any(texts):
-        return None
-    column: list[str | None] = [None] * len(texts)
-    for row, text in enumerate(texts):
+def _documents(column: JsonColumn, sent: Sequence[Any], good: Flags) -> Array:
+    texts: list[str | None] = [None] * len(sent)
+    for row, document in enumerate(sent):
+        if document is None:
+            continue
         try:
-            column[row] = _read_metadata(text)
+            texts[row] = column.parse(document)
         except FieldError:
             good[row] = False
-    return column
-
-
-def _read_metadata(text: bytes | None) -> str | None:
-    if text is None:
-        return None
-    compact = compact_json(text)
-    return None if compact == "null" else compact
-
-
-def _unless_empty(column: Floats | None) -> Floats | None:
-    return None if column is None or np.isnan(column).all() else column
+    return np.array(texts, dtype=column.dtype)

@@ -16,8 +16,7 @@ from google.protobuf.message import DecodeError
 from tidemark.base.errors import FieldError
 from tidemark.base.values import Clock, check_instant, parse_value
 from tidemark.bodies.outcome import BodyError, BodyTooLongError
-from tidemark.readings.columns import Columns
-from tidemark.readings.wire.piece import Piece
+from tidemark.readings.wire.piece import Piece, PieceBuilder
 from tidemark.readings.wire.protobuf import OF, MalformedError, fields_of, message_classes
 from tidemark.readings.wire.series_names import MAX_NAME, series_name, too_long
 
@@ -95,18 +94,18 @@ class _RemoteWrite(ABC):
         self._clock = clock
         self._body = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Columns]:
+    def feed(self, data: bytes) -> Iterator[Piece]:
         """Take the next bytes; nothing comes out before the end. Raises BodyError."""
         self._body += data
         if len(self._body) > self._limit + self._limit // 6 + 32:  # the most that snappy makes of `limit` bytes
             raise _body_too_long(self._limit)
         yield from ()
 
-    def flush(self) -> Iterator[Columns]:
+    def flush(self) -> Iterator[Piece]:
         """Nothing comes out before the end."""
         return iter(())
 
-    def finish(self) -> Iterator[Columns]:
+    def finish(self) -> Iterator[Piece]:
         """Take the end of the body. Raises BodyError where it is not snappy or not the message that it should be."""
         request = _decompress(bytes(self._body), self._limit)
         self._body.clear()
@@ -114,32 +113,32 @@ class _RemoteWrite(ABC):
         # Whatever is wrong with its parts is found before the first reading is given away.
         parts = _parts(request, self._message)
         _check_message(parts, self._message)
-        piece = Piece()
-        piece.skipped = self._begin(parts)
+        builder = PieceBuilder()
+        builder.skipped = self._begin(parts)
         for index, content in enumerate(content for number, content in parts if number == self._time_series):
             try:
                 series = self._parse(content)
             except DecodeError:
-                piece.reject(index, FieldError("series", f"This is not a time series of {self._message}."))
+                builder.reject(index, FieldError("series", f"This is not a time series of {self._message}."))
             else:
-                self._add(piece, index, series, now)
-            if len(piece) + piece.rejected >= PIECE:
-                yield piece.columns()
-                piece = Piece()
-        if not piece.is_empty:
-            yield piece.columns()
+                self._add(builder, index, series, now)
+            if len(builder) + builder.rejected >= PIECE:
+                yield builder.piece()
+                builder = PieceBuilder()
+        if not builder.is_empty:
+            yield builder.piece()
 
-    def _add(self, piece: Piece, index: int, series: Any, now: int) -> None:
+    def _add(self, builder: PieceBuilder, index: int, series: Any, now: int) -> None:
         """Take the samples of a time series; its name is read where it has any."""
         sent: Sequence[_Sample] = series.samples
         samples = [sample for sample in sent if isfinite(sample.value)]
-        piece.skipped += len(sent) - len(samples) + len(series.exemplars) + len(series.histograms)
+        builder.skipped += len(sent) - len(samples) + len(series.exemplars) + len(series.histograms)
         if not samples:
             return
         try:
             name = self._name(series)
         except FieldError as error:
-            piece.reject(index, error, len(samples))
+            builder.reject(index, error, len(samples))
             return
         at: list[int] = []
         value: list[float] = []
@@ -147,11 +146,11 @@ class _RemoteWrite(ABC):
             try:
                 moment, number = check_instant(sample.timestamp * 1000, now), parse_value(sample.value)
             except FieldError as error:
-                piece.reject(index, error)
+                builder.reject(index, error)
                 continue
             at.append(moment)
             value.append(number)
-        piece.take(name, index, at, value)
+        builder.take(name, index, at, value)
 
     def _name(self, series: Any) -> str:
         labels = self._labels(series)
