@@ -1,4 +1,4 @@
-"""The figures of cold storage by their definitions, in plain Python out of the operations: slow and obvious."""
+"""The figures of cold storage, computed from the operations in plain Python as defined: slow and obvious."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,19 +14,19 @@ HOUSEHOLDS = {"NG": Fraction("4.7"), "IN": Fraction("4.4"), "PH": Fraction("4.2"
 CO2 = Fraction("0.21268517")
 
 
-def cut(value: Fraction) -> Fraction:
-    """18 decimals of a quotient that is not negative, the rest dropped."""
+def truncated(value: Fraction) -> Fraction:
+    """A nonnegative quotient, truncated to 18 decimals."""
     return Fraction(value * 10**18 // 1, 10**18)
 
 
 def money(value: Any) -> Fraction:
-    """A number or text, exact."""
+    """The exact value of a number or of text."""
     return Fraction(str(value))
 
 
 @dataclass
 class Company:
-    """A company with all its operations, each id once."""
+    """A company with all its operations by id."""
 
     country: str | None
     currency: str
@@ -36,15 +36,15 @@ class Company:
     operations: dict[str, Operation] = field(default_factory=dict)
 
     def today(self) -> date:
-        """The day of now."""
+        """The current date in the company's time zone."""
         return datetime.now(ZoneInfo(self.timezone)).date()
 
     def day(self, operation: Operation) -> date:
-        """The day of the company that an operation is on."""
+        """The date of an operation in the company's time zone."""
         return self._instant(operation).astimezone(ZoneInfo(self.timezone)).date()
 
     def answer(self, endpoint: str, units: Iterable[int], first: date, last: date, period: str, **more: Any) -> Any:
-        """The items of an endpoint."""
+        """The items that an endpoint should return."""
         figures = getattr(self, endpoint)
         return [
             {
@@ -63,7 +63,7 @@ class Company:
         ]
 
     def users(self, unit: int, first: date, last: date) -> Item:
-        """Figures of a window."""
+        """The figures of a window."""
         registered = {one["user_id"] for one in self._of("user_registered", unit) if self.day(one) <= last} - {
             one["user_id"] for one in self._of("user_deactivated") if self.day(one) <= last
         }
@@ -82,7 +82,7 @@ class Company:
         }
 
     def utilization(self, unit: int, first: date, last: date) -> Item:
-        """Figures of a window."""
+        """The figures of a window."""
         moves = [
             (self.day(one), one, 1 if one["type"] == "check_in" else -1)
             for one in (*self._of("check_in", unit), *self._of("check_out", unit))
@@ -111,7 +111,7 @@ class Company:
         }
 
     def revenue(self, unit: int, first: date, last: date, payment_status: str = "all") -> Item:
-        """Figures of a window."""
+        """The figures of a window."""
         payments: dict[str, Operation] = {}
         for one in sorted(self._of("payment"), key=self._order):
             payments[one["check_out_id"]] = one
@@ -145,7 +145,7 @@ class Company:
         }
 
     def impact(self, unit: int, first: date, last: date) -> Item:
-        """Figures of a window."""
+        """The figures of a window."""
         prevented = income = baseline_loss = loss = weight = Fraction(0)
         count = 0
         for month_first, month_last in months_around(first, last):
@@ -162,8 +162,8 @@ class Company:
                 if not baselines:
                     continue
                 baseline = max(baselines, key=self._order)
-                share = cut(money(baseline["quantity_below_market_price_kg"]) / money(baseline["quantity_kg"]))
-                price = cut(sum((money(one["price_per_kg"]) for one in surveys), Fraction(0)) / len(surveys))
+                share = truncated(money(baseline["quantity_below_market_price_kg"]) / money(baseline["quantity_kg"]))
+                price = truncated(sum((money(one["price_per_kg"]) for one in surveys), Fraction(0)) / len(surveys))
                 taken = sum(
                     money(one["weight_kg"])
                     for one in self._of("check_out", unit, max(first, month_first), min(last, month_last))
@@ -209,12 +209,12 @@ class Company:
 
 
 def each_day(first: date, last: date) -> list[date]:
-    """All days, both ends included."""
+    """All days, both ends inclusive."""
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def periods(first: date, last: date, period: str) -> list[tuple[date, date]]:
-    """First and last days of the periods."""
+    """The first and last day of each period."""
     groups: dict[Any, list[date]] = {}
     for day in each_day(first, last):
         key: Any = {"day": day, "week": day.isocalendar()[:2], "month": (day.year, day.month)}[period]
@@ -223,6 +223,6 @@ def periods(first: date, last: date, period: str) -> list[tuple[date, date]]:
 
 
 def months_around(first: date, last: date) -> list[tuple[date, date]]:
-    """The whole months that a window touches."""
+    """The whole months that a window overlaps."""
     after = (last.replace(day=28) + timedelta(days=4)).replace(day=1)
     return periods(first.replace(day=1), after - timedelta(days=1), "month")

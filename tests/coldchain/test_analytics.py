@@ -1,4 +1,4 @@
-"""The four analytics endpoints: envelope, periods, filters, limits of tokens, and the worked examples."""
+"""The four analytics endpoints: envelope, periods, filters, restricted tokens, and worked examples."""
 
 from typing import Any
 
@@ -142,7 +142,7 @@ async def test_tokens_see_what_they_are_for(tenant: Tenant, service: Service, st
         return [one["cooling_unit_id"] for one in (await found.json())["data"]]
 
     everything, one, revenue = tokens
-    assert await seen(everything) == [mine, other]  # and what is cached for one is not shown to another
+    assert await seen(everything) == [mine, other]  # and what is cached for one token is not returned to another
     assert await seen(one) == [mine]
     assert await seen(everything, location_id=5) == await seen(one, location_id=5) == [mine]
     assert await seen(everything, page=2, page_size=1) == [other]
@@ -215,10 +215,10 @@ async def test_the_worked_example_of_impact(tenant: Tenant) -> None:
     assert round(item["baseline_loss_pct"], 6) == round(100 * 16.67 / 116.67, 6)
     assert round(item["co2_avoided_kg"], 6) == round(-8.5677552 * 0.21268517, 6)
     assert (item["community_served"], item["survey_count"], item["currency"]) == (4.7, 1, "USD")
-    # What lies outside the window does not count; the month's price and baseline stay.
+    # Operations outside the window do not count, but the month's price and baseline stay the same.
     [item] = (await ask(tenant, "impact", start_date="2026-01-06"))["data"]
     assert (item["food_loss_prevented_kg"], item["survey_count"], item["current_loss_pct"]) == (0.0, 1, None)
-    # In another currency no survey is usable.
+    # If the organization's currency changes, no survey is usable.
     await tenant.manage("PATCH", "organization", {"currency": "NGN"})
     [item] = (await ask(tenant, "impact"))["data"]
     assert (item["food_loss_prevented_kg"], item["survey_count"], item["currency"]) == (None, 0, "NGN")

@@ -1,4 +1,4 @@
-"""What dashboards may read and with which keys: lists of sensors and where they stand, with a token or the key."""
+"""What dashboards may read, with a token or the organization key: lists of sensors and of where they are."""
 
 import subprocess
 import sys
@@ -25,7 +25,9 @@ UNIT = {"cooling_unit_id": 7, "start_date": "2026-01-01", "end_date": "2026-01-0
 
 @pytest.fixture
 async def places(tenant: Tenant) -> None:
-    """Cooling unit 7 in location 1, unit 8 and asset 9 in location 2, nothing in location 3; and their sensors."""
+    """Unit 7 at location 1, unit 8 and asset 9 at location 2, nothing at location 3; a sensor for each asset, and one
+    without an asset.
+    """
     for location in (1, 2, 3):
         await make(tenant, "locations", {"id": location, "name": f"Place {location}"})
     await make(tenant, "cooling-units", {"id": 7, "location_id": 1})
@@ -36,7 +38,7 @@ async def places(tenant: Tenant) -> None:
 
 
 async def shown(tenant: Tenant, headers: Mapping[str, str]) -> dict[str, list[Id]]:
-    """The ids of each list, each of them also found by itself and nothing else."""
+    """The ids in each list. Each of them, and no other, can also be read individually."""
     found = {}
     for path in LISTS:
         answer = await (await get(tenant, path, headers)).json()
@@ -47,7 +49,7 @@ async def shown(tenant: Tenant, headers: Mapping[str, str]) -> dict[str, list[Id
             assert single.status == (200 if one in found[path] else 404)
             if single.status == 404:
                 unknown = await (await get(tenant, f"{path}/12345", headers)).text()
-                assert (await single.text()).replace(str(one), "12345") == unknown, "as what does not exist"
+                assert (await single.text()).replace(str(one), "12345") == unknown, "the same as for an unknown id"
     return found
 
 
@@ -55,7 +57,7 @@ async def shown(tenant: Tenant, headers: Mapping[str, str]) -> dict[str, list[Id
 async def test_lists_show_what_the_token_is_for(tenant: Tenant) -> None:
     assert await shown(tenant, await new_token(tenant)) == EVERYTHING
     assert await shown(tenant, tenant.keys) == EVERYTHING
-    # What admin manages no list limits.
+    # What an admin token manages is not limited by its list of units.
     assert await shown(tenant, await new_token(tenant, scopes=["admin"], cooling_unit_ids=[7])) == EVERYTHING
     of_7 = {"sensors": ["of-7"], "assets": [7], "cooling-units": [7], "locations": [1]}
     limited = await new_token(tenant, cooling_unit_ids=[7])
@@ -63,7 +65,7 @@ async def test_lists_show_what_the_token_is_for(tenant: Tenant) -> None:
     of_9 = {"sensors": ["of-9"], "assets": [9], "cooling-units": [], "locations": [2]}
     assert await shown(tenant, await new_token(tenant, cooling_unit_ids=[9])) == of_9
     nothing: dict[str, list[Id]] = {path: [] for path in LISTS}
-    # A list of units that are gone, or never were, is not a list of all.
+    # A list of units that were deleted, or never existed, does not mean all units.
     assert (await tenant.manage("DELETE", "cooling-units/7")).status == 204
     assert await shown(tenant, limited) == nothing
     assert await items(tenant, "latest", limited) == []
@@ -98,8 +100,8 @@ async def test_the_organization_key_opens_what_sensor_data_opens(
         assert not [name for name in answer.headers if name.startswith("X-RateLimit")]
         assert (await get(tenant, path, {**tenant.keys, "ORGANIZATION-API-KEY": "wrong"}, **asked)).status == 401
         assert (await get(tenant, path, {"ORGANIZATION-ID": tenant.organization_id}, **asked)).status == 401
-        assert (await get(tenant, path, other.keys, **asked)).status == 400, "another's sensor is as none"
-        # Where both are sent the token counts.
+        assert (await get(tenant, path, other.keys, **asked)).status == 400, "as for an unknown sensor"
+        # If both are sent, the token is used.
         both = {**tenant.keys, "Authorization": "Bearer wrong"}
         assert (await get(tenant, path, both, **asked)).status == 401
     month = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
@@ -119,7 +121,7 @@ async def test_a_token_without_a_limit_is_not_counted(tenant: Tenant) -> None:
     async with tenant.session.get(f"{tenant.base}/api/v2/sites", headers=headers) as answer:
         assert answer.status == 200
         assert "X-RateLimit-Limit" not in answer.headers
-    # A revoked one is refused all the same.
+    # It is still refused once revoked.
     assert (await tenant.manage("DELETE", f"api-tokens/{token['id']}")).status == 204
     assert (await get(tenant, "latest", headers)).status == 401
 

@@ -1,4 +1,4 @@
-"""Every figure equals a plain recomputation to the last digit, whatever is sent, replaced or deleted."""
+"""Every figure equals a plain recomputation to the last digit, whatever was sent, replaced or deleted."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from tests.coldchain.reference import Company, Operation
 from tests.conftest import MakeTenant, Service, Tenant
 
 ENDPOINTS = ("users", "utilization", "revenue", "impact")
-# Days that begin at hours of their own; clocks that change, one by half an hour, one at midnight.
+# Days that start at different UTC times; daylight saving time, in one zone by half an hour, in another at midnight.
 ZONES = (
     ("Africa/Lagos", "NG", "NGN"),
     ("Asia/Kathmandu", None, "USD"),
@@ -21,9 +21,9 @@ ZONES = (
 OTHER_ZONE = "America/St_Johns"
 ROUNDS = 3
 OPERATIONS = 120
-QUESTIONS = 2
+CHECKS = 2
 
-# Around changes of clocks, a leap day and a turn of the year; the last days until now are there too.
+# Around clock changes, a leap day and a turn of the year. `moment` adds the last days up to now.
 STRETCHES = ((datetime(2023, 9, 1, tzinfo=UTC), 70), (datetime(2023, 12, 24, tzinfo=UTC), 75))
 
 
@@ -129,8 +129,8 @@ async def test_figures_are_those_of_a_plain_recomputation(
             batch = [operation(draw, list(company.units), currency) for _ in range(OPERATIONS // 3)]
             await send(tenant, batch)
             company.operations.update({one["id"]: one for one in batch})
-            await send(tenant, draw.sample(list(company.operations.values()), 5))  # a repeat changes nothing
-            for _ in range(QUESTIONS):
+            await send(tenant, draw.sample(list(company.operations.values()), 5))  # sent again, which changes nothing
+            for _ in range(CHECKS):
                 await check()
         if number == 1:
             company.timezone = OTHER_ZONE

@@ -1,4 +1,4 @@
-"""The groups of the operation writer: one for each company that has operations waiting, none for any other."""
+"""The groups of the operation writer: one for each company with pending operations, and no others."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -42,6 +42,6 @@ async def test_a_client_that_goes_away_leaves_no_group_behind(monkeypatch: pytes
     await asyncio.wait((gone,))
     group = writer._groups[1]
     connected.set()
-    await group.close()  # which returns after the commit
+    await group.close()  # returns after the commit
     assert writer._groups == {}
     await writer.close()

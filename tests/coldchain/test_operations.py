@@ -1,4 +1,4 @@
-"""`POST /api/v1/operations`: what is taken, what is refused and why, and that repeats replace."""
+"""`POST /api/v1/operations`: what is accepted, what is rejected and why, and that the same id replaces."""
 
 import asyncio
 import gzip
@@ -47,7 +47,7 @@ EXAMPLES: dict[str, Operation] = {
 
 
 def example(kind: str, **changed: Any) -> Operation:
-    """An operation of a type; fields changed to `...` are left out."""
+    """An operation of a type, with some fields changed; fields changed to `...` are omitted."""
     document = {"id": kind, "type": kind, **EXAMPLES[kind], **changed}
     return {name: value for name, value in document.items() if value is not ...}
 
@@ -95,7 +95,7 @@ async def test_the_same_id_replaces_the_operation_its_time_and_type_included(ten
     found = await figures(tenant, "utilization")
     assert (found["check_ins"], found["check_outs"], found["crates_stored"]) == (0, 1, -1)
     assert [one["period_start"] for one in found["trends"] if one["check_outs"]] == ["2024-07-01"]
-    # Within one body the last one wins.
+    # Within a body, the last one wins.
     await send(tenant, [example("check_in", id="x", crates=number) for number in (1, 7, 3)])
     assert (await figures(tenant, "utilization"))["crates_in"] == 3
 
@@ -138,8 +138,8 @@ async def test_concurrent_writers_of_one_id_leave_one_of_them(tenant: Tenant) ->
         ("check_in", {"weight_kg": 1e300}, "weight_kg", "before the point"),
         ("check_in", {"weight_kg": 1e-300}, "weight_kg", "after it"),
         ("check_in", {"weight_kg": 0.1 + 0.2}, "weight_kg", "send it as text"),
-        ("check_in", {"wieght": 5}, "wieght", "No operation has a field"),
-        ("check_in", {"wieght": None}, "wieght", "No operation has a field"),
+        ("check_in", {"wieght": 5}, "wieght", "Operations have no field"),
+        ("check_in", {"wieght": None}, "wieght", "Operations have no field"),
         ("check_out", {"amount": "1,50"}, "amount", "written like"),
         ("check_out", {"amount": -0.5}, "amount", "negative"),
         ("check_out", {"currency": "dollars"}, "currency", "three letters"),
@@ -149,8 +149,8 @@ async def test_concurrent_writers_of_one_id_leave_one_of_them(tenant: Tenant) ->
         ("payment", {"check_out_id": ...}, "check_out_id", "is missing"),
         ("user_registered", {"gender": "F"}, "gender", "female, male, other, or null"),
         ("user_registered", {"user_type": "farmer"}, "user_type", "FARMER"),
-        ("baseline_survey", {"quantity_kg": 0}, "quantity_kg", "above 0"),
-        ("baseline_survey", {"quantity_below_market_price_kg": 117}, "quantity_below_market_price_kg", "more than"),
+        ("baseline_survey", {"quantity_kg": 0}, "quantity_kg", "greater than 0"),
+        ("baseline_survey", {"quantity_below_market_price_kg": 117}, "quantity_below_market_price_kg", "exceed"),
         ("market_survey", {"loss_kg": {}}, "loss_kg", "number"),
     ],
 )
@@ -263,26 +263,26 @@ async def test_who_may_send(tenant: Tenant, service: Service, make_tenant: MakeT
 
     assert [await status(tokens[name]) for name in ("ingest", "one unit", "users")] == [200, 207, 403]
     assert await status("wrong") == 401
-    # Of two tenants neither changes the other's operations.
+    # Neither of two tenants changes the other's operations.
     other = await with_unit(await make_tenant(service))
     assert (await send(other, [example("check_in", crates=9)])).status == 200
     assert (await figures(tenant, "utilization"))["crates_in"] == 2
 
 
 async def token_for(tenant: Tenant, *units: int) -> dict[str, str]:
-    """The headers of a token that sends for these cooling units alone."""
+    """The headers of a token that may send operations for these cooling units only."""
     fields = {"scopes": ["ingest"], "cooling_unit_ids": list(units)}
     made = await (await tenant.manage("POST", "api-tokens", fields)).json()
     return {"Authorization": f"Bearer {made['token']}"}
 
 
 async def errors(tenant: Tenant, body: Any, headers: dict[str, str], accepted: int) -> list[tuple[int, str, str]]:
-    """What was refused of what a token has sent: place, field, and the message's last words."""
+    """Send operations with a token; returns index, field and message of those that were rejected."""
     async with tenant.session.post(f"{tenant.base}{URL}", json=body, headers=headers) as response:
         answer = await response.json()
     assert (answer["accepted"], answer["rejected"]) == (accepted, len(body) - accepted), answer
     assert response.status == (200 if accepted == len(body) else 207 if accepted else 422)
-    return [(one["index"], one["field"], one["message"].rpartition(";")[2].strip(" .")) for one in answer["errors"]]
+    return [(one["index"], one["field"], one["message"]) for one in answer["errors"]]
 
 
 async def fees(tenant: Tenant, unit: int) -> tuple[int, int]:
@@ -314,10 +314,12 @@ async def test_a_token_for_some_cooling_units_changes_nothing_of_others(tenant: 
         example("payment", id="of a check-in", check_out_id="mine too"),
         example("check_in", id="mine too", cooling_unit_id=2),
     ]
-    elsewhere = "This operation is of a cooling unit that the token is not for, or of none"
-    # The same of one at another unit and of one that is nowhere, or the token would learn which ids there are.
-    no_check_out = "No check-out of the token's cooling units has this id: send it first, then the payment again"
-    everywhere = "A deactivation holds at all cooling units, and this token is for some of them"
+    elsewhere = "The stored operation with this id does not belong to the token's cooling units."
+    # The same for a check-out of another unit as for an unknown one: otherwise the token would learn which ids exist.
+    no_check_out = (
+        "No check-out with this id belongs to the token's cooling units. Send the check-out first, then this payment."
+    )
+    everywhere = "A deactivation applies to all cooling units, but this token is limited to some of them."
     assert await errors(tenant, body, mine, accepted=2) == [
         (0, "id", elsewhere),
         (1, "check_out_id", no_check_out),
@@ -331,7 +333,7 @@ async def test_a_token_for_some_cooling_units_changes_nothing_of_others(tenant: 
     ]
     assert (await figures(tenant, "utilization"))["check_ins"] == 1
     assert [await fees(tenant, unit) for unit in (1, 2)] == [(0, 1), (0, 1)]
-    # What was refused waits for nothing: a check-out that comes later is not paid by it.
+    # A rejected payment is not kept: it does not pay for a check-out that arrives later.
     assert (await send(tenant, [example("check_out", id="not there yet")])).status == 200
     assert await fees(tenant, 1) == (0, 2)
 
@@ -345,16 +347,16 @@ async def test_a_token_for_some_cooling_units_pays_their_check_outs(tenant: Tena
         example("check_out", id="fee 1", cooling_unit_id=2),
         example("check_out", id="fee 2", cooling_unit_id=2),
     ]
-    for _ in range(2):  # a retry is taken as well
+    for _ in range(2):  # a retry is accepted as well
         assert await errors(tenant, body, mine, accepted=3) == []
     assert await fees(tenant, 2) == (1, 1)
     assert await errors(tenant, [example("payment", id="p1", check_out_id="fee 2")], mine, accepted=1) == []
     assert await fees(tenant, 2) == (1, 1)
-    # A check-out that moves to a unit which the token is not for is not paid there, only where its payment was good.
+    # If the check-out moves to a unit that is not in the token's list, it is pending there; moved back, it is paid.
     for unit, moved in ((1, [(0, 1), (0, 1)]), (2, [(0, 0), (1, 1)])):
         assert (await send(tenant, [example("check_out", id="fee 2", cooling_unit_id=unit)])).status == 200
         assert [await fees(tenant, one) for one in (1, 2)] == moved
-    # A payment by who may pay everywhere goes with it.
+    # A payment from a sender without such a limit applies wherever the check-out moves.
     paid = [example("payment", check_out_id="fee 2"), example("check_out", id="fee 2", cooling_unit_id=1)]
     assert (await send(tenant, paid)).status == 200
     assert [await fees(tenant, one) for one in (1, 2)] == [(1, 0), (0, 1)]
@@ -375,7 +377,7 @@ async def test_concurrent_senders_hear_what_was_refused_of_their_own(tenant: Ten
         assert [one[:2] for one in await errors(tenant, body, mine, accepted=2)] == [(1, "id")]
 
     async def racing(number: int) -> None:
-        # Accepted or refused by who comes first, but never of any effect on the check-out of the other unit.
+        # Accepted or rejected depending on who is first, but never with an effect on the check-out of the other unit.
         body = [
             example("check_out", id=f"fee {number}", cooling_unit_id=2),
             example("payment", id=f"payment {number}", check_out_id=f"fee {number}"),

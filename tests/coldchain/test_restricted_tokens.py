@@ -1,4 +1,4 @@
-"""Tokens for some cooling units: what commits together has the outcome of one request after the other."""
+"""Tokens for some cooling units: requests that commit together have the same outcome as one after the other."""
 
 import asyncio
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ Row = tuple[str, str, int | None, bool | None]
 
 
 def operation(kind: str, identifier: str, unit: int, other: str) -> Operation:
-    """One of the kinds that concern units in different ways."""
+    """An operation of a type; types differ in how they relate to units."""
     if kind == "user_deactivated":
         return Operation(identifier, AT, kind, user_id="u")
     if kind == "payment":
@@ -42,7 +42,7 @@ def operation(kind: str, identifier: str, unit: int, other: str) -> Operation:
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[Units, list[Operation]]:
-    """What one request sends: the units of its token (None: all), and operations of those."""
+    """The contents of a request: the units of its token (None: all), and operations for those units."""
     seen = draw(st.sampled_from((None, (), (1,), (2,), (1, 2))))
     kinds = ["check_in", "check_out", "check_out", "payment", "payment"]
     kind = st.sampled_from(kinds if seen is not None else [*kinds, "user_deactivated"])
@@ -52,12 +52,12 @@ def requests(draw: st.DrawFn) -> tuple[Units, list[Operation]]:
 
 @dataclass
 class Model:
-    """The rules, one request after the other."""
+    """The rules, applied to one request after the other."""
 
     stored: dict[str, tuple[Operation, Units]] = field(default_factory=dict)
 
     def unit_of(self, identifier: str) -> int | None:
-        """The unit of what is stored; of a payment, that of the check-out that it pays."""
+        """The unit of a stored operation; for a payment, that of the check-out that it pays."""
         one, sender = self.stored[identifier]
         if one.type == "payment" and one.check_out_id in self.stored:
             paid, _ = self.stored[one.check_out_id]
@@ -73,27 +73,27 @@ class Model:
         )  # fmt: skip
 
     def take(self, seen: Units, operations: Sequence[Operation]) -> dict[str, str]:
-        """Store a request; what is refused of it, and why."""
+        """Store a request; returns the ids that are rejected, and why."""
         sent = {one.id: one for one in operations}
         if seen is None:
             self.stored.update({one.id: (one, None) for one in sent.values()})
             return {}
-        refused = {one: "elsewhere" for one in sent if one in self.stored and self.unit_of(one) not in seen}
-        sent = {name: one for name, one in sent.items() if name not in refused}
+        rejected = {one: "elsewhere" for one in sent if one in self.stored and self.unit_of(one) not in seen}
+        sent = {name: one for name, one in sent.items() if name not in rejected}
         for name, one in sent.items():
             if one.type == "payment":
                 assert one.check_out_id is not None
                 stored, _ = self.stored.get(one.check_out_id, (None, None))
                 named = sent.get(one.check_out_id, stored)
                 if named is None or named.type != "check_out":
-                    refused[name] = "check_out_missing"
+                    rejected[name] = "check_out_missing"
                 elif named.cooling_unit_id not in seen:
-                    refused[name] = "check_out_elsewhere"
-        self.stored.update({name: (one, seen) for name, one in sent.items() if name not in refused})
-        return refused
+                    rejected[name] = "check_out_elsewhere"
+        self.stored.update({name: (one, seen) for name, one in sent.items() if name not in rejected})
+        return rejected
 
     def rows(self) -> list[Row]:
-        """What should be stored, and which check-outs are paid."""
+        """The rows that should be stored, and which check-outs are paid."""
         return [
             (
                 one.id,
@@ -122,7 +122,7 @@ def url(server: Server) -> str:
 
 
 async def play(url: str, sent: list[tuple[Units, list[Operation]]]) -> None:
-    """Send requests of one company all at once, so that they commit together; compare with the rules."""
+    """Send requests of one company all at once, so that they commit together, and compare the result with the model."""
     connection: asyncpg.Connection[Any] = await asyncpg.connect(url)
     made = await welcome.create_organization(connection, {"name": "Cold"})
     company = made.organization["company_id"]
@@ -136,7 +136,7 @@ async def play(url: str, sent: list[tuple[Units, list[Operation]]]) -> None:
     await writer.close()
     model = Model()
     for block, (seen, operations) in zip(blocks, sent, strict=True):
-        assert block.refused == model.take(seen, operations)
+        assert block.rejected == model.take(seen, operations)
     assert [tuple(row) for row in await connection.fetch(STORED, company)] == model.rows()
     await connection.close()
 

@@ -1,8 +1,8 @@
-"""The cold-chain seed's own examples, run as they are printed.
+"""The examples of the cold-chain seed, run as printed.
 
-`coldchain_seed/` holds them to the letter; only the indentation, which the seed's text has lost, is put back. They take
-the base URL and the token from the environment, as they say, and the ids that they name are made first. Where a snippet
-only defines a function, a call of it follows.
+`seed/` contains them verbatim, except that the indentation, which the text of the seed has lost, is restored. They read
+the base URL and the token from the environment, as the seed says, and the ids that they use are created first. If a
+snippet only defines a function, a call of the function is appended.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ PRINTED = {
 
 
 async def make_token(tenant: Tenant, **fields: Any) -> str:
-    """A token of the tenant's."""
+    """A token of the tenant."""
     response = await tenant.manage("POST", "api-tokens", {"scopes": SCOPES, **fields})
     assert response.status == 201, await response.text()
     return str((await response.json())["token"])
@@ -61,7 +61,7 @@ async def make_token(tenant: Tenant, **fields: Any) -> str:
 
 @pytest.fixture
 async def token(tenant: Tenant) -> str:
-    """A token for all of it, and what the examples name: a location, a unit with two sensors, some operations."""
+    """A token for everything, and what the examples refer to: a location, a unit with two sensors, some operations."""
     for path, fields in (
         ("locations", {"id": LOCATION}),
         ("cooling-units", {"id": UNIT, "location_id": LOCATION, "capacity_crates": 10}),
@@ -85,14 +85,14 @@ async def token(tenant: Tenant) -> str:
 
 
 def environment(tenant: Tenant, token: str) -> dict[str, str]:
-    """What the seed has its readers set."""
+    """The environment variables that the seed tells its readers to set."""
     return {"COLDTIVATE_API_BASE_URL": f"{tenant.base}/api/v1", "COLDTIVATE_API_TOKEN": token}
 
 
 async def start(
     name: str, language: str, folder: Path, variables: Mapping[str, str], then: str = "", **changes: str
 ) -> asyncio.subprocess.Process:
-    """Run an example, followed by a call of what it defines."""
+    """Start an example, followed by a call of the function that it defines."""
     program, ending = LANGUAGES[language]
     for needed in (program, "curl") if language == "shell" else (program,):
         if shutil.which(needed) is None:
@@ -112,7 +112,7 @@ async def start(
 async def run(
     name: str, language: str, folder: Path, variables: Mapping[str, str], then: str = "", **changes: str
 ) -> str:
-    """What an example that succeeds prints."""
+    """Run an example, which must succeed; returns what it prints."""
     process = await start(name, language, folder, variables, then, **changes)
     printed, complaints = await process.communicate()
     assert process.returncode == 0, complaints.decode()
@@ -128,7 +128,7 @@ def test_every_example_is_here() -> None:
 
 
 def hours() -> list[tuple[str, str, float, int]]:
-    """What the sensor data example gets: an hour a day of both types, of all the window."""
+    """What the sensor data example returns: one hour per day for both types, over the whole window."""
     return [
         (f"2026-01-{day:02d}T10:00:00.000000Z", one, value, 2)
         for day in range(1, 32)
@@ -221,7 +221,7 @@ async def test_error_handling(language: str, tenant: Tenant, token: str, tmp_pat
     error = json.loads(refused.removeprefix("Invalid analytics request: "))["error"]
     assert (error["code"], error["details"]) == ("invalid_request", {"field": "end_date"})
     once = await make_token(tenant, rate_limit=1)
-    for _ in range(3):  # the minute may end between two of them
+    for _ in range(3):  # a minute may end between the two requests
         answers = [await handled(once), await handled(once)]
         if answers[1] != "ok":
             break
@@ -274,7 +274,7 @@ async def test_backoff(language: str, tenant: Tenant, token: str, tmp_path: Path
         printed.append(line.split())
         if printed[-1][0] == "sleeping":
             assert 1 <= float(printed[-1][1]) < 62
-            # What it waits for: that the minute is over.
+            # What it waits for: the end of the minute.
             await connection.execute(
                 "UPDATE token_usage SET minute = minute - interval '1 minute' WHERE token_id = "
                 "(SELECT id FROM api_token WHERE company_id = $1 AND rate_limit = 1)",
@@ -312,7 +312,7 @@ async def test_pagination_of_analytics(language: str, tenant: Tenant, token: str
 
 async def test_verification(tenant: Tenant, token: str, tmp_path: Path) -> None:
     printed = await run("verification", "shell", tmp_path, environment(tenant, token))
-    statuses = re.findall(r"HTTP/1\.1 (\d+)", printed)  # bodies do not end with a new line
+    statuses = re.findall(r"HTTP/1\.1 (\d+)", printed)  # bodies do not end with a newline
     assert statuses == ["200"] * 5
     for header in ("Limit", "Remaining", "Reset"):
         assert len(re.findall(rf"^X-RateLimit-{header}: \d+", printed, re.MULTILINE)) == 5

@@ -1,4 +1,4 @@
-"""`GET /api/v1/sensor-data`, as the contract rules on it."""
+"""`GET /api/v1/sensor-data`, as documented in docs/cold-chain-api.md."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ JANUARY = {"cooling_unit_id": 7, "start_date": "2026-01-01", "end_date": "2026-0
 
 @pytest.fixture
 async def token(tenant: Tenant) -> dict[str, str]:
-    """A token, and a unit with some readings: around two midnights, and of two hours that have both types."""
+    """A token, and a unit with readings of both types around the first and the last midnight of January."""
     await cold_room(tenant)
     await store(
         tenant,
@@ -63,7 +63,7 @@ async def test_raw_readings_are_ordered_by_time_then_type(tenant: Tenant, token:
 
 
 def hour(at: str, kind: str, value: float, count: int, low: float, high: float) -> dict[str, Any]:
-    """A bucket as it is answered."""
+    """A bucket as the API returns it."""
     return {
         "timestamp": at,
         "specification_type": kind,
@@ -178,7 +178,7 @@ async def test_units_that_a_token_may_not_see_answer_as_unknown(
         answers.add((await refused.text()).replace(f" {unit} ", " ID "))
     assert len(answers) == 1
     assert (await get(tenant, "sensor-data", limited, **JANUARY)).status == 200
-    # Nor do the types of other units show.
+    # The types of other units are not revealed either.
     for token, status in ((limited, 400), (free, 200)):
         assert (await get(tenant, "sensor-data", token, **JANUARY, specification_type="CO2")).status == status
 
@@ -197,7 +197,7 @@ async def test_days_are_those_of_the_organization_or_the_request(tenant: Tenant,
     assert (await tenant.manage("PATCH", "organization", {"timezone": "Asia/Kolkata"})).status == 200
     assert await days(**one_day) == kolkata
     assert await days(**one_day, timezone="Etc/GMT+2") == [("2026-01-01T02:00:00.000000Z", 1)]
-    # Hours stay UTC hours, and count only what lies in the days that are asked for.
+    # Hours are always UTC hours, and contain only readings within the days of the request.
     found = await items(tenant, "sensor-data", token, aggregation="hourly", **{**one_day, "start_date": "2025-12-31"})
     assert (found[0]["timestamp"], found[0]["sample_count"]) == ("2025-12-31T23:00:00.000000Z", 1)
 
@@ -279,7 +279,7 @@ async def test_pages_follow_each_other_while_data_arrives(tenant: Tenant, token:
     pages = []
     for page in (1, 2, 3):
         pages += await items(tenant, "sensor-data", token, page=page, page_size=2, **JANUARY)
-        # Later than what was read: no page before moves.
+        # These are later than what was read, so no earlier page changes.
         await store(tenant, [("t1-7", f"2026-01-31T23:59:59.99999{page}Z", page)])
     assert pages[:5] == everything[:5]
     assert await items(tenant, "sensor-data", token, page=2, page_size=2, **JANUARY) == everything[2:4]

@@ -1,5 +1,5 @@
-"""What a token for certain cooling units is shown: its units and what was asked for, intersected; nothing where that is
-empty, which is not the same as no limit."""
+"""What a token with a list of cooling units can see: the units that are both in its list and requested. If there are
+none, it sees nothing; an empty list is not the same as no limit."""
 
 import asyncio
 from typing import Any
@@ -23,7 +23,7 @@ from tests.conftest import Tenant
 
 UNITS = {1, 2, 3}
 ASSET = 4
-"""An asset that is no cooling unit, but may stand in a token's list."""
+"""An asset that is not a cooling unit, but may be in a token's list."""
 UNKNOWN = 9
 IDS = st.sampled_from([*UNITS, ASSET, UNKNOWN])
 LISTS = st.none() | st.frozensets(IDS)
@@ -32,8 +32,8 @@ DAY = {"start_date": "2026-01-01", "end_date": "2026-01-01"}
 
 @pytest.fixture(scope="module")
 def url(server: Server) -> str:
-    """A database with an organization: units 1 to 3 at locations of the same ids, asset 4, a sensor of each and one
-    of none."""
+    """A database with an organization: units 1 to 3 at locations with the same ids, asset 4, a sensor for each of them,
+    and one without an asset."""
 
     async def prepare() -> str:
         admin = await asyncpg.connect(server.url_of("postgres"))
@@ -58,7 +58,7 @@ def url(server: Server) -> str:
 
 
 async def compare(url: str, mine: frozenset[int] | None, asked: int | None, several: list[int]) -> None:
-    """Each look-up that takes a token's units, against sets."""
+    """Compare each look-up that depends on a token's units with plain sets."""
     connection: asyncpg.Connection[Any] = await asyncpg.connect(url)
     principal, sql = Principal(1, cooling_unit_ids=mine), statements()
     units = UNITS if mine is None else UNITS & mine
@@ -154,7 +154,7 @@ async def test_outside_an_empty_list_is_all_units_and_inside_it_does_not_exist(t
     await make(tenant, "api-tokens", {"scopes": ["sensor_data"], "cooling_unit_ids": [7]})
     listed = (await (await tenant.manage("GET", "api-tokens")).json())["data"]
     assert [one["cooling_unit_ids"] for one in listed] == [[], [], [], [], [7]]
-    # Whoever takes the last unit out of a list is refused: the list that is left would not mean all of them.
+    # The last unit cannot be removed from a list: the empty list that remains would not mean all units.
     connection = await asyncpg.connect(tenant.database_url)
     with pytest.raises(asyncpg.CheckViolationError):
         await connection.execute(

@@ -1,1 +1,1 @@
-"""Cold storage: business operations in, figures out."""
+"""Cold storage: stores business operations, and computes figures from them."""

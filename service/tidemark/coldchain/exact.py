@@ -1,4 +1,4 @@
-"""Exact sums of decimals, and quotients that are rounded once."""
+"""Exact decimal arithmetic, and quotients that are rounded once."""
 
 from contextlib import AbstractContextManager
 from decimal import Context, Decimal, Inexact, localcontext
@@ -10,7 +10,7 @@ NOTHING = Decimal(0)
 
 
 def exact() -> AbstractContextManager[Context]:
-    """Within it, `+`, `-` and `*` keep all digits; for loops with many of them."""
+    """A context in which `+`, `-` and `*` keep all digits; for loops with many operations."""
     return localcontext(_EXACT)
 
 
@@ -30,5 +30,5 @@ def multiply(one: Decimal, other: Decimal) -> Decimal:
 
 
 def percentage(part: Decimal, whole: Decimal) -> float | None:
-    """100 × part ÷ whole as the nearest double, None where there is no whole."""
+    """100 × part ÷ whole as the nearest double; None if `whole` is 0."""
     return float(100 * Fraction(part) / Fraction(whole)) if whole else None

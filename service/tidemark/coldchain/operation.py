@@ -1,4 +1,4 @@
-"""Business operations of cold storage out of JSON objects: as an array or one a line."""
+"""Decodes the business operations of cold storage from JSON: an array, or one object per line."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,12 +19,12 @@ from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection
 
 PIECE_OPERATIONS = 5_000
-"""The most operations that one piece of a body holds."""
+"""Largest number of operations in one piece of a body."""
 MAX_TEXT = 200
-"""Characters of an id or a crop."""
+"""Maximum length of an id or a crop, in characters."""
 MAX_DIGITS = 15
-"""Significant digits of a JSON number, which is a double to many senders; text may have as many on each side of the
-point."""
+"""Maximum number of significant digits of a JSON number, which many senders treat as a double. Text may have this many
+digits on each side of the decimal point."""
 
 _DECIMAL = re.compile(rf"0*([0-9]{{1,{MAX_DIGITS}}})(?:\.([0-9]{{1,{MAX_DIGITS}}})0*)?")
 _MAX_DECIMAL_LENGTH = 60
@@ -36,7 +36,7 @@ PAYMENT_METHODS = ("CASH", "CREDIT_CARD", "QR_CODE", "BANK_TRANSFER", "USSD", "O
 
 
 class Operation(NamedTuple):
-    """One operation, with the fields that its type has; money and weights are exact."""
+    """One operation. Fields that its type does not have are None; money and weights are exact."""
 
     id: str
     occurred_at: datetime
@@ -61,16 +61,16 @@ class Operation(NamedTuple):
 
 @dataclass(slots=True)
 class Operations:
-    """Operations of one piece of a body, in the order in which they stood there."""
+    """The operations of one piece of a body, in order."""
 
     operations: list[Operation] = field(default_factory=list)
     index: list[int] = field(default_factory=list)
-    """Which record of the body each one is, counted from 0."""
+    """The position of each operation in the body, counted from 0."""
     rejections: list[Rejection] = field(default_factory=list)
 
 
 class OperationLines:
-    """NDJSON: one operation a line, decoded as it comes; blank lines do not count."""
+    """NDJSON: one operation per line, decoded as it arrives; blank lines do not count."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -84,12 +84,12 @@ class OperationLines:
             yield from self._decode(lines)
 
     def flush(self) -> Iterator[Operations]:
-        """Take the complete lines that have come. Raises BodyError."""
+        """Decode the complete lines received so far. Raises BodyError."""
         for lines in self._lines.flush():
             yield from self._decode(lines)
 
     def finish(self) -> Iterator[Operations]:
-        """Take the end of the body. Raises BodyError."""
+        """End the body. Raises BodyError."""
         for lines in self._lines.finish():
             yield from self._decode(lines)
 
@@ -101,29 +101,29 @@ class OperationLines:
 
 
 class OperationArray:
-    """A JSON array of operations, held in memory: whoever feeds it limits its size."""
+    """A JSON array of operations, held in memory; the caller limits its size."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[Operations]:
-        """Take the next bytes; nothing comes out before the end."""
+        """Take the next bytes; yields nothing before the end."""
         self._parts.append(data)
         return iter(())
 
     def flush(self) -> Iterator[Operations]:
-        """Nothing comes out before the end."""
+        """Yields nothing before the end."""
         return iter(())
 
     def finish(self) -> Iterator[Operations]:
-        """Take the end of the body. Raises BodyError."""
+        """End the body. Raises BodyError."""
         body = b"".join(self._parts).removeprefix(b"\xef\xbb\xbf")
         self._parts = []
         if not body or body.isspace():
             raise BodyError("The body is empty; send a JSON array of operations.")
         if body.count(b",") > _MAX_COMMAS:
-            raise BodyError("The array is too long to be taken at once; send it in parts, or as NDJSON.")
+            raise BodyError("The array is too long for one request; send it in parts, or as NDJSON.")
         try:
             elements = _elements.decode(body)
         except msgspec.ValidationError:
@@ -134,10 +134,11 @@ class OperationArray:
 
 
 _MAX_COMMAS = 3_000_000
-"""In an array, whose elements are held one by one: the shortest operations have a comma in 13 bytes or more."""
+"""Limit for an array, each of whose elements becomes an object in memory. Even the shortest operations have no more
+than one comma per 13 bytes."""
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 _document = msgspec.json.Decoder(float_hook=Decimal).decode
-"""Numbers with all the digits that were sent."""
+"""Keeps all digits of numbers as sent."""
 
 
 def _pieces(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Iterator[Operations]:
@@ -164,28 +165,30 @@ def _read(texts: Sequence[bytes | msgspec.Raw], first: int, now: int) -> Operati
 
 
 def _decode(text: bytes | msgspec.Raw) -> Any:
-    """The JSON of an operation. Raises FieldError where it is too long: in memory it would be many times as much."""
+    """Decode one operation. Raises FieldError if it is too long, because it would take many times as much memory."""
     if len(text) > MAX_RECORD:
-        raise invalid("", f"An operation is at most {MAX_RECORD // 1024 // 1024} MiB of JSON, not {len(text)} bytes.")
+        raise invalid(
+            "", f"An operation may have at most {MAX_RECORD // 1024 // 1024} MiB of JSON, not {len(text)} bytes."
+        )
     return _document(text)
 
 
 def read_operation(document: Any, now: int) -> Operation:
-    """The operation that a JSON object tells; `now` is in microseconds since 1970 UTC. Raises FieldError."""
+    """The operation that a JSON object describes; `now` is in microseconds since 1970 UTC. Raises FieldError."""
     if not isinstance(document, dict):
         raise invalid("", "An operation must be a JSON object.")
     kind = rules.one_of("type", document.get("type"), *_TYPES)
     for name in document:
         if name not in Operation._fields:
-            raise invalid(name[:100], f"No operation has a field {name[:100]!r}.")
+            raise invalid(name[:100], f"Operations have no field {name[:100]!r}.")
     given = {name: _value(document, name, rule) for name, rule in _TYPES[kind].items()}
     operation = Operation(_value(document, "id", _id), _occurred_at(document.get("occurred_at"), now), kind, **given)
     if operation.quantity_kg is not None and operation.quantity_below_market_price_kg is not None:
         if operation.quantity_kg == 0:
-            raise invalid("quantity_kg", "quantity_kg must be above 0.")
+            raise invalid("quantity_kg", "quantity_kg must be greater than 0.")
         if operation.quantity_below_market_price_kg > operation.quantity_kg:
             raise invalid(
-                "quantity_below_market_price_kg", "quantity_below_market_price_kg must not be more than quantity_kg."
+                "quantity_below_market_price_kg", "quantity_below_market_price_kg must not exceed quantity_kg."
             )
     return operation
 
@@ -210,7 +213,7 @@ def _occurred_at(value: Any, now: int) -> datetime:
 
 
 def _id(name: str, value: Any) -> str:
-    """An id that the sender has made; a whole number stands for its digits."""
+    """An id chosen by the sender; an integer is treated as its digits."""
     return _text(name, str(value) if isinstance(value, int) and not isinstance(value, bool) else value)
 
 
@@ -227,7 +230,7 @@ def _crates(name: str, value: Any) -> int:
 
 
 def _decimal(name: str, value: Any) -> Decimal:
-    """An exact number of money or weight, 0 or more, as text or as a number of at most 15 significant digits."""
+    """An exact amount of money or weight, 0 or more, from text or from a number with at most 15 significant digits."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise invalid(name, f"{name} must be a number, or a number as text.")
     if isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Business operations on their way in: their cooling units checked, stored in groups, acknowledged."""
+"""Stores business operations: checks their cooling units, commits them in groups, and acknowledges them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,17 +22,18 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 5_000
 CONNECTIONS = 4
-"""Companies whose operations are stored at once."""
+"""Number of companies whose operations are stored at the same time."""
 _COLUMNS = ("company_id", *Operation._fields)
 
-# One sentence for a check-out that is elsewhere and one that is nowhere: a token learns nothing of other units.
+# The message is the same whether the check-out belongs to another unit or does not exist, so that a token learns
+# nothing about other units.
 _NO_CHECK_OUT = (
     "check_out_id",
-    "No check-out of the token's cooling units has this id: send it first, then the payment again.",
+    "No check-out with this id belongs to the token's cooling units. Send the check-out first, then this payment.",
 )
-# What `refuse_operations` says: the field at fault, and what its sender is told.
+# For each reason that `refuse_operations` returns: the field at fault, and the message.
 _REASONS = {
-    "elsewhere": ("id", "This operation is of a cooling unit that the token is not for, or of none."),
+    "elsewhere": ("id", "The stored operation with this id does not belong to the token's cooling units."),
     "check_out_elsewhere": _NO_CHECK_OUT,
     "check_out_missing": _NO_CHECK_OUT,
 }
@@ -40,35 +41,35 @@ _REASONS = {
 
 @dataclass(slots=True)
 class OperationBlock:
-    """Operations that one request brings to a company; their cooling units exist, and the sender may see them."""
+    """Operations of one request. Their cooling units exist and are visible to the sender."""
 
     company_id: int
     operations: list[Operation] = field(default_factory=list)
     index: list[int] = field(default_factory=list)
-    """Which record of the body each one is, counted from 0."""
+    """The position of each operation in the body, counted from 0."""
     seen: tuple[int, ...] | None = None
     """The cooling units of the token that sent them; None for all."""
-    refused: dict[str, str] = field(default_factory=dict)
-    """After the commit: ids of operations that the token may not change, and the reasons."""
+    rejected: dict[str, str] = field(default_factory=dict)
+    """After the commit: the ids of rejected operations, which the token may not change, and the reasons."""
 
     def __len__(self) -> int:
         return len(self.operations)
 
     def rejections(self) -> list[Rejection]:
-        """What has been refused."""
+        """The rejected operations of this block, in order."""
         return [
-            Rejection(index, *_REASONS[self.refused[one.id]])
+            Rejection(index, *_REASONS[self.rejected[one.id]])
             for index, one in zip(self.index, self.operations, strict=True)
-            if one.id in self.refused
+            if one.id in self.rejected
         ]
 
 
 class _Run:
-    """Blocks that are stored in one step, with the same result as one after the other.
+    """Blocks that can be stored in one step, with the same result as one after the other.
 
-    What everybody may change is one step always, the last operation of an id wins. Where a token may change some
-    things only, what it may depends on what is stored: its blocks are one step as long as none speaks of an id that
-    another one speaks of.
+    Blocks of senders who may change everything can always be combined; for each id, the last operation wins. What a
+    token that is limited to some units may change depends on what is stored, so its blocks can be combined only if no
+    two of them mention the same id.
     """
 
     def __init__(self, first: OperationBlock) -> None:
@@ -78,7 +79,7 @@ class _Run:
         self.take(first)
 
     def take(self, block: OperationBlock) -> bool:
-        """Take a block that can be stored in the same step as the ones before; False where it cannot."""
+        """Add a block if it can be stored in the same step as those before it; otherwise return False."""
         if block.seen != self.seen:
             return False
         if self.seen is not None:
@@ -90,14 +91,14 @@ class _Run:
         return True
 
     def records(self) -> list[tuple[Any, ...]]:
-        """The operations as rows of `_COLUMNS`; the last one of an id wins."""
+        """The operations as rows of `_COLUMNS`; for each id, the last one wins."""
         rows = {one.id: (block.company_id, *one) for block in self._blocks for one in block.operations}
         return list(rows.values())
 
-    def note(self, refused: dict[str, str]) -> None:
-        """Tell the blocks what was refused."""
+    def note(self, rejected: dict[str, str]) -> None:
+        """Tell each block which of its operations were rejected, and why."""
         for block in self._blocks:
-            block.refused = {one.id: refused[one.id] for one in block.operations if one.id in refused}
+            block.rejected = {one.id: rejected[one.id] for one in block.operations if one.id in rejected}
 
 
 def _runs(blocks: Sequence[OperationBlock]) -> list[_Run]:
@@ -109,10 +110,10 @@ def _runs(blocks: Sequence[OperationBlock]) -> list[_Run]:
 
 
 class OperationWriter:
-    """Stores operations over a few connections, those of each company by themselves.
+    """Stores operations over a few connections, separately for each company.
 
-    A company is locked while its operations change, so each takes one connection at a time; one that has to wait, or
-    whose operations fail, keeps no other from storing its own.
+    A company is locked while its operations change, so it uses one connection at a time. A company that has to wait,
+    or whose operations fail, does not hold up others.
     """
 
     def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
@@ -126,14 +127,14 @@ class OperationWriter:
         self._closing = False
 
     async def store(self, block: OperationBlock) -> None:
-        """Store a block; see GroupCommit.stored. A company's blocks commit in the order in which they came."""
+        """Store a block; see GroupCommit.stored. The blocks of a company commit in order of arrival."""
         if self._closing:
             raise unavailable("The service is stopping; send this again later.")
         group = self._groups.get(block.company_id) or self._begin(block.company_id)
         try:
             await group.stored(block, len(block), also_pending=self._pending() - group.pending)
         finally:
-            self._end_if_idle(block.company_id)  # where it was refused, no commit follows that would end the group
+            self._end_if_idle(block.company_id)  # a refused block is not followed by a commit that would end the group
 
     async def close(self) -> None:
         """Commit what was accepted, then stop."""
@@ -176,8 +177,8 @@ class OperationWriter:
                     await connection.copy_records_to_table(
                         "incoming_operation", records=run.records(), columns=_COLUMNS
                     )
-                    refused = await sql.write_operations.rows(connection, seen=run.seen)
-                    run.note({row["operation_id"]: row["reason"] for row in refused})
+                    rejected = await sql.write_operations.rows(connection, seen=run.seen)
+                    run.note({row["operation_id"]: row["reason"] for row in rejected})
 
         committer = await self._committers.get()
         try:
@@ -187,7 +188,7 @@ class OperationWriter:
 
 
 class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
-    """A body of operations. Those that concern cooling units that the caller may not see are rejected."""
+    """Stores a body of operations. Those for cooling units that the caller may not see are rejected."""
 
     def __init__(
         self,
@@ -204,30 +205,30 @@ class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
 
     async def _known(self, piece: Operations) -> tuple[OperationBlock, Outcome]:
         units = await self._known_units(piece)
-        taken: list[tuple[int, Operation]] = []
+        accepted: list[tuple[int, Operation]] = []
         rejections = list(piece.rejections)
         for index, one in zip(piece.index, piece.operations, strict=True):
             if one.cooling_unit_id is not None and one.cooling_unit_id not in units:
                 message = f"There is no cooling unit {one.cooling_unit_id}."
                 rejections.append(Rejection(index, "cooling_unit_id", message))
             elif self._seen is not None and one.type == "user_deactivated":
-                message = "A deactivation holds at all cooling units, and this token is for some of them."
+                message = "A deactivation applies to all cooling units, but this token is limited to some of them."
                 rejections.append(Rejection(index, "type", message))
             else:
-                taken.append((index, one))
+                accepted.append((index, one))
         rejections.sort(key=attrgetter("index"))
         if (last := self._last(rejections)) is not None:
             rejections = [one for one in rejections if one.index <= last]
-            taken = [(index, one) for index, one in taken if index <= last]
+            accepted = [(index, one) for index, one in accepted if index <= last]
         result = Outcome()
         result.note(rejections, len(rejections))
         block = OperationBlock(
-            self._company_id, [one for _, one in taken], [index for index, _ in taken], seen=self._seen
+            self._company_id, [one for _, one in accepted], [index for index, _ in accepted], seen=self._seen
         )
         return block, result
 
     async def _known_units(self, piece: Operations) -> set[int]:
-        """Those of the cooling units in a piece that exist and the caller may see."""
+        """The cooling units in a piece that exist and that the caller may see."""
         units = {one.cooling_unit_id for one in piece.operations if one.cooling_unit_id is not None}
         if not units:
             return set()
@@ -238,7 +239,7 @@ class OperationPipeline(BodyPipeline[Operations, OperationBlock]):
         return {row["id"] for row in rows}
 
     def _count(self, block: OperationBlock, result: Outcome) -> None:
-        refused = block.rejections()
-        result.accepted = len(block) - len(refused)
-        result.note(refused, len(refused))
+        rejections = block.rejections()
+        result.accepted = len(block) - len(rejections)
+        result.note(rejections, len(rejections))
         result.rejections.sort(key=lambda rejection: rejection.index)

@@ -1,4 +1,4 @@
-"""What an analytics endpoint is asked: days of the company's time zone, cut into periods."""
+"""A query to an analytics endpoint: days in the company's time zone, split into periods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PERIODS = ("day", "week", "month")
 
 @dataclass(frozen=True, slots=True)
 class DateRange:
-    """Days from the first to the last, both included."""
+    """Days from the first to the last, both inclusive."""
 
     first: date
     last: date
@@ -26,13 +26,13 @@ class DateRange:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A company's window, cut into days, ISO weeks or months that are clipped to it."""
+    """A company's window, split into days, ISO weeks or months that are clipped to it."""
 
     company_id: int
     country: str | None
     currency: str
     today: date
-    """The day of now in the company's time zone."""
+    """The current date in the company's time zone."""
     window: DateRange
     period: str
     periods: Sequence[DateRange]
@@ -43,13 +43,13 @@ class Question:
         return [one.first for one in self.periods]
 
     def parts(self) -> dict[str, Any]:
-        """Which buckets of a roll-up make up the periods, as parameters: of the period's own kind where a bucket is a
-        whole period in the past, days elsewhere.
+        """The buckets of a roll-up that make up the periods, as query parameters: buckets of the period's length for
+        whole periods without future days, daily buckets for all others.
         """
         head, tail = 0, len(self.periods)
-        while head < tail and self._differs(self.periods[head]):
+        while head < tail and self._needs_days(self.periods[head]):
             head += 1
-        while head < tail and self._differs(self.periods[tail - 1]):
+        while head < tail and self._needs_days(self.periods[tail - 1]):
             tail -= 1
         parts = [("day", part) for part in (self._of(0, head), self._of(tail, len(self.periods))) if part]
         whole = self._of(head, tail)
@@ -65,8 +65,8 @@ class Question:
     def _of(self, start: int, end: int) -> DateRange | None:
         return DateRange(self.periods[start].first, self.periods[end - 1].last) if start < end else None
 
-    def _differs(self, days: DateRange) -> bool:
-        """Whether a period is not the one bucket that begins with its first day, or has days to come."""
+    def _needs_days(self, days: DateRange) -> bool:
+        """Whether a period has to be read from daily buckets: it is clipped, or contains future days."""
         return (
             self.period != "day"
             and (days.first != begin(days.first, self.period) or days.last != end(days.last, self.period))
@@ -74,7 +74,7 @@ class Question:
 
 
 async def question(connection: "Connected", company_id: int, first: date, last: date, period: str) -> Question:
-    """The question about a company's days. Raises TidemarkError."""
+    """The query for a company's days from `first` to `last`. Raises TidemarkError (404)."""
     company = await statements().analytics_company.row(connection, company_id=company_id)
     if company is None:
         raise not_found("The organization is gone.")
@@ -86,11 +86,11 @@ async def question(connection: "Connected", company_id: int, first: date, last: 
         company["today"],
         window,
         period,
-        cut(window, period),
+        split(window, period),
     )
 
 
-def cut(window: DateRange, period: str) -> list[DateRange]:
+def split(window: DateRange, period: str) -> list[DateRange]:
     """The days, ISO weeks (from Monday) or months of a window, clipped to it."""
     found = []
     first = window.first
@@ -102,14 +102,14 @@ def cut(window: DateRange, period: str) -> list[DateRange]:
 
 
 def begin(day: date, period: str) -> date:
-    """The first day of the period that a day is in."""
+    """The first day of the period that contains a day."""
     if period == "week":
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if period == "month" else day
 
 
 def end(day: date, period: str) -> date:
-    """The last day of the period that a day is in."""
+    """The last day of the period that contains a day."""
     if period == "week":
         return day + timedelta(days=6 - day.weekday())
     if period == "month":
@@ -118,5 +118,5 @@ def end(day: date, period: str) -> date:
 
 
 def months(days: DateRange) -> list[date]:
-    """The first days of the months that days lie in."""
-    return [begin(one.first, "month") for one in cut(days, "month")]
+    """The first days of the months that contain any of these days."""
+    return [begin(one.first, "month") for one in split(days, "month")]

@@ -1,4 +1,4 @@
-"""What storage earns: fees of check-outs, paid and pending, each currency by itself."""
+"""Revenue from storage: the fees of check-outs, paid and pending, by currency."""
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 PAYMENT_STATUSES = ("paid", "pending", "all")
 
 _Fees: TypeAlias = tuple[str, bool, str, Decimal, int]
-"""Currency, whether paid, payment method, amount and count."""
+"""Currency, whether paid, payment method, sum of the amounts, and number of check-outs."""
 
 
 async def revenue(
     connection: "Connected", question: Question, units: Sequence[CoolingUnit], payment_status: str
 ) -> list[dict[str, Any]]:
-    """An item for each unit; `payment_status` selects what the total is of."""
+    """One item per unit, in the order given; `payment_status` selects the fees that `total_revenue` includes."""
     rows = await statements().revenue_of_periods.rows(
         connection, company_id=question.company_id, units=[unit.id for unit in units], **question.parts()
     )
     of_unit: dict[int, dict[int, list[_Fees]]] = {unit.id: {} for unit in units}
-    for unit_id, place, *fees in rows:
-        of_unit[unit_id].setdefault(place, []).append(tuple(fees))
+    for unit_id, index, *fees in rows:
+        of_unit[unit_id].setdefault(index, []).append(tuple(fees))
     with exact():
         return [_item(question, unit_id, periods, payment_status) for unit_id, periods in of_unit.items()]
 
@@ -46,15 +46,15 @@ def _item(question: Question, unit_id: int, periods: dict[int, list[_Fees]], pay
             {
                 "period_start": days.first,
                 "period_end": days.last,
-                "currency_totals": _totals(periods.get(place, ()), payment_status),
+                "currency_totals": _totals(periods.get(index, ()), payment_status),
             }
-            for place, days in enumerate(question.periods)
+            for index, days in enumerate(question.periods)
         ],
     }
 
 
 def _totals(fees: Iterable[_Fees], payment_status: str) -> list[dict[str, Any]]:
-    """An entry for each currency, of fees that stand there once for each state and method."""
+    """One entry per currency, from fees that are already grouped by currency, status and method."""
     of_currency: dict[str, list[_Fees]] = {}
     for one in fees:
         of_currency.setdefault(one[0], []).append(one)

@@ -1,4 +1,4 @@
-"""Who uses cooling units: registered, new and active users."""
+"""The users of cooling units: registered, new and active."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 async def users(connection: "Connected", question: Question, units: Sequence[CoolingUnit]) -> list[dict[str, Any]]:
-    """An item for each unit."""
+    """One item per unit, in the order given."""
     ids = [unit.id for unit in units]
     rows = await statements().registrations_of_units.rows(connection, company_id=question.company_id, units=ids)
     registered, new = _registrations(question, ids, rows)
@@ -32,11 +32,11 @@ async def users(connection: "Connected", question: Question, units: Sequence[Coo
 
 
 def _registrations(question: Question, ids: Sequence[int], rows: Sequence[Any]) -> tuple[Counts, Counts]:
-    """By unit: registered users at the end of each period; users who registered in each, and in the whole window."""
+    """For each unit: users registered at the end of each period, and new users of each period and the whole window."""
     periods = len(question.periods)
-    place_of = {unit_id: place for place, unit_id in enumerate(ids)}
-    places = np.array([place_of[row["cooling_unit_id"]] for row in rows], np.int64)
-    unit = places.repeat([len(row["days"]) // 4 for row in rows]) if rows else places
+    index_of = {unit_id: index for index, unit_id in enumerate(ids)}
+    indices = np.array([index_of[row["cooling_unit_id"]] for row in rows], np.int64)
+    unit = indices.repeat([len(row["days"]) // 4 for row in rows]) if rows else indices
     customer, day, gone = (
         np.frombuffer(b"".join(row[name] for row in rows), ">i4").astype(np.int64)
         for name in ("customers", "days", "gone")
@@ -44,7 +44,7 @@ def _registrations(question: Question, ids: Sequence[int], rows: Sequence[Any]) 
     member = unit << 32 | customer
     order = np.lexsort((day, member))
     first = order[np.append(True, member[order][1:] != member[order][:-1])] if len(order) else order
-    # Who was deactivated before the registration never counts.
+    # Users deactivated by the day they registered never count.
     first = first[gone[first] > day[first]]
     ends = [(days.last - EPOCH).days for days in question.periods]
     registered = np.zeros((len(ids), periods), np.int64)
@@ -54,12 +54,12 @@ def _registrations(question: Question, ids: Sequence[int], rows: Sequence[Any]) 
         registered += sign * changes[:, :-1].cumsum(axis=1)
 
     inside = (day >= (question.window.first - EPOCH).days) & (day <= ends[-1])
-    place = np.searchsorted(ends, day[inside])
+    period = np.searchsorted(ends, day[inside])
     new = np.zeros((len(ids), periods + 1), np.int64)
-    # Each user once in a period, and once in the window.
-    for columns, place_in in ((slice(periods), place), (slice(periods, None), np.zeros_like(place))):
+    # Each user counts once per period, and once in the window.
+    for columns, column in ((slice(periods), period), (slice(periods, None), np.zeros_like(period))):
         width = len(range(*columns.indices(periods + 1)))
-        once = np.unique(np.stack((member[inside], place_in)), axis=1)
+        once = np.unique(np.stack((member[inside], column)), axis=1)
         cells = (once[0] >> 32) * width + once[1]
         new[:, columns] = np.bincount(cells, minlength=len(ids) * width).reshape(len(ids), width)
     return registered, new

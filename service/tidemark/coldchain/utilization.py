@@ -1,4 +1,4 @@
-"""How full cooling units are, and what comes and goes."""
+"""The utilization of cooling units: how full they are, and what goes in and out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Moved:
-    """What came and went in some days, and in those of them until today its crates, also each times its day."""
+    """What went in and out over some days; and for those up to today, the net number of crates and their crate-days:
+    the sum of crates, signed, times their day (days since 1970).
+    """
 
     check_ins: int = 0
     check_outs: int = 0
@@ -49,7 +51,7 @@ _NOTHING_MOVED = _Moved()
 async def utilization(
     connection: "Connected", question: Question, units: Sequence[CoolingUnit]
 ) -> list[dict[str, Any]]:
-    """An item for each unit."""
+    """One item per unit, in the order given."""
     ids = [unit.id for unit in units]
     rows = await statements().storage_of_periods.rows(
         connection, company_id=question.company_id, units=ids, today=question.today, **question.parts()
@@ -79,8 +81,8 @@ def _item(
     trends = []
     total = _NOTHING_MOVED
     crates_stored, kg_stored = crates, kg
-    for place, days in enumerate(question.periods):
-        one = moved.get((unit.id, place), _NOTHING_MOVED)
+    for index, days in enumerate(question.periods):
+        one = moved.get((unit.id, index), _NOTHING_MOVED)
         measures = _measures(unit, question.today, days, one, crates_stored, kg_stored)
         trends.append({"period_start": days.first, "period_end": days.last, **measures})
         if one is not _NOTHING_MOVED:
@@ -110,10 +112,10 @@ def _measures(
 
 
 def _rate(unit: CoolingUnit, today: date, days: DateRange, moved: _Moved, crates_before: int) -> float | None:
-    """The mean of the stock at the end of each day until today, in percent of the capacity.
+    """The stock at the end of each day up to today, averaged, as a percentage of the capacity.
 
-    A crate that comes on a day counts at the end of that day and of every later one. So the sum of the stocks is that
-    of the crates, each times the day after the last one less its own day.
+    A crate that arrives on a day is in stock at the end of that day and of every later one. It therefore adds the day
+    after the last day, minus its own day, to the sum of the stocks; a crate that leaves subtracts as much.
     """
     last = min(days.last, today)
     count = (last - days.first).days + 1

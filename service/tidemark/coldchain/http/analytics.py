@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from tidemark.database.database import Connected
 
 AT_ONCE = 5_000
-"""Periods of units that are worked out at once: more would keep other requests waiting."""
-MOST = 400_000
-"""Periods of units in one answer, some hundred megabytes."""
+"""Number of periods, across units, that are computed together: more would hold up other requests."""
+MAX_PERIODS = 400_000
+"""Maximum number of periods, across units, in a response: some hundred megabytes."""
 
 _FILTERS = ("start_date", "end_date", "period", "cooling_unit_id", "location_id")
 _IDS = ("cooling_unit_id", "location_id")
 
 Measure = Callable[["Connected", Question, Sequence[CoolingUnit]], Awaitable[list[dict[str, Any]]]]
-"""Works out the items of some units."""
+"""Computes the items of some units."""
 
 
 def _revenue(parameters: Parameters) -> Measure:
@@ -83,13 +83,13 @@ read_impact = _handler("impact", lambda _: impact)
 async def _items(
     connection: "Connected", asked: Question, units: Sequence[CoolingUnit], measure: Measure
 ) -> list[bytes]:
-    """The items as JSON, of some units at a time: what is in memory stays small, and others get their turn."""
+    """The items as JSON, a few units at a time: this limits the use of memory and gives other requests their turn."""
     periods = len(asked.periods)
-    if periods * len(units) > MOST:
+    if periods * len(units) > MAX_PERIODS:
         raise invalid(
             "page_size",
-            f"{len(units)} cooling units in {periods} periods are too many at once; "
-            f"with a page_size of {max(1, MOST // periods)} they are not.",
+            f"A page of {len(units)} cooling units with {periods} periods each is too large; "
+            f"use a page_size of at most {max(1, MAX_PERIODS // periods)}.",
         )
     at_once = max(1, AT_ONCE // periods)
     items: list[bytes] = []

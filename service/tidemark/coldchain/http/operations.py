@@ -16,7 +16,7 @@ _FORMATS: dict[str, Format[Operations]] = {
 
 
 async def store(request: web.Request) -> web.Response:
-    """`POST`: 200 where all operations are stored, 207 where some, 422 where none."""
+    """`POST`: 200 if all operations are stored, 207 if some are, 422 if none are."""
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
     form = format_of(request, _FORMATS)

@@ -1,4 +1,4 @@
-"""What the cold-chain API needs of the service behind it."""
+"""What the cold-chain API needs from the service behind it."""
 
 from aiohttp import web
 

@@ -43,7 +43,7 @@ _KNOWN = (
 )
 
 USUAL_TYPES = frozenset(("TEMPERATURE", "HUMIDITY"))
-"""Types that may be asked for before there is a sensor of them."""
+"""Types that are accepted even if no sensor has them yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class _Asked:
 
 
 async def read(request: web.Request) -> web.Response:
-    """A page of readings or buckets of a cooling unit."""
+    """Return a page of readings or buckets of a cooling unit."""
     principal = await limits.limited(request, "sensor_data")
     asked = _parse(Parameters.of(request, *_KNOWN))
 
@@ -137,4 +137,4 @@ async def _require_known(
     known = {row["specification_type"] for row in rows}
     for one in others:
         if one not in known:
-            raise invalid("specification_type", f"No sensor here has the specification_type {one[:100]!r}.")
+            raise invalid("specification_type", f"There is no sensor with the specification_type {one[:100]!r}.")
