@@ -1,4 +1,4 @@
-"""A real Chromium without a window, driven over its DevTools protocol."""
+"""A real headless Chromium, controlled over its DevTools protocol."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ class Page:
         self._reading = asyncio.create_task(self._read())
 
     async def command(self, method: str, **parameters: Any) -> Any:
-        """A command of the protocol; answers its result."""
+        """Run a command of the protocol; returns its result."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
@@ -39,7 +39,7 @@ class Page:
         await self._loaded(self.command("Page.navigate", url=url))
 
     async def click(self, selector: str) -> None:
-        """Click a link to another page, and wait until that is loaded."""
+        """Click a link to another page, and wait until that page is loaded."""
         await self._loaded(self.run(f"document.querySelector({selector!r}).click()"))
 
     async def back(self) -> None:
@@ -47,13 +47,13 @@ class Page:
         await self.run("new Promise(gone => { addEventListener('popstate', () => gone()); history.back() })")
 
     async def run(self, script: str) -> Any:
-        """Evaluate JavaScript, awaiting a promise; answers its value."""
+        """Evaluate JavaScript, and await it if it is a promise; returns its value."""
         result = await self.command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
     async def close(self) -> None:
-        """Close the tab, as a visitor does who leaves."""
+        """Close the tab, as a visitor who leaves does."""
         with contextlib.suppress(TimeoutError, ConnectionError):
             await self.command("Page.close")
         await self._socket.close()
@@ -81,7 +81,7 @@ class Page:
 
 @asynccontextmanager
 async def chromium(folder: Path, user_agent: str) -> AsyncIterator[Page]:
-    """A browser with a profile of its own that finds every host under `.test` on this machine; its first tab."""
+    """Start a browser with its own profile, in which every host under `.test` is this machine; yields its first tab."""
     assert PROGRAM is not None
     process = await asyncio.create_subprocess_exec(
         PROGRAM,

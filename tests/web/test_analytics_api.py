@@ -1,4 +1,4 @@
-"""The five endpoints as the seed shows them: shapes, errors, limits; and how sites are rolled up by the job."""
+"""The five endpoints as the seed shows them: response formats, errors and limits; and the roll-ups by the job."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ ENDPOINTS = ("stats", "realtime", "events", "pageviews")
 
 
 async def ask(tenant: Tenant, path: str, token: str | None = None, **parameters: str) -> ClientResponse:
-    """Ask the web analytics API; answers the response, read."""
+    """Send a GET request to the web analytics API; returns the response after reading it."""
     headers = {"Authorization": f"Bearer {tenant.admin_token if token is None else token}"}
     async with tenant.session.get(f"{tenant.base}/api/v2/{path}", params=parameters, headers=headers) as response:
         await response.read()
@@ -26,14 +26,14 @@ async def ask(tenant: Tenant, path: str, token: str | None = None, **parameters:
 
 
 async def make_token(tenant: Tenant, *scopes: str, **fields: Any) -> str:
-    """Make a token; the token."""
+    """Create a token and return it."""
     response = await tenant.manage("POST", "api-tokens", {"name": "test", "scopes": scopes, **fields})
     assert response.status == 201, await response.text()
     return str((await response.json())["token"])
 
 
 async def error_of(response: ClientResponse, status: int) -> str:
-    """The message of an error in the seed's shape."""
+    """The message of an error, which must have the format of the seed."""
     assert response.status == status, await response.text()
     assert response.content_type == "application/json"
     document = await response.json()
@@ -127,7 +127,7 @@ async def test_any_pathname_can_be_asked_for(tenant: Tenant) -> None:
 async def test_requests_are_limited_with_times_in_milliseconds(tenant: Tenant) -> None:
     site = await make_site(tenant)
     token = await make_token(tenant, "sites", rate_limit=3)
-    while time.time() % 60 > 50:  # the requests shall fall into one minute
+    while time.time() % 60 > 50:  # all requests should be in the same minute
         await asyncio.sleep(0.2)
     seen = [await ask(tenant, path, token) for path in ("sites", f"sites/{site}/stats", "sites/x/stats", "sites")]
     assert [one.status for one in seen] == [200, 200, 403, 429]
@@ -146,7 +146,7 @@ async def test_the_job_rolls_up_days_that_are_over_and_destroys_old_keys(
     site = await make_site(tenant)
     connection = await asyncpg.connect(migrated_url)
     assert (await send(tenant, site)).status == 204
-    # As if that had been three days ago.
+    # As if all this had happened three days ago.
     await connection.execute(
         """
         WITH gone AS (DELETE FROM web_record RETURNING *)
@@ -157,7 +157,7 @@ async def test_the_job_rolls_up_days_that_are_over_and_destroys_old_keys(
     await connection.execute("UPDATE visitor_key SET day = day - 3, created_at = created_at - interval '3 days'")
     await connection.execute("UPDATE web_line SET mark_day = '0001-01-01', read_day = '0001-01-01'")
     first.stop()
-    tenant.base = start_service(migrated_url).base  # its job begins with what is due
+    tenant.base = start_service(migrated_url).base  # its maintenance job does at once what is due
     while not await connection.fetchval("SELECT count(*) FROM web_daily") or await connection.fetchval(
         "SELECT count(*) FROM visitor_key"
     ):

@@ -1,4 +1,4 @@
-"""A real Chromium visits a small site with the script in it; the five endpoints tell what it did."""
+"""A real Chromium visits a small website that includes the script; the five endpoints show what it did."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,12 +24,12 @@ PAGE = """<!doctype html><title>{path}</title>
 
 @pytest.fixture
 async def pages(tenant: Tenant) -> AsyncIterator[tuple[int, str]]:
-    """A web server for all hosts, whose every page has the script in it; its port, and the site's id."""
+    """A web server for all hosts, whose pages all include the script; yields its port and the site's id."""
     site = await make_site(tenant)
     port = free_port()
 
     async def page(request: web.Request) -> web.Response:
-        # An outside page links here and is no page of the site.
+        # Pages of this host link to the site but do not belong to it.
         site_id = "" if request.host.startswith("www.news.test") else site
         text = PAGE.format(path=request.path, site=site_id, service=tenant.base, port=port)
         return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
@@ -44,7 +44,7 @@ async def pages(tenant: Tenant) -> AsyncIterator[tuple[int, str]]:
 
 
 async def records(tenant: Tenant, site: str, kinds: str, *, any_order: bool = False) -> None:
-    """Wait until the site has records of these kinds, by their first letters in the order of arrival (or any)."""
+    """Wait until the site has records of these kinds, given by first letters, in order of arrival (or in any order)."""
     connection = await asyncpg.connect(tenant.database_url)
     query = """
         SELECT coalesce(string_agg(left(kind::text, 1), '' ORDER BY ts), '')
@@ -58,7 +58,7 @@ async def records(tenant: Tenant, site: str, kinds: str, *, any_order: bool = Fa
                 assert len(found) <= len(kinds), found
                 await asyncio.sleep(0.05)
     except TimeoutError:
-        pytest.fail(f"There are records {found!r}, not {kinds!r}.")
+        pytest.fail(f"The records are {found!r}, not {kinds!r}.")
     finally:
         await connection.close()
 
@@ -66,10 +66,10 @@ async def records(tenant: Tenant, site: str, kinds: str, *, any_order: bool = Fa
 async def test_two_visitors(tenant: Tenant, pages: tuple[int, str], tmp_path: Path) -> None:
     port, site = pages
     while datetime.now(UTC).hour == 23 and datetime.now(UTC).minute > 57:
-        await asyncio.sleep(1)  # the visits shall be of one day
+        await asyncio.sleep(1)  # both visits should be on the same day
     async with chromium(tmp_path / "one", CHROME) as page:
         await page.visit(f"http://www.news.test:{port}/story")
-        await page.click("#shop")  # from outside to the front page
+        await page.click("#shop")  # from another website to the front page
         await records(tenant, site, "p")
         await page.run("tidemark('signup_click')")
         await page.click("#pricing")
@@ -80,15 +80,15 @@ async def test_two_visitors(tenant: Tenant, pages: tuple[int, str], tmp_path: Pa
         await page.back()
         await page.back()
         await records(tenant, site, "pelppp")
-        await asyncio.sleep(1.2)  # a visit takes time, which the leaving tells
+        await asyncio.sleep(1.2)  # the visit should last a while, which the `leave` record shows
         await page.close()
         await records(tenant, site, "pelpppl")
     async with chromium(tmp_path / "two", FIREFOX) as page:
-        await page.visit(f"http://evil.test:{port}/copy")  # a copy of the page elsewhere, which must not count
+        await page.visit(f"http://evil.test:{port}/copy")  # a copy of the page on another site, which must not count
         record = f"{{site: '{site}', type: 'pageview', url: 'http://shop.test/'}}"
         sending = f"fetch('{tenant.base}/api/v2/collect', {{method: 'POST', body: JSON.stringify({record})}})"
-        assert await page.run(f"{sending}.then(answer => answer.status)") == 403  # nor may it lie
-        await page.visit(f"http://blog.shop.test:{port}/")  # a bounce, on a sub-domain
+        assert await page.run(f"{sending}.then(answer => answer.status)") == 403  # even if it lies about its address
+        await page.visit(f"http://blog.shop.test:{port}/")  # a bounce, on a subdomain
         await records(tenant, site, "pelpppl" + "p")
         await page.close()
         await records(tenant, site, "pelpppl" + "pl")
@@ -126,7 +126,7 @@ async def test_calls_before_the_script_has_loaded_count(tenant: Tenant, pages: t
         script = "document.addEventListener('readystatechange', () => tidemark('early'), {once: true})"
         await page.command("Page.addScriptToEvaluateOnNewDocument", source=script)
         await page.visit(f"http://shop.test:{port}/")
-        await records(tenant, site, "pe", any_order=True)  # they are sent at once
+        await records(tenant, site, "pe", any_order=True)  # they are sent at the same time
     assert await read(tenant, f"sites/{site}/events") == {"events": [{"name": "early", "count": 1}]}
 
 
@@ -136,7 +136,7 @@ async def test_a_replaced_address_is_where_the_visitor_is(
     port, site = pages
     async with chromium(tmp_path / "replaced", CHROME) as page:
         await page.visit(f"http://shop.test:{port}/pricing")
-        await records(tenant, site, "p")  # what is sent at once may arrive in any order
+        await records(tenant, site, "p")  # records sent at the same time may arrive in any order
         await page.run("history.replaceState({}, '', '/offers')")
         await page.run("tidemark('seen')")
         await records(tenant, site, "pe")

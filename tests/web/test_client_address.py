@@ -1,4 +1,4 @@
-"""Whose address counts behind proxies."""
+"""Which address counts as the client's behind proxies."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""The collector: what it takes and refuses, from whom it believes an address, and how it knows visitors."""
+"""The collector: what it accepts and refuses, whose forwarded addresses it trusts, how it identifies visitors."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.
 
 
 async def make_site(tenant: Tenant, **fields: Any) -> str:
-    """Make a site; its id."""
+    """Create a site and return its id."""
     response = await tenant.manage("POST", "sites", {"domain": "shop.test", **fields})
     assert response.status == 201, await response.text()
     return str((await response.json())["siteId"])
@@ -31,7 +31,7 @@ async def make_site(tenant: Tenant, **fields: Any) -> str:
 async def send(
     tenant: Tenant, site: str, *, headers: dict[str, str] | None = None, body: bytes | None = None, **fields: Any
 ) -> ClientResponse:
-    """What a page sends; a page view of the front page unless said otherwise."""
+    """Send what a page would send: by default, a page view of the front page."""
     document = {"site": site, "type": "pageview", "url": "https://shop.test/", **fields}
     given = {"User-Agent": CHROME, "Content-Type": "text/plain;charset=UTF-8", **(headers or {})}
     data = json.dumps(document).encode() if body is None else body
@@ -41,7 +41,7 @@ async def send(
 
 
 async def read(tenant: Tenant, path: str, **parameters: str) -> Any:
-    """An answer of the web analytics API that must be 200."""
+    """The document of a response of the web analytics API, which must be 200."""
     url = f"{tenant.base}/api/v2/{path}"
     async with tenant.session.get(url, params=parameters, headers=tenant.bearer) as response:
         assert response.status == 200, await response.text()
@@ -49,12 +49,12 @@ async def read(tenant: Tenant, path: str, **parameters: str) -> Any:
 
 
 async def stats(tenant: Tenant, site: str) -> Any:
-    """The site's figures of the last seven days."""
+    """The site's figures for the last seven days."""
     return await read(tenant, f"sites/{site}/stats")
 
 
 async def assert_refused(response: ClientResponse, status: int, word: str) -> None:
-    """An error in the shape of the surface, readable across origins, that names what is wrong."""
+    """Assert that the response is an error in the format of the API, readable across origins, with this word in it."""
     assert response.status == status, await response.text()
     document = await response.json()
     assert set(document) == {"error"}

@@ -1,4 +1,4 @@
-"""Limits of the public collector: how much it takes a minute, of how many names, however many processes serve."""
+"""The limits of the public collector: how many records per minute, and how many names, across all processes."""
 
 import asyncio
 import random
@@ -29,17 +29,19 @@ _blocks = count(1)
 
 
 async def in_one_minute(sending: Callable[[str], Awaitable[list[ClientResponse]]]) -> list[ClientResponse]:
-    """The answers to what is sent within one minute, each try from another block of addresses, such as `7.0`."""
+    """The responses to requests sent within one minute; each attempt uses a different block of addresses, such as
+    `7.0`.
+    """
     while True:
         began = time.time() // 60
         answers = await sending(f"{next(_blocks)}.0")
-        # The border of a minute lay between them: the next try is far from it.
+        # Otherwise a new minute began between the requests, so the next attempt has almost a whole minute.
         if time.time() // 60 == began:
             return answers
 
 
 async def at_once(tenant: Tenant, site: str, addresses: list[str]) -> list[ClientResponse]:
-    """Page views from these addresses, each on a connection of its own, so that any process may get it."""
+    """Send page views from these addresses, each on its own connection, so that any process may get it."""
     headers = [{"X-Forwarded-For": address, "Connection": "close"} for address in addresses]
     return list(await asyncio.gather(*(send(tenant, site, headers=one) for one in headers)))
 
@@ -70,7 +72,7 @@ async def test_exactly_the_limits_pass_however_many_processes_serve(
         sites.append(await make_site(tenant))
         return await at_once(tenant, sites[-1], [f"10.{block}.{host}" for host in range(50)])
 
-    # Whose limit it is; how many of the addresses' page views pass.
+    # The limit that the message names, and how many page views are accepted.
     for sending, whose, passing in ((one_address, "12", 12), (one_network, "12", 24), (one_site, "30", 30)):
         answers = await in_one_minute(sending)
         assert Counter(answer.status for answer in answers) == {204: passing, 429: len(answers) - passing}
@@ -111,13 +113,13 @@ async def test_names_beyond_those_of_a_day_count_as_others(
 
 
 def record(world: World, at: int, **fields: object) -> WebRecord:
-    """A page view of the front page by somebody."""
+    """A page view of the front page."""
     view = WebRecord(world.site_number, at, random.getrandbits(63), BEGIN.date(), UUID(int=1), "pageview", "/")
     return view._replace(**fields)  # type: ignore[arg-type]
 
 
-async def taken(writers: list[WebWriter], records: list[WebRecord]) -> int:
-    """How many of the records are stored; the others are refused by a limit."""
+async def accepted(writers: list[WebWriter], records: list[WebRecord]) -> int:
+    """Store records; returns how many are accepted. The others must be refused by a limit."""
     stores = (random.choice(writers).store(one) for one in records)
     outcomes = await asyncio.gather(*stores, return_exceptions=True)
     refused = [one for one in outcomes if one is not None]
@@ -129,7 +131,7 @@ async def test_limits_are_exact_among_writers_that_know_nothing_of_each_other(mi
     limits = CollectorLimits(per_site=200, per_address=30, names=20)
     async with made_world(migrated_url, "UTC", limits) as world:
         writers = [WebWriter(world.database, Watch(), max_pending=100_000, limits=limits) for _ in range(4)]
-        for minute in range(2):  # each begins anew
+        for minute in range(2):  # counts start from zero in each
             at = FROM + minute * MINUTE
             senders = [UUID(int=random.getrandbits(128)) for _ in range(5)]
             crowd = [
@@ -138,12 +140,12 @@ async def test_limits_are_exact_among_writers_that_know_nothing_of_each_other(mi
                 for _ in range(random.randrange(31, 60))
             ]
             random.shuffle(crowd)
-            assert await taken(writers, crowd) == 5 * 30
+            assert await accepted(writers, crowd) == 5 * 30
             strangers = [
                 record(world, at, address=UUID(int=random.getrandbits(128)), event=f"{random.randrange(1000)}")
                 for _ in range(100)
             ]
-            assert await taken(writers, strangers) == 200 - 5 * 30
+            assert await accepted(writers, strangers) == 200 - 5 * 30
         for facet in ("pathname", "event"):
             names = await world.connection.fetchval(
                 f"SELECT count(DISTINCT {facet}) FROM web_record WHERE site_number = $1 AND {facet} <> $2",

@@ -1,4 +1,4 @@
-"""Every figure equals a plain recomputation over random visits, while days are rolled up and records come late."""
+"""Every figure of random visits equals a plain recomputation, while days are rolled up and records arrive late."""
 
 import asyncio
 import random
@@ -30,14 +30,14 @@ from tidemark.web.record import OTHER
 from tidemark.web.visitors import site_day
 from tidemark.web.writer import CollectorLimits, WebRecord, WebWriter, columns_of
 
-# A week with the change to summer time in Berlin, two days before the end.
+# Eight days; daylight saving time begins in Berlin two days before the end.
 BEGIN = datetime(2025, 3, 24, tzinfo=UTC)
 SPAN = timedelta(days=8)
 NOW = BEGIN + SPAN
 ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Marquesas")
 PATHS = tuple(f"/{name}" for name in ("", "pricing", *(f"page-{number}" for number in range(11))))
 NAMES = ("signup", "Download", "é", "a b", "".join(map(chr, random.Random(1).choices(range(0x1F300, 0x1F600), k=512))))
-"""Names of events; the last one is as long as any that is kept."""
+"""Names of events; the last one has the maximum length that is stored."""
 BREAK = 30 * 60 * 1_000_000
 CHECKS = 40
 STORED = """
@@ -51,7 +51,7 @@ STEPS = (0, 1, 1_000_000, 90_000_000, BREAK - 1, BREAK, BREAK + 1, 5 * BREAK)
 
 @dataclass
 class World:
-    """A site in a database, and the records that it should know."""
+    """A site in a database, and the records that it should contain."""
 
     database: Database
     connection: "asyncpg.Connection[Any]"
@@ -59,7 +59,7 @@ class World:
     site_number: int
     zone: ZoneInfo
     names: int
-    """The distinct names of each kind that a day may have."""
+    """How many distinct names of each kind a day may have."""
     records: list[WebRecord] = field(default_factory=list)
 
     async def write(self, records: Iterable[WebRecord]) -> None:
@@ -72,7 +72,7 @@ class World:
         self.check_names()
 
     def check_names(self) -> None:
-        """Names count as others where their day has as many as it may, and only there."""
+        """Assert that names count as `(other)` if and only if their day already has as many as it may."""
         of_day: dict[tuple[str, date], set[str | None]] = {}
         for record in self.records:
             for facet in FACETS:
@@ -81,7 +81,7 @@ class World:
             assert len(names - {None, OTHER}) == self.names if OTHER in names else len(names) - 1 <= self.names
 
     async def check(self, now: datetime = NOW) -> None:
-        """Compare the figures of each range, of some pages, and of the last five minutes."""
+        """Compare the figures of each range, of some pages, and of the last five minutes with the recomputation."""
         today = now.astimezone(self.zone).date()
         for count in (7, 30, 90):
             days = SiteDays.until(today, count)
@@ -100,13 +100,13 @@ FACETS = ("pathname", "event", "referrer", "browser")
 
 
 def with_others(written: WebRecord, stored: WebRecord) -> WebRecord:
-    """A record with the names under which it counts."""
+    """A stored record, which must equal the written one except for names stored as `(other)`."""
     others: dict[str, Any] = {facet: OTHER for facet in FACETS if getattr(stored, facet) == OTHER}
     assert stored == written._replace(**others)
     return stored
 
 
-# The plain recomputation: the definitions, word by word.
+# The plain recomputation: the definitions, taken literally.
 
 
 def of_days(records: Iterable[WebRecord], days: SiteDays) -> list[WebRecord]:
@@ -115,7 +115,7 @@ def of_days(records: Iterable[WebRecord], days: SiteDays) -> list[WebRecord]:
 
 
 def plain_sessions(records: list[WebRecord]) -> list[list[WebRecord]]:
-    """Consecutive records of a visitor no more than 30 minutes apart, within a day."""
+    """Consecutive records of a visitor that are at most 30 minutes apart, within a day."""
     sessions: list[list[WebRecord]] = []
     latest: dict[tuple[date, UUID], list[WebRecord]] = {}
     for record in records:
@@ -128,20 +128,20 @@ def plain_sessions(records: list[WebRecord]) -> list[list[WebRecord]]:
 
 
 def half_up(number: float) -> int:
-    """Rounded, half up."""
+    """A number, rounded half up."""
     return int(number + 0.5)
 
 
-def largest(names: Iterable[str | None], key: str, count: str, most: int = 10) -> list[dict[str, Any]]:
-    """The most frequent names, ties by name."""
+def largest(names: Iterable[str | None], key: str, count: str, limit: int = 10) -> list[dict[str, Any]]:
+    """The most frequent names, ties ordered by name."""
     counted = Counter(name for name in names if name is not None)
     return [{key: name, count: times} for name, times in sorted(counted.items(), key=lambda one: (-one[1], one[0]))][
-        :most
+        :limit
     ]
 
 
 def plain_stats(records: list[WebRecord], days: SiteDays) -> dict[str, Any]:
-    """What `stats` should answer."""
+    """What `stats` should return."""
     chosen = of_days(records, days)
     views = [record for record in chosen if record.kind == "pageview"]
     sessions = plain_sessions(chosen)
@@ -160,12 +160,12 @@ def plain_stats(records: list[WebRecord], days: SiteDays) -> dict[str, Any]:
 
 
 def plain_events(records: list[WebRecord], days: SiteDays) -> list[dict[str, Any]]:
-    """What `events` should answer."""
-    return largest((record.event for record in of_days(records, days)), "name", "count", most=1000)
+    """What `events` should return."""
+    return largest((record.event for record in of_days(records, days)), "name", "count", limit=1000)
 
 
 def plain_pageviews(records: list[WebRecord], days: SiteDays, pathname: str | None) -> dict[str, Any]:
-    """What `pageviews` should answer."""
+    """What `pageviews` should return."""
     views = [
         record for record in of_days(records, days) if record.kind == "pageview" and pathname in (None, record.pathname)
     ]
@@ -178,19 +178,19 @@ def plain_pageviews(records: list[WebRecord], days: SiteDays, pathname: str | No
 
 
 def plain_realtime(records: list[WebRecord], now: datetime) -> dict[str, Any]:
-    """What `realtime` should answer."""
+    """What `realtime` should return."""
     pages: dict[UUID, str] = {}
     for record in sorted(records, key=lambda one: (one.at, one.id)):
         if record.kind != "leave" and instant(record.at) >= now - timedelta(minutes=5):
             pages[record.visitor] = record.pathname
-    return {"activeVisitors": len(pages), "activePages": largest(pages.values(), "path", "visitors", most=1000)}
+    return {"activeVisitors": len(pages), "activePages": largest(pages.values(), "path", "visitors", limit=1000)}
 
 
-# Random visits: few visitors, many pages, steps at the very border of a session, days in several time zones.
+# Random visits: few visitors, many pages, pauses around the limit of a session, days in several time zones.
 
 
 def random_visits(rng: random.Random, zone: ZoneInfo, count: int) -> list[WebRecord]:
-    """Records of some visits, some of them across midnight or in the last minutes before NOW."""
+    """Records of random visits, some of them across midnight or in the last minutes before NOW."""
     begin, finish = int(BEGIN.timestamp() * 1e6), int(NOW.timestamp() * 1e6)
     records: list[WebRecord] = []
     while len(records) < count:
@@ -249,14 +249,14 @@ async def made_world(url: str, zone: str, limits: CollectorLimits | None = None)
 
 
 async def play(url: str, seed: int, zone: str) -> None:
-    """Write visits in random order and in random batches, with roll-ups between them; check all figures on the way."""
+    """Write visits in random order and random batches, with roll-ups in between, and check all figures repeatedly."""
     rng = random.Random(seed)
     async with made_world(url, zone, CollectorLimits(names=rng.choice((2, 4, 5000)))) as world:
         records = [one._replace(site_number=world.site_number) for one in random_visits(rng, world.zone, 150)]
         if rng.random() < 0.5:
-            records.sort(key=lambda one: one.at)  # as they arrive, days are over one after the other
+            records.sort(key=lambda one: one.at)  # as in real life: days end one after the other
         else:
-            rng.shuffle(records)  # as no clock would have it; everything is late
+            rng.shuffle(records)  # as no clock would order them: many records are late
         await world.check()
         while records:
             size = rng.randrange(1, 80)
@@ -281,7 +281,7 @@ async def play(url: str, seed: int, zone: str) -> None:
 
 @pytest.fixture(scope="module")
 def web_url(server: Server) -> str:
-    """A database with Tidemark's schema, for all examples; nobody else maintains it."""
+    """A database with Tidemark's schema, for all examples; no other maintenance job runs on it."""
 
     async def prepare() -> str:
         admin = await asyncpg.connect(server.url_of("postgres"))
@@ -357,7 +357,7 @@ async def test_a_line_waits_for_writers_that_go_by_the_old_one(migrated_url: str
         record = WebRecord(world.site_number, at, 1, BEGIN.date(), UUID(int=1), "pageview", "/")
         transaction = writer.transaction()
         await transaction.start()
-        await statements().write_web_records.rows(  # not marked: the line is before it
+        await statements().write_web_records.rows(  # leaves no mark: the line has not passed its day
             writer, **columns_of([record]), per_site=1, per_address=1, most_names=1
         )
         moving = asyncio.create_task(web_rollup.move_lines(world.connection, NOW))
@@ -365,7 +365,7 @@ async def test_a_line_waits_for_writers_that_go_by_the_old_one(migrated_url: str
         while not await watcher.fetchval(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted)"
         ):
-            assert not moving.done(), "the line moved past a writer that does not mark"
+            assert not moving.done(), "the line moved past a writer that leaves no mark"
         await transaction.commit()
         assert await moving == 1
         assert await watcher.fetchval("SELECT sum(visitors) FROM web_daily") == 1

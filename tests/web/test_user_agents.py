@@ -1,4 +1,4 @@
-"""User agents: the bots of the list, as its own package tells them."""
+"""Bots are recognized as by the package that contains the list."""
 
 import crawleruseragents
 from tidemark.web.user_agents import MAX_USER_AGENT, is_bot

@@ -1,1 +1,1 @@
-"""Web analytics: page views in, figures out."""
+"""Web analytics: stores page views and events, and computes figures from them."""

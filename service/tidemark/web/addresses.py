@@ -1,7 +1,7 @@
-"""Addresses as the collector's limits count them: keyed hashes, whose keys and counts are gone within minutes.
+"""Addresses as the collector's limits count them: keyed hashes, whose keys and counts are deleted within minutes.
 
-The key of a minute is random and stands in the database, so that all server processes count the same. An address is not
-known beyond its minute, nor together with what it sent.
+The key of a minute is random and stored in the database, so that all server processes compute the same hash. An address
+cannot be recognized after its minute, nor linked to the records that it sent.
 """
 
 import asyncio
@@ -15,16 +15,16 @@ from tidemark.database.statements import statements
 
 KEY_BYTES = 32
 KEPT_MINUTES = 2
-"""Requests that came before the minute ended may ask after it."""
+"""A request that arrived before the end of a minute may need its key after it."""
 
 
 def network_of(address: str) -> str:
-    """What counts as one address: of IPv6 the /64 network, which is the least that a household or a server has."""
+    """What counts as one address: for IPv6 the /64 network, the smallest that a household or server gets."""
     return str(IPv6Network((address, 64), strict=False)) if ":" in address else address
 
 
 class Addresses:
-    """The keys of this minute and the last."""
+    """The keys of the current and the previous minute."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -32,15 +32,15 @@ class Addresses:
         self._asking = asyncio.Lock()
 
     async def counted_as(self, address: str, minute: int) -> UUID:
-        """What an address is counted as in a minute (since 1970): the first 128 bits of the HMAC-SHA-256.
+        """What an address is counted as in a minute (in minutes since 1970): the first 128 bits of an HMAC-SHA-256.
 
-        Raises TidemarkError where the database is out of reach.
+        Raises TidemarkError (503) if the database cannot be reached.
         """
         key = self._keys.get(minute) or await self._fetch(minute)
         return UUID(bytes=hmac.digest(key, network_of(address).encode("utf-8", "surrogateescape"), "sha256")[:16])
 
     async def _fetch(self, minute: int) -> bytes:
-        async with self._asking:  # when a minute begins everybody needs the same
+        async with self._asking:  # when a minute begins, many requests need the same key
             if minute not in self._keys:
                 async with self._database.session() as connection:
                     key: bytes = await statements().address_key.value(

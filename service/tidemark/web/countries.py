@@ -1,4 +1,4 @@
-"""Which country an address is in, by a database in MaxMind's format."""
+"""The country of an address, from a database in MaxMind's format."""
 
 from pathlib import Path
 
@@ -8,25 +8,27 @@ from tidemark.base.settings import SettingError
 
 
 class Countries:
-    """The country database, where there is one."""
+    """The country database, if one is configured."""
 
     def __init__(self, path: Path | None) -> None:
-        """Raises SettingError where the file cannot be used."""
+        """Open the database. Raises SettingError if the file cannot be used."""
         self._reader = None
         if path is not None:
             try:
                 self._reader = maxminddb.open_database(path)
             except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
                 name = "TIDEMARK_GEOIP_DB"
-                raise SettingError(name, f"{name} must name a database in MaxMind's format: {error}.") from None
+                raise SettingError(
+                    name, f"{name} must be the path of a database in MaxMind's format: {error}."
+                ) from None
 
     def country(self, address: str) -> str | None:
-        """ISO 3166 alpha-2 of an IP address; None where it is not known."""
+        """The country of an IP address as an ISO 3166-1 alpha-2 code; None if unknown."""
         if self._reader is None:
             return None
         try:
             found = self._reader.get(address)
-        except ValueError:  # no address, or one of IPv6 where the database has only IPv4
+        except ValueError:  # not an address, or an IPv6 address and a database of IPv4
             return None
         country = found.get("country") if isinstance(found, dict) else None
         code = country.get("iso_code") if isinstance(country, dict) else None

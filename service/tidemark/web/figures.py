@@ -1,4 +1,4 @@
-"""Figures of a web site over its days: from roll-ups where these are right, from records for all other days."""
+"""The figures of a website: from roll-ups for days on which these are correct, from records for all other days."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from tidemark.database.database import Connected
 
 RANGES = (7, 30, 90)
-"""Days of the ranges that are summed up; others are answered too, more slowly."""
-LARGEST = 10
-MOST_NAMES = 1000
-"""Names of events, and active pages, that an answer lists at most."""
+"""Lengths, in days, of the ranges whose sums are kept; others work too, but more slowly."""
+TOP_NAMES = 10
+MAX_NAMES = 1000
+"""Maximum number of event names or active pages in a response."""
 REALTIME = timedelta(minutes=5)
 _FACETS = {"page": "topPages", "referrer": "topReferrers", "browser": "browsers", "country": "countries"}
 _NAMES = {"page": ("pathname", "views"), "referrer": ("referrer", "count")}
@@ -26,14 +26,14 @@ _NAMES |= {"browser": ("browser", "count"), "country": ("country", "count")}
 
 @dataclass(frozen=True, slots=True)
 class SiteDays:
-    """Days of a site's time zone, both included."""
+    """Days in a site's time zone, both inclusive."""
 
     first: date
     last: date
 
     @classmethod
     def until(cls, today: date, count: int) -> "SiteDays":
-        """That many days including today."""
+        """The last `count` days, including today."""
         return cls(today - timedelta(days=count - 1), today)
 
     def __len__(self) -> int:
@@ -44,11 +44,11 @@ class SiteDays:
 
 
 async def stats(connection: "Connected", site_number: int, days: SiteDays) -> dict[str, Any]:
-    """Visitors, page views, bounces, durations, and the largest pages, referrers, browsers and countries."""
+    """Visitors, page views, bounce rate, mean duration, and the top pages, referrers, browsers and countries."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
         rows = await statements().web_days.rows(connection, **asked.parameters)
-        top = await _top(connection, asked, list(_FACETS), LARGEST)
+        top = await _top(connection, asked, list(_FACETS), TOP_NAMES)
     totals = {name: sum(row[name] for row in rows) for name in ("visitors", "pageviews", "sessions", "bounces")}
     sessions = totals["sessions"]
     answer: dict[str, Any] = {
@@ -64,7 +64,7 @@ async def stats(connection: "Connected", site_number: int, days: SiteDays) -> di
 
 
 async def pageviews(connection: "Connected", site_number: int, days: SiteDays, pathname: str | None) -> dict[str, Any]:
-    """Page views in all and on each day, and their visitors; of one page where a pathname is given."""
+    """Page views, in total and by day, and visitors who made them; if a pathname is given, of that page only."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
         if pathname is None:
@@ -80,29 +80,31 @@ async def pageviews(connection: "Connected", site_number: int, days: SiteDays, p
 
 
 async def events(connection: "Connected", site_number: int, days: SiteDays) -> list[dict[str, Any]]:
-    """Custom events by name, the most frequent first."""
+    """Custom events by name, most frequent first."""
     async with connection.transaction():
         asked = await _asked(connection, site_number, days)
-        rows = await _top(connection, asked, ["event"], MOST_NAMES)
+        rows = await _top(connection, asked, ["event"], MAX_NAMES)
     return [{"name": row["name"], "count": row["records"]} for row in rows]
 
 
 async def realtime(connection: "Connected", site_number: int, now: datetime) -> dict[str, Any]:
-    """Visitors of the last five minutes, each under its latest page."""
+    """Visitors in the last five minutes, each counted under their latest page."""
     rows = await statements().web_active_pages.rows(connection, site_number=site_number, since=now - REALTIME)
     return {
         "activeVisitors": sum(row["visitors"] for row in rows),
-        "activePages": [{"path": row["path"], "visitors": row["visitors"]} for row in rows[:MOST_NAMES]],
+        "activePages": [{"path": row["path"], "visitors": row["visitors"]} for row in rows[:MAX_NAMES]],
     }
 
 
 def rounded(total: int, parts: int) -> int:
-    """total / parts, half rounded up; 0 where there are no parts."""
+    """total / parts, rounded half up; 0 if there are no parts."""
     return (2 * total + parts) // (2 * parts) if parts else 0
 
 
 class _Parameters(TypedDict):
-    """What the statements of a question take: its days; those that records answer, within two instants."""
+    """Parameters of a query's statements: its days, and those to compute from records, with the instants around
+    them.
+    """
 
     site_number: int
     first_day: date
@@ -114,17 +116,17 @@ class _Parameters(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question as of a snapshot."""
+    """A query as of a snapshot."""
 
     parameters: _Parameters
     summed_up: bool
-    """Whether all days but the last are summed up."""
+    """Whether the sums that are kept cover all days but the last."""
 
 
-async def _top(connection: "Connected", asked: _Asked, facets: list[str], most: int) -> "list[Record]":
-    """The largest names of some facets."""
+async def _top(connection: "Connected", asked: _Asked, facets: list[str], limit: int) -> "list[Record]":
+    """The most frequent names of some facets, at most `limit` of each."""
     statement = statements().web_top_of_range if asked.summed_up else statements().web_top
-    return await statement.rows(connection, **asked.parameters, facets=facets, most=most)
+    return await statement.rows(connection, **asked.parameters, facets=facets, most=limit)
 
 
 async def _asked(connection: "Connected", site_number: int, days: SiteDays) -> _Asked:

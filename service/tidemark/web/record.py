@@ -1,4 +1,4 @@
-"""What a collector takes from a page: the document that the script sends, and where it may come from."""
+"""What the collector accepts from a page: the document that the script sends, and where it may come from."""
 
 import re
 from dataclasses import dataclass
@@ -12,23 +12,24 @@ from tidemark.base.rules import ascii_host, filled, limited, one_of, text
 KINDS = ("pageview", "event", "leave")
 MAX_BODY = 64 * 1024
 MAX_SENT = 1024
-"""Characters of a url, a referrer or a name; longer ones are refused."""
+"""Maximum length of a URL, referrer or name, in characters; longer ones are refused."""
 MAX_PATHNAME = 500
-"""Characters of a pathname; what goes beyond is cut off."""
+"""Maximum length of a pathname, in characters; the rest is cut off."""
 MAX_NAME_BYTES = 2048
-"""Bytes of a name in UTF-8 that are kept: roll-ups have it in a key, and a key has room for 2,700."""
+"""Maximum length of a name, in bytes of UTF-8; the rest is cut off. Names are part of an index key in the roll-ups, and
+such a key has room for 2,700 bytes."""
 
 OTHER = "(other)"
-"""What names count as when their day has as many as it may; no pathname and no host is written like it."""
+"""What further names count as once a day has as many as it may. No pathname or host can have this form."""
 
 _HOST = re.compile(r"[a-z0-9_.:\[\]-]{1,253}")
-# What browsers leave as it is in a path; anything else is percent-encoded, as they do.
+# Characters that browsers leave unchanged in a path; all others are percent-encoded, as in browsers.
 _SAFE = "/%:@!$&'()*+,;=~[]|^"
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a page has sent: of which site, what, and where."""
+    """What a page has sent: the site, what happened, and where."""
 
     site_id: str
     kind: str
@@ -36,11 +37,11 @@ class Sent:
     host: str
     pathname: str
     referrer: str | None
-    """Host of the referrer, `www.` included; None where there is none."""
+    """Host of the referrer, including `www.`; None if there is none."""
 
 
 def decode_sent(body: bytes) -> Sent:
-    """The document of a collector request. Raises TidemarkError naming the field at fault."""
+    """Decode the body of a collector request. Raises TidemarkError (400), which names the field at fault."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -63,7 +64,7 @@ def decode_sent(body: bytes) -> Sent:
 
 
 def host_of(url: str) -> str | None:
-    """The host of an http or https address, in lower case and as punycode; None where it is no such address."""
+    """The host of an http or https address, in lower case and as punycode; None for anything else."""
     try:
         parts = urlsplit(url)
         host = ascii_host(parts.hostname or "")
@@ -73,17 +74,17 @@ def host_of(url: str) -> str | None:
 
 
 def as_pathname(path: str) -> str:
-    """A path as pages are known by it: percent-encoded as browsers do, at most 500 characters."""
+    """A path in the form that identifies a page: percent-encoded as in browsers, at most 500 characters."""
     return quote(path or "/", safe=_SAFE, errors="replace")[:MAX_PATHNAME]
 
 
 def belongs(host: str, domain: str) -> bool:
-    """Whether a host is a site's domain or a sub-domain of it."""
+    """Whether a host is a site's domain or one of its subdomains."""
     return host == domain or host.endswith(f".{domain}")
 
 
-def check_place(sent: Sent, origin: str | None, domain: str) -> None:
-    """Raise TidemarkError (403) where the page, or the origin that the browser names, is not on the site's domain."""
+def check_domain(sent: Sent, origin: str | None, domain: str) -> None:
+    """Raise TidemarkError (403) if the page, or the origin that the browser names, is not on the site's domain."""
     if not belongs(sent.host, domain):
         raise forbidden("The page is not on the site's domain.", "url")
     if origin is not None and not belongs(host_of(origin) or "", domain):
@@ -91,12 +92,12 @@ def check_place(sent: Sent, origin: str | None, domain: str) -> None:
 
 
 def external_referrer(sent: Sent, domain: str) -> str | None:
-    """The referrer's host without `www.`; None where there is none, or where it is the site itself."""
+    """The referrer's host without `www.`; None if there is none or if it is the site itself."""
     if sent.referrer is None or belongs(sent.referrer, domain):
         return None
     return sent.referrer.removeprefix("www.") or None
 
 
 def _kept(name: str) -> str:
-    """A name without what goes beyond the bytes that are kept."""
+    """The part of a name that is stored."""
     return name.encode()[:MAX_NAME_BYTES].decode(errors="ignore")

@@ -1,7 +1,7 @@
-"""Web analytics' part of the maintenance job: rolls up site days that are over, destroys the keys of visitors, forgets
-what the collector has counted for its limits.
+"""The maintenance job's work for web analytics: rolls up the days of sites that have ended, destroys the keys of
+visitors, and deletes what the collector has counted for its limits.
 
-The protocol is that of readings, with a line for each site: docs/decisions.md, "Exact web analytics".
+The protocol is that of readings, with one line per site: docs/decisions.md, "Exact web analytics".
 """
 
 import math
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 GRACE = timedelta(minutes=5)
-"""How long after a site's midnight its day stays open for records that are still on their way."""
+"""How long a day stays open after the site's midnight, for records that are still on their way."""
 LINES_SECONDS = 30.0
 SITES_AT_ONCE = 100
-"""Sites rolled up in one turn; the job has readings to look after too."""
+"""Number of sites rolled up in one turn; the job has readings to look after as well."""
 SETTLED_AT_ONCE = 5000
 
 
 async def move_lines(connection: "Connected", now: datetime) -> int:
-    """Roll up the days that are over, of at most so many sites at once; answers how many sites had any."""
+    """Roll up the days that have ended, of at most SITES_AT_ONCE sites; returns the number of sites that had any."""
     sql = statements()
     await sql.make_web_lines.run(connection)
     due: dict[int, date] = {}
@@ -44,7 +44,7 @@ async def move_lines(connection: "Connected", now: datetime) -> int:
     async with connection.transaction():
         await sql.lock_web_lines.run(connection)
         await sql.move_web_mark_days.run(connection, site_numbers=list(due), days=list(due.values()))
-    # From here on what still comes in for those days is marked; what came in before is visible.
+    # From here on, records that still arrive for those days leave marks; earlier records are visible.
     for site_number, today in due.items():
         async with connection.transaction():
             line = await sql.hold_web_line.row(connection, site_number=site_number)
@@ -55,12 +55,12 @@ async def move_lines(connection: "Connected", now: datetime) -> int:
 
 
 async def settle_marks(connection: "Connected") -> int:
-    """Roll up days of one site again that records came in for afterwards; answers how many days."""
+    """Roll up again the days of one site for which records arrived later; returns the number of days."""
     sql = statements()
     site_number = await sql.any_web_late_mark.value(connection)
     if site_number is None:
         return 0
-    # The marks are taken before the records are read, so all that was written with them is seen.
+    # The marks are taken before the records are read, so the records that left them are all visible.
     async with connection.transaction():
         if await sql.hold_web_line.row(connection, site_number=site_number) is None:
             return 0
@@ -71,13 +71,13 @@ async def settle_marks(connection: "Connected") -> int:
 
 
 class WebUpkeep:
-    """What the maintenance job does for web analytics on each of its turns."""
+    """What the maintenance job does for web analytics in each turn."""
 
     def __init__(self) -> None:
         self._moved_at = -math.inf
 
     async def turn(self, connection: "Connected", now: datetime) -> bool:
-        """Do what is due; True where there may be more at once."""
+        """Do what is due; returns True if there may be more to do right away."""
         if time.monotonic() - self._moved_at >= LINES_SECONDS:
             self._moved_at = time.monotonic()
             await statements().destroy_visitor_keys.run(connection)
@@ -106,6 +106,6 @@ async def _roll_up(connection: "Connected", site_number: int, days: Sequence[dat
 
 
 async def _sum_up(connection: "Connected", site_number: int) -> None:
-    """Sum up the days before the read day."""
+    """Recompute the sums of the days before the read day."""
     await statements().forget_web_recent_facets.run(connection, site_number=site_number)
     await statements().sum_up_web_recent_facets.run(connection, site_number=site_number)

@@ -1,4 +1,4 @@
-"""What a user agent is: a bot, or a browser of some family. Both from lists that others maintain."""
+"""Recognizes bots and browser families by their user agents, from lists that others maintain."""
 
 import re
 from functools import cache, lru_cache
@@ -9,18 +9,18 @@ import orjson
 import ua_parser
 
 MAX_USER_AGENT = 500
-"""Characters that are looked at."""
+"""Number of characters that are examined; the rest is ignored."""
 REMEMBERED = 10_000
 OTHER = "Other"
 
 
 def is_bot(user_agent: str) -> bool:
-    """Whether it is one of the known bots, crawlers and tools."""
+    """Whether a user agent is that of a known bot, crawler or tool."""
     return _is_bot(user_agent[:MAX_USER_AGENT])
 
 
 def browser(user_agent: str) -> str:
-    """The browser's family, such as `Chrome` or `Mobile Safari`; `Other` where it is not known."""
+    """The browser family, such as `Chrome` or `Mobile Safari`; `Other` if unknown."""
     return _browser(user_agent[:MAX_USER_AGENT])
 
 
@@ -31,13 +31,13 @@ def _is_bot(user_agent: str) -> bool:
 
 @cache
 def _bots() -> list[re.Pattern[str]]:
-    # The list without its package, which reads it in the locale's encoding, and so cannot be imported in some.
+    # Read without importing the package, which reads the list in the locale's encoding and fails in some locales.
     file = distribution("crawler-user-agents").locate_file("crawleruseragents/crawler-user-agents.json")
     return [re.compile(bot["pattern"]) for bot in orjson.loads(Path(str(file)).read_bytes())]
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _browser(user_agent: str) -> str:
-    # Remembered here: the parser's own memory is for whole results, of which the family is a small part.
+    # Cached here, because the parser's own cache holds whole results, of which the family is a small part.
     found = ua_parser.parse_user_agent(user_agent)
     return OTHER if found is None else found.family

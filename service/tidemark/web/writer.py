@@ -1,4 +1,4 @@
-"""Writes what pages send, in groups, as far as limits go."""
+"""Stores what pages send, in groups and within limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ MINUTE = 60_000_000
 
 @dataclass(frozen=True)
 class CollectorLimits:
-    """What the collector takes; what goes beyond a rate is refused, a name too many counts as `(other)`."""
+    """What the collector accepts. Records beyond a rate are refused; names beyond the limit count as `(other)`."""
 
     per_site: int = 60_000
-    """Records a minute of a site."""
+    """Records per minute for a site."""
     per_address: int = 600
-    """Records a minute from an address."""
+    """Records per minute from an address."""
     names: int = 5_000
-    """Distinct pages, event names, referrers and browsers, of each so many, of a site's day."""
+    """Distinct pages, event names, referrers and browsers, each, per site and day."""
 
 
 class WebRecord(NamedTuple):
-    """A page view, custom event or leaving; (site_number, at, id) identifies it."""
+    """A page view, custom event or `leave` record; (site_number, at, id) identifies it."""
 
     site_number: int
     at: int
@@ -42,7 +42,7 @@ class WebRecord(NamedTuple):
     id: int
     """Random, 63 bits."""
     day: date
-    """The site's day."""
+    """The date in the site's time zone."""
     visitor: UUID
     kind: str
     pathname: str
@@ -51,16 +51,16 @@ class WebRecord(NamedTuple):
     browser: str | None = None
     country: str | None = None
     address: UUID | None = None
-    """What the address that sent it is counted as in that minute; it is not stored with the record."""
+    """What the sender's address is counted as in that minute; not stored with the record."""
 
     @property
     def minute(self) -> int:
-        """The minute in which it counts, since 1970 UTC."""
+        """The minute in which the record counts, in minutes since 1970 UTC."""
         return self.at // MINUTE
 
 
 def columns_of(records: Sequence[WebRecord]) -> dict[str, Sequence[Any]]:
-    """Records, at least one, in columns, as statements take them."""
+    """One or more records, column by column, as parameters of statements."""
     columns: tuple[tuple[Any, ...], ...] = tuple(zip(*records, strict=True))
     sites, at, ids, days, visitors, kinds, pathnames, events, referrers, browsers, countries, addresses = columns
     return {
@@ -81,17 +81,17 @@ def columns_of(records: Sequence[WebRecord]) -> dict[str, Sequence[Any]]:
 
 @dataclass(slots=True)
 class _Sending:
-    """A record on its way, and after the commit whose limit refused it: `address`, `site` or nobody's."""
+    """A record to store and, after the commit, whose limit refused it: `address`, `site`, or None if it was stored."""
 
     record: WebRecord
     refusal: str | None = None
 
 
 class WebWriter:
-    """Stores records that come one at a time, over a connection of its own.
+    """Stores records that arrive one at a time, over its own connection.
 
-    They are counted in the transaction that stores them, so limits hold for all server processes together. What is full
-    in a minute stays full, so each process remembers what it was refused and asks no more.
+    They are counted in the transaction that stores them, so limits apply across all server processes. A limit that is
+    reached stays reached until the end of the minute, so each process remembers refusals and does not ask again.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class WebWriter:
     async def store(self, record: WebRecord) -> None:
         """Store a record; returns once it is durable.
 
-        Raises TidemarkError: 429 where its site or its address has sent as many as it may in that minute, 503 where it
+        Raises TidemarkError: 429 if its site or its address has reached its limit for the minute, 503 if the record
         could not be stored.
         """
         for sender, whose in ((record.address, "address"), (record.site_number, "site")):
@@ -135,7 +135,7 @@ class WebWriter:
         limits = self._limits
 
         async def write(connection: "Connection[Any]") -> None:
-            # Done again after a lost connection it counts once more, so that a limit may be reached early.
+            # Repeated after a lost connection, this counts the records twice, so a limit may be reached early.
             rows = await statements().write_web_records.rows(
                 connection,
                 **columns,
@@ -154,7 +154,7 @@ class WebWriter:
         if record.minute > self._full_minute:
             self._full, self._full_minute = {}, record.minute
         sender = record.address if refusal == "address" else record.site_number
-        assert sender is not None  # what has no address is not counted by it
+        assert sender is not None  # a record without an address is not counted by address
         self._full[sender] = record.minute
 
     def _refused(self, record: WebRecord, whose: str) -> TidemarkError:
@@ -162,7 +162,7 @@ class WebWriter:
         what = (
             f"One address may send {self._limits.per_address}"
             if whose == "address"
-            else f"The site takes {self._limits.per_site}"
+            else f"The site accepts {self._limits.per_site}"
         )
         return TidemarkError(
             Kind.RATE_LIMIT_EXCEEDED, f"{what} records a minute; come back in {wait} s.", retry_after=wait

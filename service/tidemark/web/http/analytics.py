@@ -1,4 +1,4 @@
-"""The five endpoints that dashboards read, as in the seed."""
+"""The five endpoints that dashboards read."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -31,7 +31,7 @@ Make = Callable[[Core, Site, Parameters], Awaitable[Any]]
 async def read_sites(request: web.Request) -> web.Response:
     """The sites of the caller's organization."""
     principal = await limited(request, SCOPE)
-    Parameters.of(request)  # none are known
+    Parameters.of(request)  # refuses any parameter
     async with request.app[CORE].database.snapshot() as connection:
         rows = await statements().sites_of_company.rows(connection, company_id=principal.company_id)
     document = orjson.dumps({"sites": [dict(row) for row in rows]})
@@ -52,7 +52,7 @@ def _endpoint(make: Make, *known: str) -> Handler:
             asked_at = time.monotonic()
             return Answer(orjson.dumps(await make(core, site, parameters)), CONTENT_TYPE, asked_at)
 
-        # The number of a site is never used again, and its time zone may change.
+        # The whole site is part of the key: its number is never reused, and its time zone may change.
         key = ("web", make.__name__, site, *sorted(parameters.items()))
         return await cached(request, core.cache, key, answer)
 
@@ -92,11 +92,11 @@ read_pageviews = _endpoint(_pageviews, "range", "pathname")
 
 
 def _check(parameters: Parameters) -> None:
-    """Check what takes no I/O. Raises TidemarkError."""
+    """Check what can be checked without I/O. Raises TidemarkError (400)."""
     if parameters.get("range", DEFAULT_RANGE) not in RANGES:
         raise invalid("range", f"range must be one of {', '.join(RANGES)}.")
     if not parameters.get("pathname", "/").startswith("/") and parameters["pathname"] != OTHER:
-        raise invalid("pathname", "pathname must begin with a slash, as /pricing does.")
+        raise invalid("pathname", "pathname must begin with a slash, like /pricing.")
 
 
 def _days(site: Site, parameters: Parameters) -> SiteDays:

@@ -1,4 +1,4 @@
-"""The collector: what pages send, public and from any origin, and the script that makes them do so."""
+"""The public collector, which accepts what pages of any origin send, and the script that pages include."""
 
 import hashlib
 import random
@@ -13,21 +13,23 @@ from tidemark.http import body
 from tidemark.http.client_address import client_address
 from tidemark.http.core import CORE
 from tidemark.web.http.parts import WEB
-from tidemark.web.record import MAX_BODY, Sent, check_place, decode_sent, external_referrer
+from tidemark.web.record import MAX_BODY, Sent, check_domain, decode_sent, external_referrer
 from tidemark.web.user_agents import browser, is_bot
 from tidemark.web.visitors import site_day, visitor_of
 from tidemark.web.writer import MINUTE, WebRecord
 
 SCRIPT = Path(__file__).with_name("collect.js").read_bytes()
 SCRIPT_SECONDS = 3600
-"""How long browsers keep the script."""
+"""How long browsers cache the script."""
 PREFLIGHT_SECONDS = 86400
 _SCRIPT_TAG = hashlib.blake2b(SCRIPT, digest_size=16).hexdigest()
 _CONTENT_TYPES = ("text/plain", "application/json")
 
 
 async def collect(request: web.Request) -> web.Response:
-    """204 once what the page sent is committed; for known bots, 204 alone. Past a limit of the minute 429."""
+    """Respond with 204 once the record has been committed, and to known bots right away. Raises TidemarkError: 429 if
+    a limit per minute is reached.
+    """
     core = request.app[CORE]
     if request.content_type not in _CONTENT_TYPES and hdrs.CONTENT_TYPE in request.headers:
         raise TidemarkError(
@@ -39,14 +41,14 @@ async def collect(request: web.Request) -> web.Response:
     site = await core.directory.site(sent.site_id)
     if site is None or not site.is_active:
         raise _no_site()
-    check_place(sent, request.headers.get(hdrs.ORIGIN), site.domain)
+    check_domain(sent, request.headers.get(hdrs.ORIGIN), site.domain)
     if not is_bot(request.headers.get(hdrs.USER_AGENT, "")):
         await request.app[WEB].writer.store(await _record(request, site, sent))
     return web.Response(status=204)
 
 
 async def preflight(_request: web.Request) -> web.Response:
-    """What browsers ask before they send JSON as JSON."""
+    """Respond to the request that browsers send before `application/json`."""
     headers = {
         hdrs.ACCESS_CONTROL_ALLOW_METHODS: hdrs.METH_POST,
         hdrs.ACCESS_CONTROL_ALLOW_HEADERS: hdrs.CONTENT_TYPE,
@@ -71,7 +73,7 @@ async def script(request: web.Request) -> web.Response:
 
 async def _record(request: web.Request, site: Site, sent: Sent) -> WebRecord:
     parts = request.app[WEB]
-    # Address and user agent end here: what is stored is their hash under a key that is destroyed.
+    # Address and user agent go no further: only their hash is stored, under a key that will be destroyed.
     address = client_address(
         request.remote, request.headers.getall("X-Forwarded-For", ()), request.app[CORE].settings.trusted_proxies
     )
@@ -99,4 +101,4 @@ async def _record(request: web.Request, site: Site, sent: Sent) -> WebRecord:
 
 
 def _no_site() -> TidemarkError:
-    return forbidden("There is no such site, or it is not active.", "site")
+    return forbidden("This site does not exist or is inactive.", "site")

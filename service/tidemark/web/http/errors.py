@@ -1,4 +1,4 @@
-"""The shape of errors on the web analytics API."""
+"""The error format of the web analytics API."""
 
 from typing import Any
 

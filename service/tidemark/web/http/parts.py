@@ -1,4 +1,4 @@
-"""What web analytics needs of the service behind it."""
+"""What web analytics needs from the service behind it."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from tidemark.web.writer import WebWriter
 
 @dataclass(frozen=True)
 class WebParts:
-    """The ways of one process to page views, and what tells visitors apart."""
+    """What a process needs to store page views and to identify visitors."""
 
     writer: WebWriter
     visitors: Visitors
