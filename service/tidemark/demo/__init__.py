@@ -1,1 +1,1 @@
-"""A demonstration with real, public data, played through the HTTP API."""
+"""A demonstration with real weather and made-up cold storage, sent through the HTTP API."""

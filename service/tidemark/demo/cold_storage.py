@@ -1,7 +1,7 @@
-"""A made-up but plausible year of cold storage in Nigeria: cooling units, their users, and what those do.
+"""A made-up but plausible year of cold storage in Nigeria: cooling units, their users, and what the users do.
 
-Everything follows from a unit's number and the year, so two runs make the same operations, and each unit can be made
-by itself. docs/commands.md describes it.
+Everything is derived from a unit's number and the year, so every run generates the same operations, and units can be
+generated independently. docs/commands.md describes the data.
 """
 
 import random
@@ -15,14 +15,14 @@ Operation: TypeAlias = dict[str, Any]
 
 UNITS = 200
 USERS = 100
-"""Users who register at each unit."""
+"""Number of users who register at each unit."""
 YEAR = 2025
 SEED = 20250101
 ORGANIZATION = {"country": "NG", "currency": "NGN", "timezone": "Africa/Lagos"}
 LOCATIONS = ("Kano", "Kaduna", "Jos", "Ibadan", "Lagos", "Enugu", "Makurdi", "Sokoto", "Yola", "Benin City")
 _UTC_OFFSET = timedelta(hours=1)  # Lagos, all year
 
-# Crops: how much of each month's harvest comes in, kg in a crate, price a kg, days that it is stored.
+# For each crop: relative harvest in each month, kg per crate, price per kg, shortest and longest storage in days.
 _CROPS: dict[str, tuple[tuple[int, ...], int, int, tuple[int, int]]] = {
     "tomato": ((9, 9, 8, 5, 3, 2, 2, 3, 4, 5, 7, 9), 25, 480, (2, 9)),
     "pepper": ((5, 4, 3, 3, 4, 5, 7, 8, 9, 8, 6, 5), 15, 900, (2, 10)),
@@ -36,7 +36,7 @@ _METHOD_WEIGHTS = (50, 20, 12, 10, 3, 3, 2)
 
 @dataclass
 class Fees:
-    """Fees of one currency."""
+    """Sums of fees in one currency."""
 
     paid: Decimal = Decimal(0)
     pending: Decimal = Decimal(0)
@@ -44,7 +44,7 @@ class Fees:
 
 @dataclass
 class Expected:
-    """What a unit's year comes to by itself, computed from nothing but the operations."""
+    """The figures of a unit's year, computed from its operations alone."""
 
     check_ins: int = 0
     check_outs: int = 0
@@ -58,8 +58,8 @@ class Expected:
 
 
 def unit(number: int) -> dict[str, Any]:
-    """The fields of a cooling unit, numbered from 1; its location is a place in LOCATIONS, from 1."""
-    draw = random.Random(f"{SEED} unit {number}")  # noqa: S311 - a play, no secret
+    """The fields of a cooling unit, numbered from 1; its location is an index into LOCATIONS, also from 1."""
+    draw = random.Random(f"{SEED} unit {number}")  # noqa: S311 - demo data, not a secret
     crates = draw.choice((120, 160, 200, 300))
     location = 1 + (number - 1) % len(LOCATIONS)
     return {
@@ -72,9 +72,9 @@ def unit(number: int) -> dict[str, Any]:
 
 
 def operations(number: int, year: int = YEAR, *, new_users: bool = True) -> list[Operation]:
-    """All operations of a unit in a year, by time; without new users those of YEAR are there all along."""
-    draw = random.Random(f"{SEED} year {year} of {number}")  # noqa: S311 - a play, no secret
-    currency = "XOF" if number % 25 == 0 else "NGN"  # a few stand at the border
+    """All operations of a unit in a year, by time. Without `new_users`, the users of YEAR are there from the start."""
+    draw = random.Random(f"{SEED} year {year} of {number}")  # noqa: S311 - demo data, not a secret
+    currency = "XOF" if number % 25 == 0 else "NGN"  # a few units are at the border
     made: list[Operation] = []
     begin = datetime(year, 1, 1, tzinfo=UTC) - _UTC_OFFSET
 
@@ -83,8 +83,8 @@ def operations(number: int, year: int = YEAR, *, new_users: bool = True) -> list
         made.append({"id": operation_id, "type": kind, "occurred_at": at.isoformat(), **fields})
         return operation_id
 
-    for place in range(USERS):
-        user = {"user_id": f"user-{number}-{place}", "cooling_unit_id": number}
+    for index in range(USERS):
+        user = {"user_id": f"user-{number}-{index}", "cooling_unit_id": number}
         joined = int(365 * draw.random() ** 3) if new_users else 0
         left = 365 if draw.random() > 0.04 else draw.randrange(joined, 365)
         crop, second = draw.sample(list(_CROPS), 2)
@@ -159,7 +159,7 @@ def operations(number: int, year: int = YEAR, *, new_users: bool = True) -> list
 
 
 def expected(played: list[Operation]) -> Expected:
-    """What they come to; every user of a unit registers there, and every payment is of a check-out among them."""
+    """The figures of these operations, where users register at the unit itself and payments are for its check-outs."""
     found = Expected()
     paid = {one["check_out_id"] for one in played if one["type"] == "payment"}
     for one in played:
@@ -186,5 +186,5 @@ def expected(played: list[Operation]) -> Expected:
 
 
 def _at(begin: datetime, day: int, hour: int, draw: random.Random) -> datetime:
-    """Some second of an hour and the three after it."""
+    """A random second in the four hours from `hour`."""
     return begin + timedelta(days=day, hours=hour, seconds=draw.randrange(4 * 3600 - 1))

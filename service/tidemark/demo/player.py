@@ -1,4 +1,4 @@
-"""Plays observations into a running service over HTTP, and reads statistics back, as any client would."""
+"""Sends observations to a running service over HTTP and reads statistics back, as any client would."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ ATTEMPTS = 8
 
 
 class PlayError(Exception):
-    """The service refused what it was sent, or could not be reached."""
+    """The service refused a request, could not be reached, or returned wrong figures."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Player:
     bearer: Mapping[str, str]
 
     async def prepare(self, stations: Sequence[str]) -> dict[str, int]:
-        """Make the stations as assets and their sensors, where they are not there yet; answers the assets' ids."""
+        """Create missing assets for the stations, and missing sensors; returns the id of each station's asset."""
         assets: dict[str, int] = {}
         for station in stations:
             name = f"{STATIONS[station]} ({station})"
@@ -53,7 +53,9 @@ class Player:
         return assets
 
     async def play(self, observations: Sequence[Observation], advance: Callable[[int], object]) -> None:
-        """Send every observation as an upload of its own; `advance` hears of each acknowledgement. Raises PlayError."""
+        """Send each observation as a separate upload, and call `advance(1)` once it is acknowledged. Raises
+        PlayError.
+        """
         waiting = iter(observations)
 
         async def connection() -> None:
@@ -66,7 +68,7 @@ class Player:
                 group.create_task(connection())
 
     async def statistics(self, station: str, asset: int, measure: str, month: str) -> tuple[float, float, float]:
-        """Minimum, maximum and mean of a UTC month, asked of the service."""
+        """Minimum, maximum and mean of a UTC month (`2013-01`), as the service returns them. Raises PlayError."""
         year, number = map(int, month.split("-"))
         following = f"{year + number // 12}-{number % 12 + 1:02d}"
         parameters = {
@@ -101,7 +103,7 @@ class Player:
 
 @asynccontextmanager
 async def player(base: str, organization_id: str, api_key: str, admin_token: str) -> AsyncIterator[Player]:
-    """A client with the organization's credentials."""
+    """A client with the credentials of an organization."""
     keys = {
         "ORGANIZATION-ID": organization_id,
         "ORGANIZATION-API-KEY": api_key,
@@ -113,9 +115,9 @@ async def player(base: str, organization_id: str, api_key: str, admin_token: str
 
 
 async def send(session: ClientSession, url: str, body: bytes, headers: Mapping[str, str], *, success: int) -> None:
-    """Post a body again and again until it is taken, which is harmless: what is in it replaces itself.
+    """Send a body, and repeat it until it is accepted, which is harmless: its records only replace themselves.
 
-    Raises PlayError where it is refused, or not taken for long.
+    Raises PlayError if it is refused, or still not accepted after all attempts.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -1,4 +1,4 @@
-"""Plays operations of cold storage into a running service over HTTP, and checks what it makes of them."""
+"""Sends operations of cold storage to a running service over HTTP, and checks the figures that it returns."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -19,13 +19,13 @@ OPERATION_CONNECTIONS = 2
 
 @dataclass(frozen=True)
 class StoragePlayer:
-    """A client of one organization, whose session has an admin token."""
+    """A client of one organization; the session has its admin token."""
 
     session: ClientSession
     base: str
 
     async def prepare(self, units: int) -> None:
-        """Make the locations and cooling units, where they are not there yet. Raises PlayError."""
+        """Create the locations and cooling units that do not exist yet. Raises PlayError."""
         for number, name in enumerate(cold_storage.LOCATIONS, 1):
             await self._make("locations", {"id": number, "name": name})
         for number in range(1, units + 1):
@@ -36,7 +36,7 @@ class StoragePlayer:
         return await play_cold_storage(self.session, self.base, units, advance)
 
     async def check(self, expected: Mapping[int, Expected]) -> list[dict[str, Any]]:
-        """Compare the year of every unit; answers some figures of each. Raises PlayError where one is wrong."""
+        """Compare the year of every unit, and return some figures of each. Raises PlayError if one is wrong."""
         users, utilization, revenue = [await self._figures(name) for name in ("users", "utilization", "revenue")]
         rows = []
         for number, one in expected.items():
@@ -44,7 +44,7 @@ class StoragePlayer:
                 total["currency"]: (total["paid_revenue"], total["pending_revenue"])
                 for total in revenue[number]["currency_totals"]
             }
-            answered = (
+            returned = (
                 *(utilization[number][name] for name in _SUMS),
                 users[number]["registered_users"],
                 users[number]["active_users"],
@@ -56,8 +56,10 @@ class StoragePlayer:
                 len(one.active),
                 {currency: (float(fee.paid), float(fee.pending)) for currency, fee in one.fees.items()},
             )
-            if answered != wanted:
-                raise PlayError(f"Cooling unit {number}: the service answers {answered}, the operations have {wanted}.")
+            if returned != wanted:
+                raise PlayError(
+                    f"Cooling unit {number}: the service returns {returned}, but the operations give {wanted}."
+                )
             rows.append(
                 {
                     "cooling_unit": number,
@@ -91,7 +93,7 @@ _SUMS = ("check_ins", "check_outs", "crates_in", "crates_out", "kg_in", "kg_out"
 
 @asynccontextmanager
 async def storage_player(base: str, admin_token: str) -> AsyncIterator[StoragePlayer]:
-    """A client with the organization's token."""
+    """A client with the admin token of an organization."""
     headers = {"Authorization": f"Bearer {admin_token}"}
     async with ClientSession(headers=headers, timeout=ClientTimeout(total=300)) as session:
         yield StoragePlayer(session, base)
@@ -103,9 +105,9 @@ async def play_cold_storage(
     units: Iterable[Sequence[Operation]],
     advance: Callable[[int], object] = lambda _: None,
 ) -> int:
-    """Send operations, those of each unit as one body of NDJSON, with a session that has the credentials.
+    """Send operations with a session that has the credentials, those of each unit as one NDJSON body.
 
-    `advance` hears how many are stored of each body; answers how many there were. Raises PlayError.
+    `advance` is called with the number of operations in each stored body; returns their total. Raises PlayError.
     """
     waiting = iter(units)
     stored = 0

