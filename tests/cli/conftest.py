@@ -1,4 +1,4 @@
-"""Running commands."""
+"""Fixtures for running commands."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def tidemark(service: Service) -> Run:
-    """Run a command on the shared service's database; answers what it printed, as JSON unless told otherwise."""
+    """Run a command on the shared service's database; returns its output, by default parsed as JSON."""
 
     def run(*arguments: str, code: int = 0, json_output: bool = True) -> Any:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The command line: one JSON document for programs, clear messages for people, also while the service runs."""
+"""The command line: one JSON document for programs, clear messages for people, even while the service is running."""
 
 import asyncio
 import subprocess
@@ -114,13 +114,13 @@ def test_errors_say_what_to_do(tidemark: Run, arguments: tuple[str, ...], messag
 
 def test_the_demo_agrees_with_what_it_plays(tidemark: Run, service: Service) -> None:
     answer = tidemark("demo", "--url", service.base, "--station", "LGA", "--units", "2")
-    # Both parts agree with what was played, or the command fails: sums, fees and users of each cooling unit;
+    # The command fails unless the figures agree with what was sent: sums, fees and users of each cooling unit,
     assert [one["cooling_unit"] for one in answer["cold_storage"]["cooling_units"]] == [1, 2]
     assert answer["cold_storage"]["operations"] > 3_000
-    # and of the weather minimum, maximum and mean of every month agree with the file.
+    # and minimum, maximum and mean of the weather in each month.
     assert answer["readings"] > 70_000
     assert [month["month"] for month in answer["months"]] == [f"2013-{number:02d}" for number in range(1, 13)]
-    # Neither part is an organization that a command would mean without being told.
+    # Commands use neither organization by default.
     played = {answer["organization_id"], answer["cold_storage"]["organization_id"]}
     assert asyncio.run(demonstrations(service)) == played
 

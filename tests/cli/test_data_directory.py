@@ -1,4 +1,4 @@
-"""Commands and the data directory: a command in the wrong folder says so, and leaves nothing behind."""
+"""Commands and the data directory: a command run in the wrong folder says so and leaves nothing behind."""
 
 import subprocess
 import sys

@@ -39,7 +39,7 @@ def test_no_file_is_read_in_the_encoding_of_the_locale_at_the_start() -> None:
 
 @pytest.mark.skipif(
     not (shutil.which("localedef") and Path("/usr/share/i18n/locales/ja_JP").exists()),
-    reason="there is nothing to make a locale of",
+    reason="localedef or the source of the locale is missing; a locale without UTF-8 was NOT TESTED",
 )
 def test_a_japanese_locale_without_utf_8(tmp_path: Path) -> None:
     locale = "ja_JP.EUC-JP"

@@ -39,16 +39,16 @@ RESTORE = {"timescale": RESTORE_TIMESCALE, "postgres": RESTORE_POSTGRES}
 
 @pytest.fixture
 def programs(engine: str) -> Programs:
-    """The engine's PostgreSQL, which has to have what dumps and restores."""
+    """The engine's PostgreSQL programs; skips the test if those for dumps and restores are missing."""
     found = PROGRAMS[engine]
     for name in ("pg_dump", "pg_restore", "psql"):
         if not Path(found.program(name)).is_file():
-            pytest.skip(f"NOT TESTED: backup and restore of {engine}, since {found.folder} has no {name}")
+            pytest.skip(f"NOT TESTED: backup and restore of {engine}, because {found.folder} has no {name}")
     return found
 
 
 def shell(commands: str, folder: Path, environment: dict[str, str] | None = None) -> None:
-    """Run commands as from a terminal in a folder; each has to succeed."""
+    """Run commands as if from a terminal in a folder; each must succeed."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEMARK_", "PG"))}
     done = subprocess.run(
         ["bash", "-ec", commands],
@@ -63,7 +63,7 @@ def shell(commands: str, folder: Path, environment: dict[str, str] | None = None
 
 @contextmanager
 def database_command(folder: Path, programs: Programs, command: str) -> Iterator[dict[str, object]]:
-    """`tidemark database` in a folder, in the foreground of a terminal of its own; yields what it prints."""
+    """Run `tidemark database` in a folder, as if in the foreground of its own terminal; yields what it prints."""
     (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
     process = subprocess.Popen(
         ["bash", "-c", f"exec {command.strip()} --json"],
@@ -77,7 +77,7 @@ def database_command(folder: Path, programs: Programs, command: str) -> Iterator
         document = ""
         while not document.endswith("}\n"):
             line = process.stdout.readline()
-            assert line, "it ended without printing where the server is"
+            assert line, "the command ended without printing how to connect"
             document += line
         yield json.loads(document)
         process.send_signal(signal.SIGINT)
@@ -87,7 +87,7 @@ def database_command(folder: Path, programs: Programs, command: str) -> Iterator
 async def test_a_restored_backup_serves_as_before(
     engine: str, programs: Programs, tmp_path: Path, start_service: StartService, make_tenant: MakeTenant
 ) -> None:
-    old, new = tmp_path / "o", tmp_path / "n"  # short: the path of a socket is
+    old, new = tmp_path / "o", tmp_path / "n"  # short names, because the path of a socket must be short
     old.mkdir()
     new.mkdir()
     service = start_service(None, TIDEMARK_DATA_DIR=str(old / ".tidemark"), TIDEMARK_POSTGRES_BIN=str(programs.folder))
@@ -98,7 +98,7 @@ async def test_a_restored_backup_serves_as_before(
         assert (await tenant.upload(sensor, ago(hours=hours), hours)).status == 201
     before = await answers(tenant, sensor)
     await asyncio.to_thread(shell, DUMP, old)
-    assert (old / "tidemark.dump").stat().st_mode & 0o077 == 0, "it is for its owner alone"
+    assert (old / "tidemark.dump").stat().st_mode & 0o077 == 0, "only its owner may read the dump"
     assert service.stop() == 0
 
     shutil.move(old / "tidemark.dump", new)
@@ -116,7 +116,7 @@ async def test_a_restored_backup_serves_as_before(
 
 
 async def answers(tenant: Tenant, sensor: str) -> tuple[Any, Any]:
-    """A sensor's readings and their statistics, as the service has them."""
+    """A sensor's readings and their statistics, as the service returns them."""
     raw = await tenant.fetch("get_inputdata_by_inputs", input_ids=sensor)
     statistics = await tenant.fetch("get_statistics_inputdata_by_inputs", input_ids=sensor)
     return await raw.json(), await statistics.json()
@@ -125,7 +125,7 @@ async def answers(tenant: Tenant, sensor: str) -> tuple[Any, Any]:
 async def test_a_server_of_ones_own_is_restored_for_the_role_that_owns_the_database(
     engine: str, programs: Programs, server: Server, tmp_path: Path
 ) -> None:
-    """The same commands run by a superuser, with what the documentation says of roles."""
+    """The same commands, run by a superuser and changed for roles as the documentation says."""
     admin = await asyncpg.connect(server.url)
     await admin.execute("CREATE ROLE owning LOGIN")
     for database in ("dumped", "restored"):

@@ -1,4 +1,4 @@
-"""Import and export: what is exported comes back exactly, and a break at any moment does no harm."""
+"""Import and export: an export is restored exactly, and an interruption at any moment does no harm."""
 
 import asyncio
 import csv
@@ -62,7 +62,7 @@ records = st.fixed_dictionaries(
 
 
 async def rows_of(url: str, company_id: int) -> list[tuple[Any, ...]]:
-    """Everything that is stored of an organization, as the database has it."""
+    """All readings of an organization, as stored in the database."""
     connection = await asyncpg.connect(url)
     try:
         return [tuple(row) for row in await connection.fetch(ROWS, company_id)]
@@ -71,7 +71,7 @@ async def rows_of(url: str, company_id: int) -> list[tuple[Any, ...]]:
 
 
 async def organization(url: str) -> int:
-    """An organization with the sensors of the property test; answers its company id."""
+    """Create an organization with the sensors of the property test; returns its company id."""
     connection = await asyncpg.connect(url)
     try:
         made = await welcome.create_organization(connection, {"name": "Round trip"})
@@ -89,7 +89,7 @@ def test_what_is_exported_is_imported_exactly(service: Service, tmp_path: Path, 
     assert url is not None
 
     def run(command: Any, *arguments: str) -> Any:
-        with capture_logs():  # the command alone sends them to standard error
+        with capture_logs():  # otherwise they would go to standard output; only `main` sends them to standard error
             done = CliRunner().invoke(command, [*arguments, "--json"], obj=Settings(database_url=url))
         assert done.exit_code == 0, done.output + str(done.exception)
         return json.loads(done.stdout)
@@ -110,15 +110,15 @@ def test_what_is_exported_is_imported_exactly(service: Service, tmp_path: Path, 
         written = run(export_readings, "--org", str(here), "--output", str(exported))
         assert (written["sensors"], written["readings"]) == (len(IDS), len(last))
         for _ in range(2):
-            taken = run(import_readings, str(exported), "--org", str(there))
-            assert (taken["accepted"], taken["rejected"]) == (len(last), 0)
+            imported = run(import_readings, str(exported), "--org", str(there))
+            assert (imported["accepted"], imported["rejected"]) == (len(last), 0)
             assert asyncio.run(rows_of(url, there)) == before
 
     check()
 
 
 def command(service: Service, *arguments: str) -> "subprocess.Popen[str]":
-    """A command under way."""
+    """A running command."""
     return subprocess.Popen(
         [sys.executable, "-m", "tidemark", *arguments],
         env={"PATH": "/usr/bin:/bin", **service.environment},

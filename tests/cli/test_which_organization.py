@@ -1,4 +1,4 @@
-"""Which organization a command means: the one named, else the one of TIDEMARK_ORG, else the only one of one's own."""
+"""The organization that a command uses: the one named, else TIDEMARK_ORG, else the only one that is not a demo."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ Tidemark = Callable[..., Any]
 
 @pytest.fixture
 def tidemark(migrated_url: str) -> Tidemark:
-    """Run a command on a database of the test's own; answers the JSON that it printed."""
+    """Run a command on the test's own database; returns the JSON that it prints."""
 
     async def run(*arguments: str, org: str = "", code: int = 0) -> Any:
         done = await asyncio.to_thread(
@@ -34,7 +34,7 @@ def tidemark(migrated_url: str) -> Tidemark:
 
 
 async def make(url: str, name: str, *, demonstration: bool = False) -> dict[str, Any]:
-    """An organization of this name."""
+    """Create an organization with this name."""
     connection = await asyncpg.connect(url)
     made = await welcome.create_organization(connection, {"name": name})
     if demonstration:
@@ -82,6 +82,6 @@ async def test_the_argument_and_the_option_name_the_same(tidemark: Tidemark, mig
         assert "different organizations" in refused["error"]["message"]
         answer = await tidemark("org", *command, number, "--org", first["organization_id"])
         assert answer["company_id"] == first["company_id"]
-    # TIDEMARK_ORG is for where nothing is named.
+    # TIDEMARK_ORG is used only if no organization is named.
     answer = await tidemark("org", "show", number, org=second["organization_id"])
     assert answer["name"] == "Changed"
