@@ -17,14 +17,14 @@ PATHS = ("sensors", "assets", "cooling-units", "locations", "sites", "organizati
 
 
 async def document(response: ClientResponse, status: int = 200) -> Any:
-    """The JSON of an answer that must have this status."""
+    """The JSON document of a response, which must have this status."""
     assert response.status == status, await response.text()
     assert response.content_type == "application/json"
     return await response.json()
 
 
 async def assert_refused(response: ClientResponse, status: int, code: str, field: str | None = None) -> str:
-    """The answer is an error in the shape of the platform; its message."""
+    """Assert that a response is an error in the format of the API; returns its message."""
     answer = await document(response, status)
     assert set(answer) == {"error"}
     assert set(answer["error"]) == {"code", "message", "details"}
@@ -36,12 +36,12 @@ async def assert_refused(response: ClientResponse, status: int, code: str, field
 
 
 async def make(tenant: Tenant, path: str, fields: dict[str, Any]) -> Any:
-    """Create something; its document."""
+    """Create something and return its document."""
     return await document(await tenant.manage("POST", path, fields), 201)
 
 
 async def send(tenant: Tenant, method: str, path: str, **options: Any) -> ClientResponse:
-    """A request whose headers and body the test chooses; answers the response, read."""
+    """Send a request with headers and body of the test's choice; returns the response after reading it."""
     async with tenant.session.request(method, f"{tenant.base}/api/v1/{path}", **options) as response:
         await response.read()
     return response
@@ -338,11 +338,12 @@ async def test_a_change_is_answered_once_every_process_has_heard_of_it(tenant: T
         await statements().be_waited_for.run(one)
     changing = asyncio.create_task(tenant.limit(readings_per_minute=7))
     own: list[str] = []
-    while not own or own[-1].isdigit():  # changes of other tests' tenants, and questions about them, are heard too
+    # Changes to the tenants of other tests, and questions about them, arrive here too.
+    while not own or own[-1].isdigit():
         own += [payload for payload in (await heard.get(),) if own or payload == str(tenant.company_id)]
     await ending.close()
     done, _ = await asyncio.wait((changing,), timeout=LOOK_SECONDS)
-    assert not done, "answered before every process has heard"
+    assert not done, "returned before every process had heard of the change"
     await statements().answer_heard.run(process, question=own[-1])
     async with asyncio.timeout(1):
         await changing

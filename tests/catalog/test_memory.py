@@ -1,4 +1,4 @@
-"""What is remembered of the catalog: bounded, never older than a change that was announced, and nothing while deaf."""
+"""The memory of the catalog: bounded, never older than an announced change, and empty while none can be heard."""
 
 from typing import Any
 
@@ -46,7 +46,7 @@ def test_a_look_up_that_crosses_a_change_is_not_remembered() -> None:
     sensors: ByOrganization[str, str] = ByOrganization(memory)
     sites: ByKey[str, str] = ByKey(memory)
     before = memory.generation
-    memory.forget(1)  # whoever's change it was: the look-up may have read what was there before
+    memory.forget(1)  # of whichever organization: the look-up may have read the state before the change
     sensors.remember(1, {"a": "old"}, before)
     sites.remember(2, "x", "old", before)
     assert (dict(sensors.of(1)), sites.get("x")) == ({}, None)
@@ -84,7 +84,7 @@ def test_no_more_is_held_than_the_limit_and_nothing_that_was_not_remembered(step
             newest = {key: value for key, value in newest.items() if key[0] != company}
         else:
             nested.remember(company, entries, memory.generation)
-            if len(entries) <= LIMIT:  # more than there is room for leaves what is known as it is
+            if len(entries) <= LIMIT:  # if there are more than fit, the memory stays as it is
                 newest |= {(company, key): value for key, value in entries.items()}
             for key, value in entries.items():
                 flat.remember(company, (company, key), value, memory.generation)
@@ -101,8 +101,8 @@ def test_what_fits_is_all_remembered() -> None:
     nested.remember(1, {1: 1, 2: 2}, memory.generation)
     nested.remember(2, {1: 1, 2: 2}, memory.generation)
     assert (len(nested.of(1)), len(nested.of(2))) == (2, 2)
-    memory.forget(1)  # which makes room
+    memory.forget(1)  # makes room
     nested.remember(3, {1: 1, 2: 2}, memory.generation)
     assert [len(nested.of(company)) for company in COMPANIES] == [0, 2, 2]
-    nested.remember(1, {1: 1}, memory.generation)  # one more than there is room for
+    nested.remember(1, {1: 1}, memory.generation)  # one more than fits
     assert [len(nested.of(company)) for company in COMPANIES] == [1, 0, 0]
