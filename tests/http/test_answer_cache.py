@@ -1,4 +1,4 @@
-"""The cache of answers: who asks the database, who shares what, for how long, and how much is kept."""
+"""The cache of answers: who queries the database, who shares an answer, for how long, and how much is kept."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ SECONDS = 60.0
 
 
 class Clock:
-    """A clock that the test moves on."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -23,7 +23,7 @@ class Clock:
 
 
 class Query:
-    """A query that ends when the test says so; counts how often it was asked."""
+    """A query that ends when the test says so, and counts how often it was started."""
 
     def __init__(self, clock: Clock) -> None:
         self.asked = 0
@@ -41,11 +41,11 @@ class Query:
         return Answer(body, "text/plain", asked_at)
 
     async def begun(self) -> None:
-        """Wait until it has been asked once more."""
+        """Wait until it is started once more."""
         await self._begun.get()
 
     def end(self, body: bytes | Exception) -> None:
-        """Let it answer once, or fail."""
+        """Let it return an answer, or fail, once."""
         self._ends.put_nowait(body)
 
 
@@ -70,7 +70,7 @@ def query(clock: Clock) -> Query:
 async def begin(
     query: Query, *askers: Coroutine[Any, Any, tuple[Answer, bool]]
 ) -> "list[asyncio.Task[tuple[Answer, bool]]]":
-    """Start these askers one after the other; the first of them has the query begun."""
+    """Start these callers one after the other; the first of them starts the query."""
     tasks = [asyncio.create_task(asker) for asker in askers]
     await query.begun()
     await asyncio.sleep(0)
@@ -78,7 +78,7 @@ async def begin(
 
 
 async def ask(cache: AnswerCache, key: str, body: bytes, clock: Clock) -> bool:
-    """Ask a query that answers at once; whether its answer was at hand."""
+    """Ask with a query that answers at once. Returns whether the query was not needed."""
 
     async def make() -> Answer:
         return Answer(body, "text/plain", clock())
@@ -121,9 +121,7 @@ async def test_an_answer_s_age_counts_from_the_beginning_of_its_query(
     assert (answer.body, at_hand, query.asked) == (b"new", False, 2)
 
 
-async def test_a_query_that_has_run_for_too_long_is_joined_by_nobody(
-    cache: AnswerCache, query: Query, clock: Clock
-) -> None:
+async def test_nobody_joins_a_query_that_has_run_for_too_long(cache: AnswerCache, query: Query, clock: Clock) -> None:
     (slow,) = await begin(query, cache.get("key", query))
     clock.at += SECONDS
     (quick,) = await begin(query, cache.get("key", query))
@@ -157,7 +155,7 @@ async def test_a_first_asker_who_goes_away_takes_nobody_along(cache: AnswerCache
 
 
 @pytest.mark.parametrize("end", [b"answer", ZeroDivisionError()])
-async def test_nothing_is_complained_of_when_everybody_has_gone(
+async def test_an_error_that_nobody_waits_for_is_not_reported(
     cache: AnswerCache, query: Query, end: bytes | Exception
 ) -> None:
     complaints: list[dict[str, Any]] = []
@@ -175,7 +173,7 @@ async def test_nothing_is_complained_of_when_everybody_has_gone(
     assert (await cache.get("key", query))[0].body == (end if isinstance(end, bytes) else b"another")
 
 
-async def test_so_many_answers_are_kept_and_room_comes_back_with_age(
+async def test_a_limited_number_of_answers_is_kept_and_room_comes_back_with_age(
     cache: AnswerCache, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "MAX_ANSWERS", 2)

@@ -20,7 +20,7 @@ SQL = "'; DROP TABLE reading; --"
 
 @pytest.fixture
 async def sensor(tenant: Tenant) -> str:
-    """A sensor that holds one good reading."""
+    """A sensor with one good reading."""
     made = await tenant.sensor()
     assert (await tenant.upload(made, GOOD, "12.5")).status == 201
     return made
@@ -37,7 +37,7 @@ async def assert_unharmed(tenant: Tenant, sensor: str) -> None:
 
 
 def assert_error(answer: Answer, status: int, **source: str) -> None:
-    """One JSON:API error object that says where the fault stood."""
+    """Assert that the response is one JSON:API error object that names the source of the error."""
     assert answer.status == status, answer.body
     assert answer.headers["content-type"].partition(";")[0] == "application/vnd.api+json"
     [error] = answer.document["errors"]
@@ -51,7 +51,7 @@ def assert_error(answer: Answer, status: int, **source: str) -> None:
 async def through_both_lanes(
     tenant: Tenant, target: str, body: bytes, headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """Send an upload through both lanes, which must answer alike; the answer."""
+    """Send an upload through both lanes, which must respond alike. Returns the response."""
     answers = {}
     for lane, more in LANES.items():
         [answer] = await talk(tenant.base, request(tenant, target, body, {**(headers or {}), **more}))
@@ -255,7 +255,7 @@ async def test_smaller_limit_holds_in_both_lanes(
             assert answer.status == status
 
 
-async def test_unknown_and_foreign_sensors_answer_alike(
+async def test_unknown_and_foreign_sensors_get_the_same_response(
     tenant: Tenant, sensor: str, service: Service, make_tenant: MakeTenant
 ) -> None:
     other = await make_tenant(service)
@@ -367,7 +367,7 @@ async def test_method_that_the_path_does_not_have(method: str, tenant: Tenant, s
     assert answer.headers["allow"] == "OPTIONS, POST"
 
 
-# How HTTP itself can carry a request, well or badly.
+# The ways in which HTTP itself can carry a request, right or wrong.
 
 
 async def test_half_a_body_is_not_stored(tenant: Tenant, sensor: str) -> None:

@@ -1,4 +1,4 @@
-"""Pages of the origins that the operator names read the API from a browser, and no others."""
+"""Pages of the origins that the operator names can read the API from a browser, and no others."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,20 +19,20 @@ PREFLIGHT = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Hea
 async def ask(
     tenant: Tenant, path: str, method: str = "GET", headers: Mapping[str, str] | None = None
 ) -> ClientResponse:
-    """One request; the response, read."""
+    """Send a request. Returns the response with its body read."""
     async with tenant.session.request(method, f"{tenant.base}{path}", headers=headers) as response:
         await response.read()
     return response
 
 
 def cors(response: ClientResponse) -> dict[str, str]:
-    """What an answer says to browsers."""
+    """The headers of a response that concern browsers."""
     return {name.lower(): value for name, value in response.headers.items() if name.startswith("Access-Control")}
 
 
 @pytest.fixture
 async def open_to_two(service: Service, start_service: StartService, make_tenant: MakeTenant) -> Tenant:
-    """A tenant of a service that is open to two origins, its cache on."""
+    """A tenant of a service that is open to two origins and has its cache on."""
     own = start_service(
         service.database_url, TIDEMARK_CORS_ORIGINS=f"{HERE.upper()}:443, {LOCAL}", TIDEMARK_CACHE_SECONDS="30"
     )
@@ -53,7 +53,7 @@ async def test_answers_name_the_origin_that_may_read_them(open_to_two: Tenant) -
         ("/api/v2/sites", tenant.bearer, 200),
         ("/api/v2/sites/nobody/stats", tenant.bearer, 403),
     ):
-        # The same answer out of the cache is for each origin its own.
+        # From the cache, the same answer has the headers of each origin.
         for origin in (HERE, LOCAL, "https://dash.example.com:8443", "https://evil.example.com", "null", None):
             answer = await ask(tenant, path, headers={**headers, **({"Origin": origin} if origin else {})})
             assert answer.status == status
@@ -138,7 +138,7 @@ async def test_a_page_in_a_real_browser(
     ["*", "null", "dash.example.com", "https://", "https://dash.example.com/", "https://a.example/x", "http://h:0",
      "http://h:70000", "https://user@h", "https://a.example https://b.example", "https://bücher.example", "https://*.example.com"],
 )  # fmt: skip
-def test_an_origin_that_is_none_is_refused_by_name(wrong: str) -> None:
+def test_an_invalid_origin_is_refused_by_name(wrong: str) -> None:
     with pytest.raises(SettingError, match="TIDEMARK_CORS_ORIGINS"):
         Settings.from_environment({"TIDEMARK_CORS_ORIGINS": f"https://good.example,{wrong}"})
 

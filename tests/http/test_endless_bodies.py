@@ -1,4 +1,4 @@
-"""A few bytes that expand to endless work: a body ends after so many rejections, and no body is blank for ever."""
+"""A few bytes that expand to endless work: too many rejections end a body, and no body may be blank for ever."""
 
 import gzip
 import io
@@ -41,7 +41,7 @@ def bomb(line: bytes, head: bytes = b"") -> bytes:
 
 
 def processor_seconds(service: Service) -> float:
-    """What the service's process has taken of processors, children left out."""
+    """The processor time that the service's process has used, not counting its children."""
     fields = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 
@@ -93,7 +93,7 @@ async def test_remote_write_of_rejections_ends(tenant: Tenant) -> None:
 
 @pytest.mark.parametrize("media_type", ["application/x-ndjson", "application/json"])
 @pytest.mark.parametrize("unknown", [False, True])
-async def test_what_stands_before_the_last_rejection_is_stored(media_type: str, unknown: bool, tenant: Tenant) -> None:
+async def test_records_before_the_last_rejection_are_stored(media_type: str, unknown: bool, tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     bad = GOOD % ("nobody", 0, 0) if unknown else "{}\n"
     lines = [
@@ -131,7 +131,7 @@ DECODERS: dict[str, tuple[Callable[[], Any], bytes, bytes]] = {
 
 
 def decode(name: str, *parts: bytes) -> None:
-    """Take a body to its end."""
+    """Decode a body to its end."""
     make, head, _ = DECODERS[name]
     decoder = make()
     for part in (head, *parts):
@@ -150,7 +150,7 @@ def test_blank_lines_are_allowed_in_proportion_to_records(name: str) -> None:
         decode(name, records, blank, b"\n" * (MAX_BLANK + 200))
 
 
-def test_comments_are_as_blank_lines() -> None:
+def test_comments_count_as_blank_lines() -> None:
     with pytest.raises(BodyError, match="blank"):
         decode("line protocol", b"#\n" * (MAX_BLANK + 1))
 
@@ -164,7 +164,7 @@ def test_what_is_compressed_twice_expands_once() -> None:
 
 
 def many(element: str, size: int) -> str:
-    """A JSON list of about so many bytes."""
+    """A JSON list of about `size` bytes."""
     return f"[{','.join([element] * (size // (len(element) + 1)))}]"
 
 

@@ -1,4 +1,4 @@
-"""Tokens and their limits on the limited endpoints, whatever number of processes serves."""
+"""Tokens and their limits on the limited endpoints, however many processes serve."""
 
 import asyncio
 import time
@@ -25,7 +25,9 @@ GOOD: tuple[tuple[str, dict[str, str]], ...] = (
 async def ask(
     tenant: Tenant, path: str, headers: Mapping[str, str], parameters: Mapping[str, str], method: str = "GET"
 ) -> ClientResponse:
-    """One request on a connection of its own, so that any process may get it; the response, read."""
+    """Send a request on a connection of its own, so that any process may get it. Returns the response with its body
+    read.
+    """
     url = f"{tenant.base}/api/v1/{path}"
     async with ClientSession() as session, session.request(method, url, params=parameters, headers=headers) as response:
         await response.read()
@@ -33,17 +35,17 @@ async def ask(
 
 
 def allowance(response: ClientResponse) -> tuple[int, int, int]:
-    """Limit, what remains, and when the window ends."""
+    """The limit, what remains of it, and when the window ends."""
     limit, remaining, reset = (int(response.headers[f"X-RateLimit-{name}"]) for name in ("Limit", "Remaining", "Reset"))
     return limit, remaining, reset
 
 
 async def one_minute(tenant: Tenant, questions: list[tuple[str, dict[str, str]]], **token: Any) -> list[ClientResponse]:
-    """The answers to questions that were all asked at once, with a new token and within one window."""
+    """The responses to requests that are all sent at once, with a new token and within one window."""
     while True:
         headers = await new_token(tenant, **token)
         answers = await asyncio.gather(*(ask(tenant, path, headers, asked) for path, asked in questions))
-        # The border of a minute lay between them: the next try is far from it.
+        # A new minute began in between; the next attempt is far from the end of a minute.
         if len({allowance(answer)[2] for answer in answers}) == 1:
             return list(answers)
 
@@ -55,7 +57,7 @@ async def test_exactly_the_limit_passes_in_a_window_however_many_processes_serve
     tenant = await make_tenant(crowd)
     await cold_room(tenant)
     limit = 20
-    # One counter for all endpoints; what is answered from the cache or refused counts as well.
+    # One counter for all endpoints; cached responses and refused requests count as well.
     questions = [*GOOD, ("series", {"sensors": "t1-7"})] * 12
     answers = await one_minute(tenant, questions, rate_limit=limit)
     passed = [answer for answer in answers if answer.status != 429]
@@ -92,7 +94,7 @@ async def test_a_new_window_begins_with_the_next_minute(tenant: Tenant) -> None:
     assert (answer.status, allowance(answer)[1]) == (200, 0)
 
 
-async def test_every_authenticated_answer_tells_the_allowance(tenant: Tenant) -> None:
+async def test_every_authenticated_response_states_the_allowance(tenant: Tenant) -> None:
     await cold_room(tenant)
     headers, wrong_scope = await new_token(tenant), await new_token(tenant, scopes=["users"])
     cases = [
@@ -157,7 +159,7 @@ async def test_a_token_that_ends_is_refused_by_every_process_even_what_is_cached
     assert crowd.stop() == 0
 
 
-async def test_when_a_token_was_used_last_is_known_within_a_minute(
+async def test_the_last_use_of_a_token_is_known_within_a_minute(
     service: Service, start_service: StartService, make_tenant: MakeTenant
 ) -> None:
     own = start_service(service.database_url)
@@ -174,7 +176,7 @@ async def test_when_a_token_was_used_last_is_known_within_a_minute(
     assert own.stop() == 0
 
 
-async def test_without_a_database_answers_ask_to_come_back(
+async def test_without_a_database_responses_ask_to_try_again(
     engine: str, tmp_path: Any, start_service: StartService, make_tenant: MakeTenant
 ) -> None:
     with embedded_server(tmp_path / "data", PROGRAMS[engine].folder) as server:

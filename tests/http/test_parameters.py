@@ -1,4 +1,4 @@
-"""Query parameters: unknown and repeated ones are refused in the same words everywhere."""
+"""Query parameters: unknown and repeated ones are refused with the same message everywhere."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -30,12 +30,12 @@ def refused(make: Callable[[], Any]) -> tuple[str | None, str]:
 
 
 def of(**given: str) -> Parameters:
-    """Parameters of which all are known."""
+    """Parameters all of which are known."""
     return Parameters(given.items(), *given)
 
 
 @given(PAIRS)
-def test_what_is_known_and_given_once_is_taken_and_the_first_other_refused(pairs: list[tuple[str, str]]) -> None:
+def test_known_parameters_given_once_are_accepted_and_the_first_other_refused(pairs: list[tuple[str, str]]) -> None:
     names = [name for name, _ in pairs]
     wrong = next((i for i, name in enumerate(names) if name not in KNOWN or name in names[:i]), None)
     if wrong is None:
@@ -48,9 +48,9 @@ def test_what_is_known_and_given_once_is_taken_and_the_first_other_refused(pairs
     assert message == (f"{name} is given more than once." if name in KNOWN else unknown)
 
 
-def test_where_there_are_none_at_all() -> None:
+def test_an_endpoint_without_parameters_says_so() -> None:
     assert len(Parameters([])) == 0
-    message = "There is no parameter 'a' here; this endpoint takes none."
+    message = "There is no parameter 'a' here; this endpoint accepts none."
     assert refused(lambda: Parameters([("a", "1")])) == ("a", message)
 
 
@@ -116,7 +116,7 @@ def test_dates_are_in_order_and_at_most_five_years_apart(first: date, days: int)
 
 
 @pytest.mark.parametrize("text", ["2026-02-30", "2026-1-1", "20260101", "1969-12-31", "9999-01-01", "٢٠٢٦-01-01", ""])
-def test_days_that_are_none(text: str) -> None:
+def test_invalid_dates(text: str) -> None:
     assert refused(lambda: of(day=text).day("day"))[0] == "day"
 
 
@@ -133,7 +133,7 @@ def test_the_other_kinds_of_values() -> None:
 
 
 async def said(tenant: Tenant, method: str, target: str, headers: dict[str, str]) -> tuple[str, str]:
-    """Where the fault of a request is, and what is said of it, whatever the shape."""
+    """The field and the message of an error, whatever its shape."""
     async with tenant.session.request(method, f"{tenant.base}{target}", headers=headers) as answer:
         assert answer.status == 400, target
         document = await answer.json(content_type=None)
@@ -186,7 +186,7 @@ async def test_endpoints_that_refuse_parameters_do_it_in_the_same_words(
         ("/api/v3/write_lp?db=a&precision=second&accept_partial=true&accept_partial=x", 204),
     ],
 )
-async def test_what_other_products_send_beside_is_ignored(target: str, status: int, tenant: Tenant) -> None:
+async def test_parameters_that_only_other_products_know_are_ignored(target: str, status: int, tenant: Tenant) -> None:
     body = b"[]" if target.startswith("/api/v1") else b""
     async with tenant.session.post(f"{tenant.base}{target}", data=body, headers=tenant.keys | JSON) as answer:
         assert answer.status == status, await answer.text()

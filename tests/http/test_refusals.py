@@ -1,4 +1,6 @@
-"""What is refused before it is routed: in the shape of its surface, alike in both lanes, and nothing of it repeated."""
+"""Requests that are refused before routing: in the shape of their surface, alike in both lanes, and repeating nothing
+that was sent.
+"""
 
 import asyncio
 import json
@@ -28,7 +30,7 @@ SHAPES: dict[str, tuple[set[str], set[str]]] = {
 
 
 def shape(document: Any) -> tuple[set[str], set[str]]:
-    """The keys of an error's document, and of the object that stands in it."""
+    """The keys of an error's document, and of the object inside it."""
     inner = document["errors"][0] if "errors" in document else document.get("error")
     return set(document), set(inner) if isinstance(inner, dict) else set()
 
@@ -51,12 +53,12 @@ BAD_HEADS = {
 
 @pytest.fixture(scope="module")
 def talkative(service: Service, start_service: StartService) -> Service:
-    """A service that logs all there is to log."""
+    """A service that logs everything."""
     return start_service(service.database_url, TIDEMARK_LOG_LEVEL="debug")
 
 
 def assert_refused(answer: Answer, path: str, status: int) -> None:
-    """In the shape of the path's surface, and nothing of the request repeated."""
+    """Assert that the response has the shape of the path's surface, and repeats nothing of the request."""
     assert answer.status == status, answer.body
     assert answer.headers["content-type"] == (
         "application/vnd.api+json" if path.startswith("/api/external/") else "application/json"
@@ -72,7 +74,7 @@ def assert_refused(answer: Answer, path: str, status: int) -> None:
 async def test_malformed_heads(head: str, path: str, talkative: Service) -> None:
     [answer] = await talk(talkative.base, refused(path, BAD_HEADS[head]))
     assert_refused(answer, path, 400)
-    # The same behind another request, in pieces, on a connection that has been in aiohttp's lane before.
+    # The same after another request, in pieces, on a connection that is already in aiohttp's lane.
     async with connected(talkative.base) as (reader, writer):
         writer.write(LIVE)
         assert (await read_answer(reader)).status == 200
@@ -86,14 +88,14 @@ async def test_malformed_heads(head: str, path: str, talkative: Service) -> None
 
 
 @pytest.mark.parametrize("path", SHAPES)
-async def test_expectations_that_nobody_knows(path: str, talkative: Service) -> None:
+async def test_unknown_expectations(path: str, talkative: Service) -> None:
     [answer] = await talk(talkative.base, refused(path, f"Host: a\r\nExpect: {SECRET}\r\n".encode()))
     assert_refused(answer, path, 417)
     assert SECRET not in talkative.output.read_text()
 
 
 @pytest.mark.parametrize("line", [f"{SECRET} /nowhere HTTP/1.1", f"GET /nowhere?{SECRET} HTTP/3.7", "\x16\x03\x01\x02"])
-async def test_what_is_no_request_line(line: str, talkative: Service) -> None:
+async def test_malformed_request_lines(line: str, talkative: Service) -> None:
     [answer] = await talk(talkative.base, f"{line}\r\nHost: a\r\n\r\n".encode())
     assert_refused(answer, "/nowhere", 400)
     assert SECRET not in talkative.output.read_text()

@@ -1,4 +1,4 @@
-"""Room for bodies: what is taken, what is given back, and that a small body always has some."""
+"""Room for bodies: how much is taken and given back, and that a small body always has some."""
 
 import pytest
 from hypothesis import given
@@ -7,12 +7,12 @@ from tidemark.base.errors import Kind, TidemarkError
 from tidemark.http.room import SMALL, Room
 
 SIZE = 1_000_000
-# Pieces of bodies that arrive, by the number of the body; a piece of None is its end.
+# Arriving pieces as (body number, size in bytes); a size of None ends the body.
 arrivals = st.lists(st.tuples(st.integers(0, 7), st.none() | st.integers(1, SIZE)))
 
 
 def takes(room: Room, size: int) -> bool:
-    """Whether there is room for a further body of this size, which is given back."""
+    """Whether there is room for one more body of this size; the room is given back."""
     try:
         room.take(0, size)
     except TidemarkError:
@@ -51,7 +51,7 @@ def test_there_is_room_for_what_others_have_left(pieces: list[tuple[int, int | N
     assert takes(room, SMALL + SIZE)
 
 
-def test_a_refusal_says_when_to_come_back() -> None:
+def test_a_refusal_says_when_to_try_again() -> None:
     with pytest.raises(TidemarkError, match="Too many large bodies") as refused:
         Room(SIZE).take(0, SMALL + SIZE + 1)
     assert (refused.value.kind, refused.value.retry_after) == (Kind.UNAVAILABLE, 1)

@@ -1,4 +1,4 @@
-"""Answers in pieces are never taken for whole where they broke off, and hold nothing for clients that do not read."""
+"""Streamed responses never look complete when they are not, and hold nothing for clients that do not read."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -14,7 +14,7 @@ from tests.conftest import free_port
 
 @asynccontextmanager
 async def serving(pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[int]:
-    """A server in this process whose answer is these pieces; its port."""
+    """A server in this process that responds with these pieces; yields its port."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         return await streaming.stream(request, {"Content-Type": "text/csv"}, pieces)
@@ -40,7 +40,7 @@ async def test_an_error_in_the_middle_never_looks_like_the_end(version: str, err
     async with serving(broken()) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET / HTTP/{version}\r\nHost: x\r\n\r\n".encode())
-        # Reset, since HTTP/1.0 has no other way to tell: the end of the connection is the end of the answer there.
+        # A reset, because in HTTP/1.0 an ordinary end of the connection is the end of the response.
         with pytest.raises(ConnectionResetError):
             await reader.read()
         writer.close()
@@ -57,7 +57,7 @@ async def test_what_fails_at_once_is_raised() -> None:
         writer.close()
 
 
-async def test_who_does_not_read_holds_nothing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_holds_nothing_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "STALLED_SECONDS", 0.2)
     released = asyncio.Event()
 
@@ -76,7 +76,7 @@ async def test_who_does_not_read_holds_nothing_for_ever(monkeypatch: pytest.Monk
         writer.close()
 
 
-async def test_who_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patience, "STREAM_PACE", 10**12)
     monkeypatch.setattr(patience, "PACE_SECONDS", 0.05)
 
@@ -103,7 +103,7 @@ def test_a_pace_is_that_of_each_minute_of_waiting() -> None:
     assert pace.is_too_slow(0, 1), "what came in the minutes before does not count"
 
 
-async def test_who_leaves_releases_what_the_answer_holds() -> None:
+async def test_a_client_that_disconnects_releases_what_its_response_holds() -> None:
     released = asyncio.Event()
 
     async def endless() -> AsyncGenerator[bytes, None]:

@@ -1,4 +1,4 @@
-"""Every route is on a surface, and so is every path that no route answers."""
+"""Every route belongs to a surface, and so does every path that no route matches."""
 
 from pathlib import Path
 
@@ -17,14 +17,14 @@ PREFIXES = {prefix: surface for surface in SURFACES for prefix in surface.prefix
 
 
 def on(surface: Surface, path: str) -> bool:
-    """Whether a path is one of a surface's, or below one."""
+    """Whether a path is one of a surface's paths, or below one."""
     return any(path == prefix or path.startswith(f"{prefix}/") for prefix in surface.prefixes)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_a_route_is_on_the_surface_that_its_path_is_on(route: Route) -> None:
     assert on(route.surface, route.path)
-    # So a method that it does not have is refused as everything else there.
+    # So a method that the path does not allow is refused in the same way as anything else there.
     assert HERE.at(route.path) is HERE.at(f"{route.path}/") is route.surface
     assert not route.path.endswith("/")
 

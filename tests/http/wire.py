@@ -1,4 +1,4 @@
-"""Requests byte by byte, for what HTTP libraries do not let out."""
+"""Requests byte by byte, for what HTTP libraries refuse to send."""
 
 import asyncio
 import json
@@ -10,13 +10,13 @@ from urllib.parse import quote, urlsplit
 
 from tests.conftest import Tenant
 
-# What sends an upload through each of the two lanes that a server process has for them.
+# Headers that send an upload through each of the two lanes of a server process.
 LANES: dict[str, dict[str, str]] = {"express": {}, "aiohttp": {"Connection": "close"}}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One response; names of headers in lower case."""
+    """A response; the names of its headers are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,7 +29,7 @@ class Answer:
 
     @property
     def lane(self) -> str:
-        """Which lane answered: aiohttp names itself."""
+        """The lane that responded: aiohttp names itself."""
         return "aiohttp" if "server" in self.headers else "express"
 
 
@@ -46,7 +46,7 @@ async def connected(base: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
 
 
 async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    """The next response of a connection, whose length is given."""
+    """The next response on a connection, which must state its length."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status, *lines = head.split("\r\n")[:-2]
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -55,7 +55,7 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
 
 
 async def talk(base: str, sent: bytes, answers: int = 1) -> list[Answer]:
-    """Send bytes in one write on a connection of their own; answers that many responses."""
+    """Send bytes in one write on a new connection. Returns that many responses."""
     async with connected(base) as (reader, writer):
         writer.write(sent)
         return [await read_answer(reader) for _ in range(answers)]
@@ -69,7 +69,7 @@ def upload_path(sensor: str) -> str:
 def head(
     tenant: Tenant, target: str, headers: Mapping[str, str], *, method: str = "POST", version: str = "1.1"
 ) -> bytes:
-    """The head of a request with the tenant's keys; a header given as empty text is left out."""
+    """The head of a request with the tenant's keys; a header whose value is empty is left out."""
     everything = {
         "Host": "localhost",
         **tenant.keys,
@@ -84,5 +84,5 @@ def head(
 
 
 def request(tenant: Tenant, target: str, body: bytes, headers: Mapping[str, str] | None = None, **other: str) -> bytes:
-    """A whole request with the tenant's keys."""
+    """A complete request with the tenant's keys."""
     return head(tenant, target, {"Content-Length": str(len(body)), **(headers or {})}, **other) + body

@@ -1,1 +1,1 @@
-"""What the HTTP surfaces share: authentication, limits, parameters, pages, bodies, answers, errors."""
+"""What the HTTP surfaces share: authentication, limits, parameters, pages, bodies, responses, errors."""

@@ -1,4 +1,4 @@
-"""Answers that may be cached: for a moment here, by their ETag at the client."""
+"""Responses that may be cached: here for a moment, at the client by their ETag."""
 
 import asyncio
 import hashlib
@@ -10,16 +10,16 @@ from aiocache import SimpleMemoryCache
 from aiohttp import hdrs, web
 
 VARY = "ORGANIZATION-ID, ORGANIZATION-API-KEY, Authorization, Accept"
-"""What answers to a caller depend on beside the URL."""
+"""The request headers, besides the URL, that a response depends on."""
 MAX_ANSWERS = 10_000
 MAX_ANSWER_BYTES = 256 * 1024
 MAX_BYTES = 64 * 1024 * 1024
-"""Bytes of all answers that a process keeps."""
+"""Total size of the answers that a process keeps, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of a successful answer, the monotonic time at which its query began, and headers of its own."""
+    """The body of a successful response, the monotonic time at which its query began, and headers of its own."""
 
     body: bytes
     content_type: str
@@ -29,34 +29,34 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """What an answer in the cache takes, and until when."""
+    """The size in bytes of an answer in the cache, and when it expires."""
 
     until: float
     size: int
 
 
 class AnswerCache:
-    """Answers of the last moment, so that a thousand dashboards asking the same cost one query.
+    """Recent answers, so that a thousand dashboards with the same question cost one query.
 
-    `now` is the monotonic clock, in seconds; a cache of 0 seconds is off.
+    `now` is the monotonic clock, in seconds. A cache of 0 seconds keeps nothing.
     """
 
     def __init__(self, seconds: float, *, now: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
         self._now = now
-        # Without a time limit its calls do not suspend: between a look at the answers and one at the queries under way
-        # no query can end, and be found in neither.
+        # Without a timeout its calls do not suspend. So no query can end between the look at the answers and the look
+        # at the running queries, and be missed by both.
         self._answers = SimpleMemoryCache(timeout=None)
         self._kept: dict[Hashable, _Kept] = {}
-        """What the answers in the cache take, in the order in which they came."""
+        """The answers in the cache, the oldest first."""
         self._bytes = 0
-        self._under_way: dict[Hashable, tuple[float, asyncio.Task[Answer]]] = {}
+        self._running: dict[Hashable, tuple[float, asyncio.Task[Answer]]] = {}
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[Answer]]) -> tuple[Answer, bool]:
-        """The answer for a key, made anew where there is none young enough, and whether it was at hand.
+        """The answer for a key, computed unless there is a recent one, and whether no new query was needed.
 
-        Questions that come while the same one is being answered share its answer; an answer's age counts from when its
-        query began.
+        Callers that ask while the same query is running share its answer. The age of an answer counts from the start
+        of its query.
         """
         if self.seconds == 0:
             return await make(), False
@@ -64,10 +64,10 @@ class AnswerCache:
         now = self._now()
         if kept is not None and now - kept.asked_at < self.seconds:
             return kept, True
-        began, task = self._under_way.get(key, (now, None))
+        began, task = self._running.get(key, (now, None))
         if task is None or now - began >= self.seconds:
             task = asyncio.create_task(self._make(key, make))
-            self._under_way[key] = (now, task)
+            self._running[key] = (now, task)
             return await asyncio.shield(task), False
         return await asyncio.shield(task), True
 
@@ -75,8 +75,8 @@ class AnswerCache:
         try:
             answer = await make()
         finally:
-            if self._under_way.get(key, (0, None))[1] is asyncio.current_task():
-                del self._under_way[key]
+            if self._running.get(key, (0, None))[1] is asyncio.current_task():
+                del self._running[key]
         left = self.seconds - (self._now() - answer.asked_at)
         if left > 0 and self._take_room(key, len(answer.body), answer.asked_at + self.seconds):
             await self._answers.set(key, answer, ttl=left)
@@ -90,7 +90,7 @@ class AnswerCache:
         total = self._bytes + size - (self._kept[key].size if key in self._kept else 0)
         if size > MAX_ANSWER_BYTES or number > MAX_ANSWERS or total > MAX_BYTES:
             return False
-        self._kept.pop(key, None)  # it goes to the end
+        self._kept.pop(key, None)  # so that it moves to the end
         self._kept[key] = _Kept(until, size)
         self._bytes = total
         return True
@@ -99,8 +99,10 @@ class AnswerCache:
 async def cached(
     request: web.Request, cache: AnswerCache, key: Hashable, make: Callable[[], Awaitable[Answer]]
 ) -> web.Response:
-    """Answer a query from the cache or anew, with `Age`, `ETag` and `Cache-Control`; 304 where the client has it."""
-    answer, at_hand = await cache.get(key, make)
+    """The response to a query, from the cache or computed, with `Age`, `ETag` and `Cache-Control`; 304 if the client
+    already has it.
+    """
+    answer, is_shared = await cache.get(key, make)
     etag = hashlib.blake2b(answer.body, digest_size=16).hexdigest()
     age = time.monotonic() - answer.asked_at
     headers = {
@@ -109,7 +111,7 @@ async def cached(
         "Cache-Control": f"private, max-age={max(0, round(cache.seconds - age))}",
         "Vary": VARY,
     }
-    if at_hand:
+    if is_shared:
         headers["Age"] = str(int(age))
     is_read = request.method in (hdrs.METH_GET, hdrs.METH_HEAD)
     if is_read and any(tag.value in (etag, "*") for tag in request.if_none_match or ()):

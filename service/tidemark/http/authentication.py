@@ -1,4 +1,4 @@
-"""Keys and tokens out of request headers; never out of a URL, which proxies and logs keep."""
+"""Keys and tokens from request headers, never from a URL, which proxies and logs keep."""
 
 from base64 import b64decode
 
@@ -11,7 +11,7 @@ from tidemark.catalog.principal import KEY_SCOPES, Principal
 from tidemark.catalog.secrets import looks_like_api_key
 
 CREDENTIALS = ("Authorization", "ORGANIZATION-ID", "ORGANIZATION-API-KEY")
-"""The headers that say who a sender is."""
+"""The headers that identify a sender."""
 
 _KEY_PARAMETERS = frozenset(
     (
@@ -29,7 +29,7 @@ _KEY_PARAMETERS = frozenset(
 
 
 def refuse_key_in_query(request: web.Request) -> None:
-    """A key in a query parameter is refused. Raises TidemarkError (401)."""
+    """Refuse a key in a query parameter: raises TidemarkError (401)."""
     for name in request.query:
         if name.lower().replace("-", "").replace("_", "") in _KEY_PARAMETERS:
             raise unauthorized(
@@ -39,7 +39,7 @@ def refuse_key_in_query(request: web.Request) -> None:
 
 
 def one_header(headers: CIMultiDictProxy[str], name: str) -> str | None:
-    """The value of a header that may stand once. Raises TidemarkError (401) where it stands twice."""
+    """The value of a header that may be given only once. Raises TidemarkError (401) if it is repeated."""
     values = headers.getall(name, [])
     if len(values) > 1:
         raise unauthorized(f"The header {name} is given more than once; send it once.", name)
@@ -47,7 +47,7 @@ def one_header(headers: CIMultiDictProxy[str], name: str) -> str | None:
 
 
 async def organization(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
-    """The organization whose key stands in the headers. Raises TidemarkError."""
+    """The organization whose key is in the headers. Raises TidemarkError."""
     organization_id = one_header(headers, "ORGANIZATION-ID")
     api_key = one_header(headers, "ORGANIZATION-API-KEY")
     for name, value in (("ORGANIZATION-ID", organization_id), ("ORGANIZATION-API-KEY", api_key)):
@@ -57,8 +57,8 @@ async def organization(access: Access, headers: CIMultiDictProxy[str]) -> Princi
 
 
 async def ingestion(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
-    """Who may send readings: an organization by its key, or a token with `ingest`, sent as Bearer, as the password of
-    Basic, or as InfluxDB's clients do. Raises TidemarkError.
+    """The sender of readings: an organization by its key, or the bearer of a token with the scope `ingest`, sent as
+    Bearer, as the password of Basic, or as InfluxDB's clients do. Raises TidemarkError.
     """
     if "Authorization" not in headers:
         return await organization(access, headers)
@@ -73,8 +73,8 @@ async def bearer(access: Access, headers: CIMultiDictProxy[str]) -> Principal:
 
 
 async def caller(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
-    """Who asks for what a scope opens, allowed or not: a token's bearer, or an organization by its key where that opens
-    it too. Raises TidemarkError.
+    """The caller of an endpoint that needs a scope, whether or not they have it: the bearer of a token, or an
+    organization by its key if keys have that scope too. Raises TidemarkError.
     """
     has_key = "ORGANIZATION-ID" in headers or "ORGANIZATION-API-KEY" in headers
     if scope in KEY_SCOPES and has_key and "Authorization" not in headers:
@@ -83,7 +83,9 @@ async def caller(access: Access, headers: CIMultiDictProxy[str], scope: str) -> 
 
 
 async def token(access: Access, headers: CIMultiDictProxy[str], scope: str) -> Principal:
-    """Who has this scope, by a token or, where it opens that too, by an organization's key. Raises TidemarkError."""
+    """The caller, who must have this scope, by a token or, if keys have it too, by an organization's key. Raises
+    TidemarkError.
+    """
     principal = await caller(access, headers, scope)
     principal.require(scope)
     return principal
@@ -94,8 +96,8 @@ async def _of_token(access: Access, headers: CIMultiDictProxy[str], *schemes: st
     user, value = _basic(value) if scheme.lower() == "basic" else ("", value.strip())
     if any(map(looks_like_api_key, (scheme, user, value))):
         raise unauthorized(
-            "This looks like an organization key, which belongs in the header ORGANIZATION-API-KEY, with the "
-            "organization's id in ORGANIZATION-ID beside it. An API token begins with tidemark_.",
+            "This looks like an organization key, which belongs in the header ORGANIZATION-API-KEY, together with the "
+            "organization's id in ORGANIZATION-ID. An API token begins with tidemark_.",
             "Authorization",
         )
     if not value or scheme.lower() not in schemes:
@@ -104,7 +106,7 @@ async def _of_token(access: Access, headers: CIMultiDictProxy[str], *schemes: st
 
 
 def _basic(credentials: str) -> tuple[str, str]:
-    """User name and password of RFC 7617; both empty where there are none."""
+    """User name and password (RFC 7617); both empty if they cannot be decoded."""
     try:
         user, _, password = b64decode(credentials.strip(), validate=True).decode().partition(":")
     except ValueError:

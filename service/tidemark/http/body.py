@@ -1,4 +1,4 @@
-"""Request bodies as they come, decompressed: streaming ones in constant memory, others in what room there is."""
+"""Request bodies, decompressed as they arrive: streamed ones in constant memory, others in the room that is left."""
 
 import asyncio
 import contextlib
@@ -16,20 +16,20 @@ from tidemark.http import patience
 from tidemark.http.core import CORE
 
 MAX_DOCUMENT = 1024 * 1024
-"""Bytes of a JSON document, after decompression, where an endpoint names no other limit."""
+"""Largest JSON document, in bytes after decompression, unless an endpoint sets another limit."""
 MAX_PARTS = 250_000
-"""Commas and brackets of a JSON document: it has about as many values. Each takes many times its text in memory once it
-is decoded, which nothing interrupts, so the text is looked at before."""
+"""Largest number of commas and opening brackets in a JSON document, which has about as many values. A decoded value
+takes many times as much memory as its text, and nothing interrupts decoding, so they are counted first."""
 
-# On Linux the end of what a client sends is an event of its own; to aiohttp it is the end of the connection.
+# On Linux, a client that stops sending causes an event of its own; aiohttp treats it as the end of the connection.
 _HUNG_UP = select.POLLERR | select.POLLHUP | getattr(select, "POLLRDHUP", 0)
 
 
 async def pieces(request: web.Request) -> AsyncIterator[bytes]:
-    """The decompressed bytes of a body that is stored as it comes, piece by piece, of any length.
+    """The decompressed bytes of a body that is stored as it arrives, piece by piece, of any length.
 
-    Raises TidemarkError for an encoding that is not known, and for a body that is corrupt or stops coming;
-    ConnectionError where the client has gone.
+    Raises TidemarkError for an unknown encoding, and for a body that is corrupt or stalls; ConnectionError if the
+    client has disconnected.
     """
 
     async def arriving() -> AsyncIterator[bytes]:
@@ -43,13 +43,13 @@ async def pieces(request: web.Request) -> AsyncIterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def held(
-    request: web.Request, *, most: int | None = None, compressed: bool = False
+    request: web.Request, *, max_bytes: int | None = None, compressed: bool = False
 ) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The bytes of a body whose reader keeps them until it is whole, at most `most` (else TIDEMARK_MAX_BODY) of them;
-    as they were sent where they stay `compressed`.
+    """The bytes of a body that its reader keeps in memory until it is complete: at most `max_bytes`, by default
+    TIDEMARK_MAX_BODY. With `compressed`, they are yielded as they were sent.
 
-    All bodies that are held at a time share the room that there is for them. Besides what `pieces` raises, reading
-    raises TidemarkError where there is none left, where the body is too large, or where it has not come in time.
+    All bodies held at the same time share one amount of room. Besides what `pieces` raises, reading raises
+    TidemarkError if no room is left, if the body is too large, or if it does not arrive in time.
     """
     core = request.app[CORE]
     due = _now() + patience.BODY_SECONDS
@@ -62,8 +62,8 @@ async def held(
 
     async def kept() -> AsyncIterator[bytes]:
         nonlocal size
-        limit = most or core.settings.max_body
-        async for data in arriving() if compressed else _decompressed(request, arriving(), most=limit):
+        limit = max_bytes or core.settings.max_body
+        async for data in arriving() if compressed else _decompressed(request, arriving(), max_bytes=limit):
             core.room.take(size, len(data))
             size += len(data)
             yield data
@@ -74,15 +74,15 @@ async def held(
         core.room.give_back(size)
 
 
-async def document(request: web.Request, *, most: int = MAX_DOCUMENT) -> Any:
-    """The JSON of a body of at most `most` bytes (or TIDEMARK_MAX_BODY, if that is less) and `MAX_PARTS` values.
+async def document(request: web.Request, *, max_bytes: int = MAX_DOCUMENT) -> Any:
+    """The JSON of a body of at most `max_bytes` (or TIDEMARK_MAX_BODY, if that is less) and `MAX_PARTS` values.
 
     Raises TidemarkError.
     """
     media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise TidemarkError(Kind.UNSUPPORTED_MEDIA_TYPE, "Send the body as application/json.", field=hdrs.CONTENT_TYPE)
-    text = await whole(request, most=min(most, request.app[CORE].settings.max_body))
+    text = await whole(request, max_bytes=min(max_bytes, request.app[CORE].settings.max_body))
     if sum(map(text.count, (b",", b"[", b"{"))) > MAX_PARTS:
         raise TidemarkError(Kind.TOO_LARGE, f"The body has more than {MAX_PARTS} values.")
     try:
@@ -91,29 +91,29 @@ async def document(request: web.Request, *, most: int = MAX_DOCUMENT) -> Any:
         raise invalid("body", f"The body is not JSON: {error}.") from None
 
 
-async def whole(request: web.Request, *, most: int | None = None) -> bytes:
-    """The decompressed body of a request that does not stream, at most `most` (else TIDEMARK_MAX_BODY) bytes.
+async def whole(request: web.Request, *, max_bytes: int | None = None) -> bytes:
+    """The decompressed body of a request that does not stream: at most `max_bytes`, by default TIDEMARK_MAX_BODY.
 
     Raises TidemarkError.
     """
-    async with held(request, most=most) as body:
+    async with held(request, max_bytes=max_bytes) as body:
         return b"".join([piece async for piece in body])
 
 
 async def _decompressed(
-    request: web.Request, arriving: AsyncIterator[bytes], *, most: int | None = None
+    request: web.Request, arriving: AsyncIterator[bytes], *, max_bytes: int | None = None
 ) -> AsyncIterator[bytes]:
     total = 0
     try:
         decompress = decompressor(request.headers.get(hdrs.CONTENT_ENCODING, ""))
         async for data in arriving:
             for number, piece in enumerate(decompress.feed(data)):
-                # What has come is taken; what a few bytes of it expand to may be work for minutes.
+                # Whatever has arrived is processed; but a few bytes may expand to minutes of work.
                 if number > 0 and _gone(request):
                     raise _client_has_gone()
                 total += len(piece)
-                if most is not None and total > most:
-                    raise TidemarkError(Kind.TOO_LARGE, f"The body is larger than {most} bytes.")
+                if max_bytes is not None and total > max_bytes:
+                    raise TidemarkError(Kind.TOO_LARGE, f"The body is larger than {max_bytes} bytes.")
                 yield piece
         decompress.finish()
     except UnsupportedEncodingError as error:
@@ -123,8 +123,8 @@ async def _decompressed(
 
 
 async def _next(request: web.Request, source: AsyncIterator[bytes], due: float) -> bytes | None:
-    """The next bytes, None at the end. Raises TidemarkError where they have not come when they are due, and
-    ConnectionError where the client has gone.
+    """The next bytes, None at the end. Raises TidemarkError if they do not arrive before they are due, and
+    ConnectionError if the client has disconnected.
     """
     try:
         async with asyncio.timeout_at(due):
@@ -132,13 +132,15 @@ async def _next(request: web.Request, source: AsyncIterator[bytes], due: float) 
     except TimeoutError:
         raise patience.too_slow() from None
     except RuntimeError:
-        if request.transport is None:  # aiohttp says it so where the client had gone before
+        if request.transport is None:  # aiohttp's way of saying that the client had already disconnected
             raise _client_has_gone() from None
         raise
 
 
 def _gone(request: web.Request) -> bool:
-    """Whether the client has gone. A transport that is paused, because much of the body waits, does not notice."""
+    """Whether the client has disconnected. A transport does not notice while it is paused because much of the body is
+    unread.
+    """
     transport = request.transport
     connection = None if transport is None else transport.get_extra_info("socket")
     if connection is None:
@@ -149,7 +151,7 @@ def _gone(request: web.Request) -> bool:
 
 
 def _client_has_gone() -> ConnectionError:
-    return ConnectionResetError("The client has gone.")
+    return ConnectionResetError("The client has disconnected.")
 
 
 def _now() -> float:

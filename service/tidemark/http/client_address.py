@@ -1,4 +1,4 @@
-"""The address that a request comes from, through the proxies that are trusted."""
+"""The address that a request comes from, behind any trusted proxies."""
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -7,10 +7,10 @@ Network = IPv4Network | IPv6Network
 
 
 def client_address(peer: str | None, forwarded: Iterable[str], trusted: Sequence[Network]) -> str:
-    """The peer's address; behind trusted proxies the last one in `X-Forwarded-For` that is not such a proxy's.
+    """The peer's address or, behind trusted proxies, the last one in `X-Forwarded-For` that is not a trusted proxy's.
 
-    `forwarded` are the values of that header. What stands before the first untrusted address anybody may have written,
-    so it is not looked at; nor is anything before a value that is no address.
+    `forwarded` are the values of that header. They are read from the end, up to the first untrusted address or the
+    first value that is not an address: anybody may have written what precedes it.
     """
     address = address_of(peer or "")
     if address is None:
@@ -25,7 +25,7 @@ def client_address(peer: str | None, forwarded: Iterable[str], trusted: Sequence
 
 
 def address_of(text: str) -> IPv4Address | IPv6Address | None:
-    """An address as proxies and sockets write it: perhaps with a port, perhaps in brackets. None where it is none."""
+    """An address as proxies and sockets write it, perhaps with a port, perhaps in brackets. None if it is not one."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

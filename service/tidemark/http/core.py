@@ -1,4 +1,4 @@
-"""What every surface needs of the service behind it."""
+"""The parts of the service that every surface needs."""
 
 from dataclasses import dataclass
 

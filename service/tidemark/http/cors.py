@@ -1,6 +1,6 @@
-"""Pages of other origins that may read a surface's answers in a browser (CORS, the Fetch standard).
+"""Pages of other origins may read a surface's responses in a browser (CORS, the Fetch standard).
 
-Keys travel in headers that a page sets itself, so there is no credentials mode.
+Pages send keys in headers that they set themselves, so there is no credentials mode.
 """
 
 from aiohttp import hdrs, web
@@ -10,7 +10,7 @@ from tidemark.http.core import CORE
 from tidemark.http.surface import Origins, Surface
 
 PREFLIGHT_SECONDS = 7200
-"""How long browsers may remember a preflight's answer; Chromium takes no more."""
+"""How long browsers may cache the response to a preflight; Chromium accepts no more than this."""
 
 _REQUEST_HEADERS = (
     "Accept, Authorization, Content-Encoding, Content-Type, If-None-Match, Last-Event-ID, ORGANIZATION-API-KEY, "
@@ -23,7 +23,7 @@ _RESPONSE_HEADERS = (
 
 
 def add_headers(request: web.Request, response: web.StreamResponse, surface: Surface) -> None:
-    """Let pages of other origins read an answer, errors too, where their surface does."""
+    """Let pages of other origins read a response, including errors, if its surface allows that."""
     if surface.origins is Origins.ANY:
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*"
     elif surface.origins is Origins.ALLOWED:
@@ -31,7 +31,7 @@ def add_headers(request: web.Request, response: web.StreamResponse, surface: Sur
 
 
 def _admit(request: web.Request, headers: CIMultiDict[str]) -> None:
-    """Let pages of the allowed origins read an answer, and send what a preflight asks about."""
+    """Let pages of the allowed origins read a response, and send the headers that a preflight asks about."""
     allowed = request.app[CORE].settings.cors_origins
     if not allowed:
         return

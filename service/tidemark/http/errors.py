@@ -1,4 +1,4 @@
-"""Shapes of errors. Domains define further ones for their surfaces."""
+"""The shapes of error documents. Domains define more of them for their surfaces."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

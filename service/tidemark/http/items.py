@@ -1,5 +1,5 @@
-"""Answers with items: pages of them with their `meta`, as JSON or CSV, cached for a moment; or all of them as
-CSV, streamed.
+"""Responses with items: a page of them and `meta`, as JSON or CSV, cached for a moment; or all of them as CSV,
+streamed.
 """
 
 import csv
@@ -24,14 +24,13 @@ CSV = "text/csv"
 _IDS = frozenset(("cooling_unit_id", "location_id", "asset_id", "max_points"))
 """Parameters that are whole numbers."""
 
-
 Row = Sequence[Any]
 """The values of an item, in the order of the columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The items of a page, how many there are on all pages, and what else `meta` says."""
+    """The items of a page, how many there are on all pages, and further fields of `meta`."""
 
     columns: Sequence[str]
     rows: Iterable[Row]
@@ -41,7 +40,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All items in pieces, how many there are where that is known, and what else `meta` says."""
+    """All items in pieces, how many there are (None if unknown), and further fields of `meta`."""
 
     columns: Sequence[str]
     pieces: AsyncGenerator[Sequence[Row], None]
@@ -57,7 +56,7 @@ async def answer(
     *,
     as_csv: bool = False,
 ) -> web.Response:
-    """Answer with the items that `find` finds, or found a moment ago for a token that may see the same.
+    """The response with the items that `find` returns, or returned a moment ago for a token that may see the same.
 
     Raises TidemarkError.
     """
@@ -76,7 +75,7 @@ async def answer(
 
 
 async def stream_csv(request: web.Request, table: Table) -> web.StreamResponse:
-    """Answer with all of a table; it is not cached. Raises what the first piece raises."""
+    """Respond with a whole table, which is not cached. Raises what the first piece raises."""
 
     async def text() -> AsyncGenerator[bytes, None]:
         head: list[Row] = [table.columns]
@@ -96,7 +95,7 @@ async def stream_csv(request: web.Request, table: Table) -> web.StreamResponse:
 
 
 def page_of(principal: Principal, page: Page, found: Items, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """A page as its document; `asked` are the filters that it repeats."""
+    """The document of a page; `asked` are the filters that it repeats."""
     return {
         "data": [dict(zip(found.columns, row, strict=True)) for row in found.rows],
         "meta": {
@@ -109,13 +108,13 @@ def page_of(principal: Principal, page: Page, found: Items, asked: Mapping[str, 
 
 
 def filters(query: Mapping[str, str]) -> dict[str, str | int]:
-    """The filters that were sent, as they were sent but for whole numbers."""
+    """The filters that were sent: whole numbers as numbers, everything else as it was sent."""
     return {name: int(value) if name in _IDS else value for name, value in query.items() if name not in PAGING}
 
 
 def _headers(total: int | None, meta: Mapping[str, Any]) -> dict[str, str]:
-    told = {f"X-{name.capitalize()}": str(value) for name, value in meta.items()}
-    return told if total is None else {"X-Total-Count": str(total), **told}
+    headers = {f"X-{name.capitalize()}": str(value) for name, value in meta.items()}
+    return headers if total is None else {"X-Total-Count": str(total), **headers}
 
 
 def _csv(rows: Iterable[Row]) -> bytes:
@@ -125,7 +124,7 @@ def _csv(rows: Iterable[Row]) -> bytes:
 
 
 def wants_csv(request: web.Request) -> bool:
-    """Whether CSV is wanted rather than JSON, which is the answer to everything else."""
+    """Whether the client prefers CSV; otherwise, whatever it accepts, the response is JSON."""
     accept = request.headers.get(hdrs.ACCEPT, "")
     weights: dict[str, float] = {}
     for part in accept.lower().split(","):

@@ -1,4 +1,4 @@
-"""Requests a minute for tokens with a limit: fixed windows, counted in the database for all processes together."""
+"""Rate limits of tokens: requests in fixed windows of a minute, counted in the database for all processes together."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What is left to a token in this minute."""
+    """A token's limit, what remains of it in this minute, and when the minute ends."""
 
     limit: int
     remaining: int
@@ -30,9 +30,10 @@ _ALLOWANCE = web.RequestKey("allowance", Allowance)
 
 
 async def limited(request: web.Request, scope: str) -> Principal:
-    """Who has this scope, the request counted where the token has a limit. Raises TidemarkError, 429 past the limit.
+    """The caller, who must have this scope; the request is counted if the token has a limit. Raises TidemarkError (429
+    beyond the limit).
 
-    Whoever is limited is counted and told the allowance, with whatever answer the request then gets.
+    Refused requests are counted too, and every response to a limited token states the allowance.
     """
     principal = await authentication.caller(request.app[CORE].access, request.headers, scope)
     await _count(request, principal)
@@ -41,21 +42,21 @@ async def limited(request: web.Request, scope: str) -> Principal:
 
 
 async def note(request: web.Request) -> None:
-    """Count a request on a limited surface that no handler answers, 404 or 405. Raises TidemarkError as `limited`."""
+    """Count a request on a limited surface that no handler answers (404, 405). Raises TidemarkError like `limited`."""
     if not surface_of(request).limited:
         return
     try:
         principal = await authentication.bearer(request.app[CORE].access, request.headers)
     except TidemarkError as error:
         if error.kind is Kind.UNAUTHORIZED:
-            return  # what is not there needs no token
+            return  # a path that does not exist needs no token
         raise
     await _count(request, principal)
 
 
 async def _count(request: web.Request, principal: Principal) -> None:
     if principal.rate_limit is None:
-        return  # an organization by its key, or a token without a limit
+        return  # an organization's key, or a token without a limit
     async with request.app[CORE].database.session() as connection:
         counted = await statements().count_request.row(connection, token_id=principal.token_id)
     if counted is None:
@@ -66,13 +67,13 @@ async def _count(request: web.Request, principal: Principal) -> None:
         wait = max(1, math.ceil((counted["resets_at"] - counted["counted_at"]).total_seconds()))
         raise TidemarkError(
             Kind.RATE_LIMIT_EXCEEDED,
-            f"The token may send {principal.rate_limit} requests a minute; come back in {wait} s.",
+            f"The token may send {principal.rate_limit} requests a minute; try again in {wait} s.",
             retry_after=wait,
         )
 
 
 def add_headers(request: web.Request, response: web.StreamResponse, surface: Surface) -> None:
-    """Tell the allowance, where one was counted."""
+    """State the allowance, if the request was counted."""
     allowance = request.get(_ALLOWANCE)
     if allowance is not None:
         reset = int(allowance.resets_at.timestamp())

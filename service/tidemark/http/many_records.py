@@ -1,6 +1,6 @@
-"""Bodies with many records: their format is found, they are taken, and answered.
+"""Bodies with many records: their format is determined, their records are stored, and the response has the counts.
 
-200 where all records are stored, 207 where some, 422 where none.
+200 if all records are stored, 207 if some are, 422 if none is.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -23,11 +23,11 @@ class Format(Generic[Piece]):
 
     decoder: Callable[[Clock], Decoder[Piece]]
     streams: bool
-    """Whether records are stored as they come; else the body is held until it is whole."""
+    """Whether records are stored as they arrive; otherwise the body is held until it is complete."""
 
 
 def format_of(request: web.Request, formats: Mapping[str, Format[Piece]]) -> Format[Piece]:
-    """The format that a request says its body has, by media types; JSON where it says nothing. Raises TidemarkError."""
+    """The format that `Content-Type` names, by default JSON; `formats` are by media type. Raises TidemarkError."""
     media_type = request.headers.get(hdrs.CONTENT_TYPE, "application/json").partition(";")[0].strip().lower()
     if media_type not in formats:
         raise TidemarkError(
@@ -37,7 +37,7 @@ def format_of(request: web.Request, formats: Mapping[str, Format[Piece]]) -> For
 
 
 async def take(request: web.Request, form: Format[Piece], pipeline: BodyPipeline[Piece, Any]) -> web.Response:
-    """Take a body to its end and answer what became of it. Raises TidemarkError where nothing did."""
+    """Process a body to its end; the response has the counts. Raises TidemarkError if nothing came of it."""
     if form.streams:
         return await _taken(pipeline, decoded(form.decoder(clock), body.pieces(request)))
     async with body.held(request) as pieces:
@@ -61,7 +61,7 @@ async def _taken(pipeline: BodyPipeline[Piece, Any], pieces: AsyncGenerator[Piec
 def _answer(
     outcome: Outcome, *, ended: str | None = None, status: int | None = None, retry: int | None = None
 ) -> web.Response:
-    """The counts; where the body was not taken to its end, also why, under the status of that."""
+    """The response with the counts and, if processing ended early, with the reason (`ended`) and its status."""
     document = outcome.document()
     if status is None:
         failed = outcome.rejected > 0 or ended is not None

@@ -12,19 +12,19 @@ MAX_PAGE = 10**12
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which page is asked for."""
+    """The page that is requested."""
 
     number: int
     size: int
 
     @property
     def skip(self) -> int:
-        """How many items stand before it."""
+        """How many items precede it."""
         return (self.number - 1) * self.size
 
 
 def envelope(page: Page, total: int) -> dict[str, Any]:
-    """What an answer tells of its pages."""
+    """The `pagination` object of a response."""
     pages = -(-total // page.size)
     return {
         "page": page.number,

@@ -33,7 +33,7 @@ class Parameters(Mapping[str, str]):
         self._given: dict[str, str] = {}
         for name, value in given:
             if name not in known:
-                others = f", only {', '.join(known)}" if known else "; this endpoint takes none"
+                others = f", only {', '.join(known)}" if known else "; this endpoint accepts none"
                 raise invalid(name[:100], f"There is no parameter {name[:100]!r} here{others}.")
             if name in self._given:
                 raise invalid(name, f"{name} is given more than once.")
@@ -67,13 +67,13 @@ class Parameters(Mapping[str, str]):
         return len(self._given)
 
     def page(self) -> Page:
-        """The page that is asked for, the first where none is. Raises TidemarkError."""
+        """The requested page, by default the first. Raises TidemarkError."""
         return Page(
             self.whole_number("page", 1, MAX_PAGE), self.whole_number("page_size", DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
         )
 
     def is_paged(self) -> bool:
-        """Whether a page is asked for at all."""
+        """Whether the request asks for a page."""
         return any(name in self for name in PAGING)
 
     def dates(self) -> tuple[date, date]:
@@ -88,46 +88,48 @@ class Parameters(Mapping[str, str]):
         return first, last
 
     def number(self, name: str) -> int | None:
-        """The id that a parameter gives, None where it is not there. Raises TidemarkError."""
+        """The id that a parameter gives, None if it is absent. Raises TidemarkError."""
         given = self.get(name)
         return None if given is None else rules.whole_number(name, given)
 
-    def whole_number(self, name: str, default: int, most: int) -> int:
-        """A whole number from 1 on. Raises TidemarkError."""
+    def whole_number(self, name: str, default: int, limit: int) -> int:
+        """A whole number from 1 to `limit`. Raises TidemarkError."""
         given = self.get(name)
-        return default if given is None else rules.whole_number(name, given, most)
+        return default if given is None else rules.whole_number(name, given, limit)
 
     def choice(self, name: str, default: str, *allowed: str) -> str:
         """One of the allowed words. Raises TidemarkError."""
         return rules.one_of(name, self.get(name, default), *allowed)
 
     def names(self, name: str) -> tuple[str, ...]:
-        """The entries of a comma list, each once, in order; none where it is not there. Raises TidemarkError."""
+        """The entries of a comma-separated list, in order, without duplicates; none if it is absent. Raises
+        TidemarkError.
+        """
         given = self.get(name)
         if given is None:
             return ()
         return tuple(dict.fromkeys(rules.text(name, item).strip(" ") for item in given.split(",")))
 
     def timezone(self) -> ZoneInfo | None:
-        """The `timezone` that is asked for, None where none is. Raises TidemarkError."""
+        """The requested `timezone`, None if it is absent. Raises TidemarkError."""
         given = self.get("timezone")
-        # The plus of Etc/GMT+3 arrives as a space where it was not percent-encoded.
+        # The plus of Etc/GMT+3 arrives as a space unless it was percent-encoded.
         return None if given is None else ZoneInfo(rules.timezone("timezone", given.replace(" ", "+")))
 
     def instant(self, name: str) -> int | None:
-        """Microseconds since 1970 UTC, None where it is not there. Raises TidemarkError."""
+        """An instant in microseconds since 1970 UTC, None if it is absent. Raises TidemarkError."""
         given = self.get(name)
         return None if given is None else parse_instant(_with_plus(given), name)
 
     def moment(self, name: str) -> int:
-        """An instant from 1970 to 9998, in microseconds since 1970 UTC. Raises TidemarkError where there is none."""
+        """An instant from 1970 to 9998, in microseconds since 1970 UTC, which is required. Raises TidemarkError."""
         given = self.get(name)
         if not given:
             raise invalid(name, f"{name} is required, as a date and time in ISO 8601.")
         return rules.instant(name, _with_plus(given))
 
     def day(self, name: str) -> date:
-        """A date from 1970 to 9998, as YYYY-MM-DD. Raises TidemarkError where it is none, or not there."""
+        """A date from 1970 to 9998, as YYYY-MM-DD, which is required. Raises TidemarkError."""
         given = self.get(name)
         if not given:
             raise invalid(name, f"{name} is required, as YYYY-MM-DD.")
@@ -143,5 +145,5 @@ class Parameters(Mapping[str, str]):
 
 
 def _with_plus(value: str) -> str:
-    # The plus of an offset that was not percent-encoded arrives as a space.
+    # The plus of an offset arrives as a space unless it was percent-encoded.
     return _PLUS_LOST.sub(r"\1+\2", value)

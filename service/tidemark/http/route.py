@@ -1,4 +1,4 @@
-"""Routes: which handler answers which request."""
+"""Routes: which handler answers which requests."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ class Route:
 
 def add(app: web.Application, route: Route) -> None:
     """Add a route to an application, with and without the trailing slash; a GET route also answers HEAD."""
-    # Ids have braces where a series has tags; aiohttp would take none that come unescaped.
+    # The ids of series with tags contain braces; by itself, aiohttp would match no unescaped ones.
     path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", route.path)
     methods = (hdrs.METH_GET, hdrs.METH_HEAD) if route.method == hdrs.METH_GET else (route.method,)
     for spelling in (path, f"{path}/"):

@@ -1,4 +1,4 @@
-"""Answers that are sent piece by piece, in constant memory, and never taken for whole where they are not."""
+"""Responses that are sent piece by piece, in constant memory. An incomplete one never looks complete."""
 
 import asyncio
 import socket
@@ -21,10 +21,11 @@ _RESET = struct.pack("ii", 1, 0)  # struct linger: on, no seconds
 async def stream(
     request: web.Request, headers: Mapping[str, str], pieces: AsyncGenerator[bytes, None]
 ) -> web.StreamResponse:
-    """Answer with pieces as they come; for HEAD with the headers alone.
+    """Send pieces as they come; to a HEAD request, only the headers.
 
-    What fails before the first piece is raised. What fails later, or a client that does not read or too slowly, has the
-    connection reset: no client, and no proxy that speaks HTTP/1.0 with this service, takes what came for the whole.
+    What fails before the first piece is raised. After a later failure, and if the client does not read or reads too
+    slowly, the connection is reset, so that no client, and no proxy that speaks HTTP/1.0 to this service, takes the
+    part that arrived for the whole.
     """
     response = web.StreamResponse(headers=headers)
     async with aclosing(pieces):
@@ -38,10 +39,10 @@ async def stream(
                     await _write(response, piece, pace)
             await _sent(response.write_eof())
         except _ClientGoneError as gone:
-            log.debug("a client has left its answer", path=request.path, reason=str(gone))
+            log.debug("client abandoned its response", path=request.path, reason=str(gone))
             _reset(request)
         except Exception:
-            log.exception("an answer broke off", path=request.path)
+            log.exception("response failed midway", path=request.path)
             _reset(request)
         except BaseException:
             _reset(request)
@@ -50,24 +51,26 @@ async def stream(
 
 
 class _ClientGoneError(Exception):
-    """The client has gone or does not read; told apart from a database that does the same."""
+    """The client has disconnected or does not read. A class of its own, since a database may do the same."""
 
 
 class Pace:
-    """How fast a client takes an answer, on the average of each `patience.PACE_SECONDS` that it is waited for."""
+    """How fast a client reads a response, averaged over every `patience.PACE_SECONDS` of waiting for it."""
 
     def __init__(self) -> None:
-        self._taken = 0
+        self._read = 0
         self._waited = 0.0
 
-    def is_too_slow(self, taken: int, waited: float) -> bool:
-        """Count bytes and the seconds that they were waited for; whether fewer than `patience.STREAM_PACE` came."""
-        self._taken += taken
+    def is_too_slow(self, read: int, waited: float) -> bool:
+        """Add the bytes that were read, and the seconds spent waiting for that. Returns whether the average has fallen
+        below `patience.STREAM_PACE`.
+        """
+        self._read += read
         self._waited += waited
         if self._waited < patience.PACE_SECONDS:
             return False
-        slow = self._taken < patience.STREAM_PACE * self._waited
-        self._taken, self._waited = 0, 0.0
+        slow = self._read < patience.STREAM_PACE * self._waited
+        self._read, self._waited = 0, 0.0
         return slow
 
 

@@ -18,13 +18,13 @@ from tidemark.http.errors import PLATFORM_ERRORS, ErrorShape
 BEARER = 'Bearer realm="tidemark"'
 BASIC = 'Basic realm="tidemark"'
 BEARER_OR_BASIC = f"{BEARER}, {BASIC}"
-"""For senders that may also use Basic, some of them only if they are asked to."""
+"""For senders that may also use Basic, which some do only when asked to."""
 
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff"}
-"""On every answer: what clients send comes back in some, and no browser shall take it for a page."""
+"""On every response, since some repeat what clients sent, and no browser must take that for a page."""
 
 SERVER = "tidemark"
-"""Without a version: who looks for one with a known fault looks elsewhere."""
+"""Without a version, of no help to whoever looks for one with a known vulnerability."""
 
 
 class Origins(Enum):
@@ -32,7 +32,7 @@ class Origins(Enum):
 
     NONE = auto()
     ALLOWED = auto()
-    """Those that the operator allows."""
+    """The origins that the operator allows."""
     ANY = auto()
 
 
@@ -63,7 +63,7 @@ class Surface:
         document = self.errors.document(error)
         try:
             body = orjson.dumps(document)
-        except TypeError:  # it repeats what is not UTF-8
+        except TypeError:  # it repeats text that is not UTF-8
             body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
         return error.kind.status.value, headers, body
 

@@ -110,7 +110,7 @@ async def make_bucket(request: web.Request) -> web.Response:
     """`POST /api/v2/buckets`: 201 and the database, also where it was there already."""
     own = await _own(request)
     try:
-        document = orjson.loads(await body.whole(request, most=_MAX_BODY))
+        document = orjson.loads(await body.whole(request, max_bytes=_MAX_BODY))
     except orjson.JSONDecodeError as error:
         raise invalid("body", f"The body is not JSON: {error}.") from None
     if not isinstance(document, dict):
@@ -126,7 +126,7 @@ async def make_bucket(request: web.Request) -> web.Response:
 async def _query_text(request: web.Request) -> str:
     given = Parameters.first_of_each(request, "q").get("q")
     if given is None and request.method == hdrs.METH_POST:
-        form = await body.whole(request, most=_MAX_BODY)
+        form = await body.whole(request, max_bytes=_MAX_BODY)
         given = parse_qs(form.decode(errors="replace")).get("q", [""])[0]
     return given or ""
 

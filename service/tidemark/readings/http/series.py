@@ -246,7 +246,7 @@ async def read_batch(request: web.Request) -> web.Response:
     """Many questions at once: each has its page or its error, all as of one moment."""
     principal = await limits.limited(request, "sensor_data")
     Parameters.of(request)  # the parameters are in the body
-    given = _questions(await body.document(request, most=MAX_BATCH))
+    given = _questions(await body.document(request, max_bytes=MAX_BATCH))
     core = request.app[CORE]
 
     async def make() -> Answer:

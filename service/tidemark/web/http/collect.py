@@ -37,7 +37,7 @@ async def collect(request: web.Request) -> web.Response:
             f"Send the body as {' or '.join(_CONTENT_TYPES)}.",
             field=hdrs.CONTENT_TYPE,
         )
-    sent = decode_sent(await body.whole(request, most=MAX_BODY))
+    sent = decode_sent(await body.whole(request, max_bytes=MAX_BODY))
     site = await core.directory.site(sent.site_id)
     if site is None or not site.is_active:
         raise _no_site()
