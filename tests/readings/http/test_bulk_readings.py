@@ -1,4 +1,4 @@
-"""Bulk readings over HTTP: JSON, NDJSON and CSV, partial failure, streams, limits, correction."""
+"""Bulk readings over HTTP: JSON, NDJSON and CSV, partial failure, streams, limits, deletion."""
 
 import asyncio
 import gzip
@@ -25,7 +25,7 @@ def as_json(records: Sequence[Record]) -> bytes:
 
 
 def as_ndjson(records: Sequence[Record]) -> bytes:
-    """One object a line."""
+    """One object per line."""
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
 
 
@@ -41,7 +41,7 @@ every_format = pytest.mark.parametrize("media_type", FORMATS)
 
 
 def second_of_2021(number: int) -> str:
-    """The n-th second of that year's first day."""
+    """The n-th second of the year's first day."""
     return f"2021-01-01T{number // 3600:02d}:{number // 60 % 60:02d}:{number % 60:02d}Z"
 
 
@@ -52,7 +52,7 @@ async def send(
     headers: Mapping[str, str] | None = None,
     query: str = "",
 ) -> ClientResponse:
-    """Post a body to the bulk endpoint; answers the response, read."""
+    """Post a body to the bulk endpoint. Returns the response with its body read."""
     all_headers = {**tenant.keys, "Content-Type": media_type, **(headers or {})}
     url = f"{tenant.base}/api/v1/readings{query}"
     async with tenant.session.post(url, data=body, headers=all_headers) as response:
@@ -61,7 +61,7 @@ async def send(
 
 
 async def stored(tenant: Tenant, sensor: str, **parameters: Any) -> list[Record]:
-    """What the sensor API has of a sensor."""
+    """The readings of a sensor, from the sensor API."""
     response = await tenant.fetch("get_inputdata_by_inputs", input_ids=sensor, limit=1_000_000, **parameters)
     answer: list[dict[str, list[Record]]] = await response.json()
     return answer[0]["inputdata"]
@@ -91,14 +91,14 @@ async def test_timestamps_are_numbers_in_the_unit_of_the_request(
 
 
 @pytest.mark.parametrize("query", ["timestamp_unit=m", "timestamp_unit=", "timestamp_unit=s&timestamp_unit=s"])
-async def test_a_unit_that_is_none_is_refused(tenant: Tenant, query: str) -> None:
+async def test_an_unknown_or_repeated_unit_is_refused(tenant: Tenant, query: str) -> None:
     response = await send(tenant, b"", query=f"?{query}")
     assert response.status == 400
     assert (await response.json())["error"]["details"] == {"field": "timestamp_unit"}
 
 
 async def statistics(tenant: Tenant, sensor: str) -> list[Record]:
-    """The statistics of all of a sensor's readings."""
+    """The statistics of all readings of a sensor."""
     answer = await (await tenant.fetch("get_statistics_inputdata_by_inputs", input_ids=sensor)).json()
     found: list[Record] = answer[0]["inputdata"]
     return found
@@ -204,7 +204,7 @@ async def test_compressed_streams_of_any_length(tenant: Tenant, encoding: str) -
     assert await statistics(tenant, sensor) == [{"min": "0", "max": str(count - 1), "avg": str((count - 1) / 2)}]
 
 
-async def test_what_a_broken_off_stream_had_committed_is_kept(tenant: Tenant) -> None:
+async def test_what_an_interrupted_stream_has_committed_is_kept(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     record = {"sensor": sensor, "timestamp": "2021-01-01T00:00:00Z", "value": 1}
 
@@ -224,7 +224,7 @@ async def test_what_a_broken_off_stream_had_committed_is_kept(tenant: Tenant) ->
 
 
 @pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv"])
-async def test_a_slow_stream_is_stored_as_it_comes(tenant: Tenant, media_type: str) -> None:
+async def test_a_slow_stream_is_stored_as_it_arrives(tenant: Tenant, media_type: str) -> None:
     sensor = await tenant.sensor()
     records = [{"sensor": sensor, "timestamp": second_of_2021(number), "value": number} for number in range(4)]
     header, *rows = FORMATS[media_type](records).splitlines(keepends=True)
@@ -242,7 +242,7 @@ async def test_a_slow_stream_is_stored_as_it_comes(tenant: Tenant, media_type: s
     async with asyncio.timeout(20):
         with pytest.raises((ClientError, ConnectionError)):
             await send(tenant, slow(), media_type)
-        while len(await stored(tenant, sensor)) < 4:  # what was complete when the line was cut
+        while len(await stored(tenant, sensor)) < 4:  # the records that were complete when the body stopped
             await asyncio.sleep(0.02)
 
 
@@ -287,7 +287,7 @@ async def test_bodies_in_memory_share_a_room(
         (gzip.compress(b" " * 40_000_000), {"Content-Encoding": "gzip", "Content-Type": "application/json"}, 413),
     ],
 )
-async def test_bodies_that_cannot_be_taken(tenant: Tenant, body: bytes, headers: dict[str, str], status: int) -> None:
+async def test_bodies_that_are_refused(tenant: Tenant, body: bytes, headers: dict[str, str], status: int) -> None:
     response = await send(tenant, io.BytesIO(body), headers=headers)
     assert response.status == status, await response.text()
     assert set(await response.json()) in ({"error"}, {"accepted", "rejected", "errors", "ended"})
@@ -315,7 +315,7 @@ async def test_who_may_send(tenant: Tenant) -> None:
     assert (await send(tenant, body, headers={"ORGANIZATION-API-KEY": "wrong"})).status == 401
 
 
-async def test_an_organization_key_in_the_wrong_header_is_told_the_right_ones(tenant: Tenant) -> None:
+async def test_the_error_for_an_organization_key_in_the_wrong_header_names_the_right_ones(tenant: Tenant) -> None:
     pairs = (f"any:{tenant.api_key}", f"{tenant.organization_id}:{tenant.api_key}", f"{tenant.api_key}:")
     basic = [f"Basic {b64encode(pair.encode()).decode()}" for pair in pairs]
     for path in ("/api/v1/readings", "/write", "/api/v2/write", "/api/v1/write", "/api/v1/sensors"):
@@ -331,7 +331,7 @@ async def test_an_organization_key_in_the_wrong_header_is_told_the_right_ones(te
             assert tenant.api_key not in text
 
 
-async def test_a_token_for_some_cooling_units_stores_readings_of_their_sensors_alone(tenant: Tenant) -> None:
+async def test_a_token_for_certain_cooling_units_stores_readings_of_their_sensors_only(tenant: Tenant) -> None:
     for unit in (1, 2):
         assert (await tenant.manage("POST", "cooling-units", {"id": unit})).status == 201
         assert (await tenant.manage("POST", "sensors", {"id": f"of-{unit}", "asset_id": unit})).status == 201
@@ -348,7 +348,7 @@ async def test_a_token_for_some_cooling_units_stores_readings_of_their_sensors_a
             assert response.status == 403
 
 
-async def test_a_foreign_sensor_is_like_an_unknown_one(
+async def test_a_foreign_sensor_looks_like_an_unknown_one(
     tenant: Tenant, make_tenant: MakeTenant, service: Service
 ) -> None:
     other = await make_tenant(service)
@@ -384,7 +384,7 @@ async def test_readings_a_minute_are_limited_for_all_workers_together(
     sensor = await tenant.sensor()
     await tenant.limit(readings_per_minute=1000)
     body = as_json([{"sensor": sensor, "timestamp": f"2021-01-01T00:00:00.{n:03d}Z", "value": n} for n in range(300)])
-    # Two minutes at most are touched, so of eight bodies three pass in each of them.
+    # The bodies fall into two minutes at most, and three of the eight pass in each.
     answers = [await send(tenant, body, "application/json", headers={"Connection": "close"}) for _ in range(8)]
     statuses = [answer.status for answer in answers]
     assert 3 <= statuses.count(200) <= 6
@@ -392,7 +392,7 @@ async def test_readings_a_minute_are_limited_for_all_workers_together(
     refused = next(answer for answer in answers if answer.status == 429)
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
     assert (await refused.json())["error"]["code"] == "rate_limit_exceeded"
-    # Uploads of the sensor API count too.
+    # Uploads to the sensor API count too.
     await tenant.limit(readings_per_minute=3)
     singles = [(await tenant.upload(sensor, ago(seconds=number), number)).status for number in range(20)]
     assert singles.count(201) <= 6
@@ -406,7 +406,7 @@ async def test_a_stream_ends_at_the_limit_with_its_counts(tenant: Tenant) -> Non
     response = await send(tenant, as_ndjson(records))
     answer = await response.json()
     assert (response.status, answer["rejected"]) == (429, 0)
-    assert answer["accepted"] in (10, 20)  # a minute may have ended within
+    assert answer["accepted"] in (10, 20)  # a minute may have ended in between
     assert "10 readings a minute" in answer["ended"]
     assert 1 <= int(response.headers["Retry-After"]) <= 60
     assert [float(one["value"]) for one in await stored(tenant, sensor)][-1] >= answer["accepted"] - 1

@@ -1,4 +1,4 @@
-"""CSV of a long window: all of it, in constant memory, and never taken for whole where it broke off."""
+"""CSV of a long window: all of it, in constant memory, and never apparently complete after a failure."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ WINDOW = {"sensors": "busy,calm", "start": "2026-03-01", "end": "2026-03-31"}
 
 
 async def store_csv(tenant: Tenant, sensor: str, seconds: Iterable[int]) -> None:
-    """A reading of a sensor at each of these seconds; its value is the second."""
+    """Store a reading of a sensor at each of these seconds; its value is the second."""
     rows = (f"{sensor},{format_instant(BEGIN + at * 1_000_000)},{at}\n" for at in seconds)
     body = io.BytesIO(("sensor,timestamp,value\n" + "".join(rows)).encode())
     headers = {**tenant.keys, "Content-Type": "text/csv"}
@@ -32,7 +32,7 @@ async def store_csv(tenant: Tenant, sensor: str, seconds: Iterable[int]) -> None
 
 @pytest.fixture
 async def busy(service: Service, start_service: StartService, make_tenant: MakeTenant) -> tuple[Service, Tenant]:
-    """A service of its own that has done nothing yet, and a tenant with one sensor each second and one each ten."""
+    """A separate, unused service, and a tenant with a sensor read every second and one read every ten seconds."""
     own = start_service(service.database_url)
     tenant = await make_tenant(service)
     for sensor, step in (("busy", 1), ("calm", 10)):
@@ -43,14 +43,14 @@ async def busy(service: Service, start_service: StartService, make_tenant: MakeT
 
 
 def peak_kilobytes(service: Service) -> int:
-    """The most memory that the service ever had."""
+    """The peak memory of the service, in kilobytes."""
     found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{service.process.pid}/status").read_text())
     assert found is not None
     return int(found[1])
 
 
 async def slow_reader(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection that takes next to nothing of what is not read."""
+    """A connection with hardly any buffer for what is not read."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.setblocking(False)
@@ -61,7 +61,7 @@ async def slow_reader(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWr
 async def test_a_long_window_comes_whole_in_constant_memory(busy: tuple[Service, Tenant]) -> None:
     service, tenant = busy
     as_csv = {**tenant.keys, "Accept": "text/csv"}
-    await get(tenant, "series", as_csv, **{**WINDOW, "end": "2026-03-01T00:10:00"})  # what a first answer takes anyhow
+    await get(tenant, "series", as_csv, **{**WINDOW, "end": "2026-03-01T00:10:00"})  # what any first response needs
     before = peak_kilobytes(service)
     response = await get(tenant, "series", as_csv, **WINDOW)
     assert response.headers["X-Total-Count"] == str(SECONDS * 11 // 10)
@@ -71,11 +71,11 @@ async def test_a_long_window_comes_whole_in_constant_memory(busy: tuple[Service,
     for row, (at, sensor) in zip(rows, expected, strict=True):
         assert (row["sensor_id"], float(row["value"])) == (sensor, at)
     assert row["timestamp"] == format_instant(BEGIN + at * 1_000_000)
-    # All of it at once would be some fifty megabytes and more.
+    # Holding all of it at once would take fifty megabytes or more.
     assert peak_kilobytes(service) - before < 20_000
 
 
-async def test_a_database_that_ends_in_between_breaks_the_answer_off(busy: tuple[Service, Tenant]) -> None:
+async def test_a_database_that_stops_midway_breaks_off_the_response(busy: tuple[Service, Tenant]) -> None:
     service, tenant = busy
     connection = await asyncpg.connect(service.database_url)
     database = await connection.fetchval("SELECT current_database()")

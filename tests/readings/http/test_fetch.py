@@ -1,4 +1,4 @@
-"""The eight fetch endpoints, as the contract rules on them."""
+"""The eight fetch endpoints, as the contract defines them."""
 
 import json
 import random
@@ -34,14 +34,14 @@ async def ask(tenant: Tenant, endpoint: str, **parameters: Any) -> Any:
 
 
 async def values(tenant: Tenant, endpoint: str, **parameters: Any) -> list[list[float]]:
-    """The values of each input's records, in the order of the answer."""
+    """The values of each input's records, in the order of the response."""
     return [
         [float(record["value"]) for record in one["inputdata"]] for one in await ask(tenant, endpoint, **parameters)
     ]
 
 
 async def assert_refused(tenant: Tenant, status: int, name: str, endpoint: str, **parameters: Any) -> str:
-    """The fetch answers one JSON:API error object about this parameter; its detail."""
+    """Assert that a fetch returns one JSON:API error object for this parameter. Returns its detail."""
     response = await tenant.fetch(endpoint, **parameters)
     assert (response.status, response.content_type) == (status, "application/vnd.api+json")
     document = await response.json(content_type=None)
@@ -59,7 +59,7 @@ async def store(tenant: Tenant, sensor: str, *readings: tuple[str, Any]) -> None
 
 @pytest.fixture
 async def year(tenant: Tenant) -> str:
-    """A sensor with five readings, whose order by value is not that of time."""
+    """A sensor with five readings, whose order by value differs from that by time."""
     sensor = await tenant.sensor(id="year", name="Cold room", measure_unit="°C")
     stamps = ("2020-01-01", "2020-01-02T00:00:00Z", "2020-01-02T00:00:00.000001Z", "2020-01-03", "2020-07-01")
     await store(tenant, sensor, *zip(stamps, (3, 1, 4, 2, 5), strict=True))
@@ -99,7 +99,7 @@ async def test_both_bounds_are_inclusive_and_either_may_be_missing(
 
 
 AGES = {"hour": (0.5, 1.5, 23), "day": (25, 47, 49), "week": (169, 335, 400)}
-"""Hours before now, near the lengths that the units make."""
+"""Hours before now, close to the lengths of the units."""
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ async def test_limit_counts_for_each_input_after_ordering(tenant: Tenant, year: 
     assert await values(tenant, RAW, **both, **bounds, limit=2, order_by="value") == [[1, 2], []]
 
 
-async def test_limit_never_truncates_what_is_aggregated(tenant: Tenant, year: str) -> None:
+async def test_limit_does_not_apply_to_statistics(tenant: Tenant, year: str) -> None:
     for endpoint in (STATISTICS, LATEST_STATISTICS):
         [found] = await ask(tenant, endpoint, input_ids=year, limit=1)
         assert found["inputdata"] == [{"min": "1", "max": "5", "avg": "3"}]
 
 
-async def test_statistics_carry_the_functions_asked_for(tenant: Tenant, year: str) -> None:
+async def test_statistics_have_the_functions_asked_for(tenant: Tenant, year: str) -> None:
     for asked, names in {
         "min": ["min"],
         '"avg"': ["avg"],
@@ -175,7 +175,7 @@ async def test_statistics_carry_the_functions_asked_for(tenant: Tenant, year: st
         assert set(found["inputdata"][0]) == set(names or ("min", "max", "avg"))
 
 
-async def test_record_has_what_was_asked_for_and_null_where_absent(tenant: Tenant) -> None:
+async def test_record_has_the_fields_asked_for_or_null(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     metadata: Any = {"tags": ["a", None, 1.5], "ß": {"quote": '"', "nul": "\0"}}
     full: dict[str, Any] = {
@@ -228,7 +228,7 @@ async def test_numbers_are_the_shortest_text_of_their_double(tenant: Tenant) -> 
         assert statistics["inputdata"] == [{"min": text, "max": text, "avg": text}]
 
 
-async def test_inputs_answer_in_the_order_asked(tenant: Tenant) -> None:
+async def test_inputs_come_in_the_order_asked(tenant: Tenant) -> None:
     for name in ("b", "c", "a"):
         await tenant.sensor(id=name, name=f"Sensor {name}", measure_unit="°C" if name == "a" else None)
     expected = [
@@ -241,7 +241,7 @@ async def test_inputs_answer_in_the_order_asked(tenant: Tenant) -> None:
         assert document == [{"input": one, "inputdata": []} for one in expected]
 
 
-async def test_inputs_of_an_asset_answer_by_id(tenant: Tenant) -> None:
+async def test_inputs_of_an_asset_are_ordered_by_id(tenant: Tenant) -> None:
     asset = await tenant.asset(name="Truck 7 “Ærø”")
     for name in ("b", "B", "a10", "a9", "ä"):
         await tenant.sensor(id=name, asset_id=asset)
@@ -323,11 +323,11 @@ async def test_etag_changes_with_the_answer_only(tenant: Tenant, year: str) -> N
 
 
 READINGS = 25_000
-"""More than an answer holds that is made in one piece."""
+"""More readings than fit into a response that is built in one piece."""
 
 
 async def fill(tenant: Tenant, sensor: str) -> None:
-    """Store that many readings at once, one each minute from 2020 on."""
+    """Store that many readings at once, one a minute from 2020 on."""
     start = datetime(2020, 1, 1, tzinfo=UTC)
     at = [int((start + timedelta(minutes=minute)).timestamp()) * 1_000_000 for minute in range(READINGS)]
     nothing = [None] * READINGS
@@ -347,7 +347,7 @@ async def fill(tenant: Tenant, sensor: str) -> None:
     await connection.close()
 
 
-async def test_large_answer_is_the_small_ones_one_after_another(tenant: Tenant) -> None:
+async def test_large_response_equals_the_small_ones_put_together(tenant: Tenant) -> None:
     full = await tenant.sensor(id="full")
     few = await tenant.sensor(id="few")
     await tenant.sensor(id="none")
@@ -375,7 +375,7 @@ async def test_large_answer_is_the_small_ones_one_after_another(tenant: Tenant) 
     assert extremes == (min(numbers), max(numbers))
 
 
-async def test_large_answer_still_has_errors_and_heads_of_its_own(tenant: Tenant) -> None:
+async def test_large_response_has_the_same_errors_and_heads(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     await assert_refused(tenant, 404, "input_ids", RAW, input_ids=f"{sensor},nobody", limit=10**6)
     assert await ask(tenant, RAW, input_ids=sensor, limit=10**6) == await ask(tenant, RAW, input_ids=sensor)
@@ -388,7 +388,7 @@ async def test_large_answer_still_has_errors_and_heads_of_its_own(tenant: Tenant
     assert empty == {"id": asset, "name": str(asset), "inputs": []}
 
 
-async def test_clients_that_do_not_read_or_go_away_hold_up_nobody(tenant: Tenant) -> None:
+async def test_clients_that_do_not_read_or_disconnect_hold_up_nobody(tenant: Tenant) -> None:
     sensors = [await tenant.sensor() for _ in range(4)]
     for sensor in sensors:
         await fill(tenant, sensor)

@@ -1,4 +1,4 @@
-"""Whatever instants a question names, from the year 1 to the year 9999: it is answered or refused, never a 500."""
+"""Whatever instants a request names, from the year 1 to the year 9999, it is answered or refused, never a 500."""
 
 import random
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ ZONES = ("UTC", "Pacific/Kiritimati", "Pacific/Niue", "Asia/Kathmandu")
 
 
 def instants(rng: random.Random) -> tuple[str, str]:
-    """Two instants, in any order: edges, near each other, or anywhere."""
+    """Two instants in any order: at the edges, near each other, or anywhere."""
     first = rng.choice(EDGES)
     seconds = (datetime.fromisoformat(first[:19]) - YEAR_1).total_seconds()
     seconds += rng.choice((-1, 0, 1)) * rng.randrange(10 ** rng.randrange(1, 11))
@@ -64,7 +64,7 @@ async def test_no_instant_gives_a_500(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("edge", EDGES)
-async def test_instants_have_the_bounds_that_dates_have(edge: str, tenant: Tenant) -> None:
+async def test_instants_have_the_same_bounds_as_dates(edge: str, tenant: Tenant) -> None:
     await tenant.sensor(id="s")
     token = await new_token(tenant)
     inside = edge in (*EDGES[2:3], *EDGES[4:6])
@@ -81,7 +81,7 @@ async def test_instants_have_the_bounds_that_dates_have(edge: str, tenant: Tenan
     assert deleted.status == (200 if inside else 400)
 
 
-async def test_the_sensor_api_takes_them_as_open_ends(tenant: Tenant) -> None:
+async def test_the_sensor_api_treats_extreme_instants_as_open_ends(tenant: Tenant) -> None:
     sensor = await tenant.sensor()
     assert (await tenant.upload(sensor, "2026-01-01T00:00:00Z", 1)).status == 201
     for start in ("0001-01-01T00:00:00+23:59", "1969-12-31 23:59:59"):

@@ -23,7 +23,7 @@ from tests.readings.prometheus import V2, Series, packed, write_request, write_r
 async def post(
     tenant: Tenant, path: str, body: bytes, headers: Mapping[str, str] | None = None, **parameters: str
 ) -> ClientResponse:
-    """Post a body with the organization's key; answers the response, read."""
+    """Post a body with the organization's key. Returns the response with its body read."""
     url = f"{tenant.base}{path}"
     all_headers = {**tenant.keys, **(headers or {})}
     async with tenant.session.post(url, data=io.BytesIO(body), params=parameters, headers=all_headers) as response:
@@ -68,14 +68,14 @@ async def test_precisions(tenant: Tenant, path: str, precision: str, stamp: int)
     assert await readings(tenant, "m.v") == [("2015-08-19T16:00:00.000000Z", "1")]
 
 
-async def test_a_line_without_a_timestamp_is_of_its_arrival(tenant: Tenant) -> None:
+async def test_a_line_without_a_timestamp_gets_the_time_of_its_arrival(tenant: Tenant) -> None:
     before = time.time_ns() // 1000
     assert (await post(tenant, "/write", b"m v=1")).status == 204
     ((timestamp, _),) = await readings(tenant, "m.v")
     assert before <= parse_instant(timestamp) <= time.time_ns() // 1000
 
 
-async def test_good_lines_are_stored_and_bad_ones_told_in_the_shape_of_each_version(tenant: Tenant) -> None:
+async def test_good_lines_are_stored_and_bad_ones_reported_in_the_shape_of_each_version(tenant: Tenant) -> None:
     body = b'm v=1 1700000000000000000\nm v="text" 1700000000000000000\nnonsense\nm w=2 1700000000000000000\n'
     response = await post(tenant, "/write", body)
     assert response.status == 400
@@ -107,20 +107,20 @@ async def test_one_sensor_for_a_series_however_many_see_it_first(tenant: Tenant)
 
 
 def databases(*names: str, statement_id: int = 0) -> Any:
-    """InfluxDB 1's answer that shows these databases."""
+    """InfluxDB 1's response that lists these databases."""
     series = [{"name": "databases", "columns": ["name"], "values": [[name] for name in names]}]
     return {"results": [{"statement_id": statement_id, "series": series}]}
 
 
 async def influx_query(tenant: Tenant, statement: str, method: str = "POST") -> Any:
-    """Ask `/query` with the organization's key; answers the document."""
+    """Send a statement to `/query` with the organization's key. Returns the document."""
     url, headers = f"{tenant.base}/query", tenant.keys
     async with tenant.session.request(method, url, params={"q": statement}, headers=headers) as response:
         assert response.status == 200, await response.text()
         return await response.json()
 
 
-async def test_databases_that_were_made_are_shown_to_their_organization(
+async def test_databases_that_were_created_are_shown_to_their_organization(
     tenant: Tenant, make_tenant: MakeTenant, service: Service
 ) -> None:
     made = {"results": [{"statement_id": 0}]}
@@ -150,7 +150,7 @@ async def test_databases_that_were_made_are_shown_to_their_organization(
 
 
 @pytest.mark.parametrize("kept", ["DURATION 3d", "duration 1h30m NAME x", "DURATION 52w REPLICATION 1"])
-async def test_a_database_that_keeps_readings_for_a_time_is_refused(tenant: Tenant, kept: str) -> None:
+async def test_a_database_with_a_retention_time_is_refused(tenant: Tenant, kept: str) -> None:
     for method in ("GET", "POST"):
         parameters = {"q": f"CREATE DATABASE before; CREATE DATABASE mine WITH {kept}"}
         async with tenant.session.request(
@@ -164,13 +164,13 @@ async def test_a_database_that_keeps_readings_for_a_time_is_refused(tenant: Tena
 @pytest.mark.parametrize(
     "kept", ["DURATION INF", "duration inf NAME x", "DURATION 0s", "REPLICATION 1 SHARD DURATION 1h NAME x", "NAME x"]
 )
-async def test_a_database_that_keeps_readings_for_ever_is_made(tenant: Tenant, kept: str) -> None:
+async def test_a_database_that_keeps_readings_for_ever_is_created(tenant: Tenant, kept: str) -> None:
     await influx_query(tenant, f"CREATE DATABASE mine WITH {kept}; CREATE DATABASE other")
     assert await influx_query(tenant, "SHOW DATABASES") == databases("tidemark", "mine", "other")
 
 
 async def v2(tenant: Tenant, path: str, status: int = 200, method: str = "GET", **options: Any) -> Any:
-    """Ask InfluxDB 2's API as the organization; answers the document."""
+    """Send a request to InfluxDB 2's API as the organization. Returns the document."""
     url = f"{tenant.base}/api/v2/{path}"
     async with tenant.session.request(method, url, headers=tenant.keys, **options) as response:
         assert response.status == status, await response.text()
@@ -228,7 +228,7 @@ async def test_buckets_and_organizations_are_found_as_in_influxdb_2(
             assert (response.status, set(await response.json())) == (401, {"code", "message"})
 
 
-async def test_lines_as_influxdb_3_takes_them(tenant: Tenant) -> None:
+async def test_lines_as_influxdb_3_accepts_them(tenant: Tenant) -> None:
     body = b"m v=1 1700000000\nm v=2 1700000001000\n\nm v=3 1700000002000000\nm v=4 1700000003000000000\nm v=5"
     url, right = "/api/v3/write_lp", [f"2023-11-14T22:13:2{second}.000000Z" for second in range(4)]
     assert (await post(tenant, url, body, db="any", no_sync="false", accept_partial="true")).status == 204
@@ -245,7 +245,7 @@ async def test_lines_as_influxdb_3_takes_them(tenant: Tenant) -> None:
     assert (await post(tenant, url, b"o v=1", {"ORGANIZATION-API-KEY": "wrong"})).status == 401
 
 
-async def test_bad_lines_are_told_as_influxdb_3_does_and_refuse_the_others_where_that_is_wanted(tenant: Tenant) -> None:
+async def test_bad_lines_are_reported_as_in_influxdb_3_and_fail_the_others_if_asked_to(tenant: Tenant) -> None:
     body = b'# none\np v=1 1700000000\np v="text" 1700000000\nq v=1 1700000000\nnonsense'
     response = await post(tenant, "/api/v3/write_lp", body, accept_partial="false")
     answer = await response.json()
@@ -272,7 +272,7 @@ async def test_bad_lines_are_told_as_influxdb_3_does_and_refuse_the_others_where
     assert len(await readings(tenant, "p.v")) == 2
 
 
-async def test_lines_that_are_refused_together_make_no_sensor(tenant: Tenant) -> None:
+async def test_lines_that_are_refused_together_create_no_sensor(tenant: Tenant) -> None:
     async def names() -> list[str]:
         return [one["name"] for one in (await (await tenant.manage("GET", "sensors")).json())["data"]]
 
@@ -291,7 +291,7 @@ async def test_lines_that_are_refused_together_make_no_sensor(tenant: Tenant) ->
     assert await names() == ["a.v"]
 
 
-async def test_timestamps_of_1970_without_precision_are_told_in_the_log_once(tenant: Tenant, service: Service) -> None:
+async def test_timestamps_in_1970_without_precision_are_logged_once(tenant: Tenant, service: Service) -> None:
     def hints() -> list[str]:
         lines = service.output.read_text().splitlines()
         return [line for line in lines if "1970" in line and f'"company_id":{tenant.company_id},' in line + ","]
@@ -347,13 +347,13 @@ V1 = {
 
 
 def written(response: ClientResponse) -> tuple[str | None, ...]:
-    """How many samples, histograms and exemplars an answer of remote write says are stored."""
+    """How many samples, histograms and exemplars a response of remote write says are stored."""
     kinds = ("Samples", "Histograms", "Exemplars")
     return tuple(response.headers.get(f"X-Prometheus-Remote-Write-{kind}-Written") for kind in kinds)
 
 
 @pytest.mark.parametrize("headers", [V1, V2], ids=["1.0", "2.0"])
-async def test_remote_write_stores_samples_and_skips_what_is_no_reading(
+async def test_remote_write_stores_samples_and_skips_those_that_are_not_readings(
     tenant: Tenant, headers: dict[str, str]
 ) -> None:
     now = 1_700_000_000_000
@@ -383,7 +383,7 @@ async def test_remote_write_stores_samples_and_skips_what_is_no_reading(
     assert "looks like" in (await response.json())["error"]["message"]
     huge = cramjam.snappy.compress_raw(bytes(40_000_000))
     assert (await post(tenant, "/api/v1/write", bytes(huge), headers)).status == 413
-    # A sender surely tries again what is answered by 5xx alone.
+    # Senders are only certain to retry after a 5xx.
     await tenant.limit(readings_per_minute=1)
     response = await post(tenant, "/api/v1/write", body, headers)
     assert (response.status, written(response)) == (503, ("0", "0", "0"))
@@ -391,13 +391,13 @@ async def test_remote_write_stores_samples_and_skips_what_is_no_reading(
 
 
 @pytest.mark.parametrize("headers", [V1, V2], ids=["1.0", "2.0"])
-async def test_remote_write_says_how_much_of_a_request_it_has_stored(tenant: Tenant, headers: dict[str, str]) -> None:
+async def test_remote_write_says_how_much_of_a_request_is_stored(tenant: Tenant, headers: dict[str, str]) -> None:
     now = 1_700_000_000_000
     series: list[Series] = [({"__name__": "up"}, [(1, now), (2, -5), (3, now + 1)]), ({"job": "nameless"}, [(1, now)])]
     body = packed((write_request if headers is V1 else write_request_2)(series))
     response = await post(tenant, "/api/v1/write", body, headers)
     assert response.status == 400
-    assert "2 samples are refused" in (await response.json())["error"]["message"]
+    assert "2 samples were rejected" in (await response.json())["error"]["message"]
     assert written(response) == ("2", "0", "0")
     assert [value for _, value in await readings(tenant, "up")] == ["1", "3"]
 

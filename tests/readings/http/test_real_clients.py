@@ -1,4 +1,4 @@
-"""Programs that others wrote, as their users run them: InfluxDB's Python client, Prometheus, curl."""
+"""Other projects' programs, as their users run them: InfluxDB's Python client, Prometheus, curl, collectd."""
 
 import asyncio
 import gzip
@@ -30,7 +30,7 @@ START = datetime(2024, 2, 29, 23, 59, 58, 123_456, tzinfo=UTC)
 
 
 def program(name: str) -> str:
-    """Where a program is; the test is skipped without it."""
+    """The path of a program; without it the test is skipped."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is NOT INSTALLED on this machine: what it sends was not tested")
@@ -38,13 +38,13 @@ def program(name: str) -> str:
 
 
 async def ingest_token(tenant: Tenant) -> str:
-    """A token as a sender has it."""
+    """A token such as senders have."""
     made = await (await tenant.manage("POST", "api-tokens", {"scopes": ["ingest"]})).json()
     return str(made["token"])
 
 
 async def every_reading(tenant: Tenant) -> dict[str, list[tuple[str, str]]]:
-    """Timestamps and values of each series, by its name, as the sensor API has them."""
+    """The timestamps and values of each series, by name, from the sensor API."""
     page = await (await tenant.manage("GET", "sensors", page_size="1000")).json()
     sensors = page["data"]
     assert len(sensors) == page["meta"]["pagination"]["total_count"], "the test reads one page only"
@@ -156,7 +156,7 @@ async def test_influxdbs_client_understands_refusals(tenant: Tenant) -> None:
 
 @contextmanager
 def prometheus(folder: Path, remote_write: dict[str, Any]) -> Iterator[str]:
-    """A Prometheus that scrapes itself five times a second and sends what it has; answers where it is."""
+    """A Prometheus that scrapes itself five times a second and sends its samples; yields its URL."""
     binary = program("prometheus")
     port = free_port()
     scraped = {"job_name": "itself", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
@@ -188,7 +188,7 @@ Samples = dict[str, dict[str, float]]
 
 
 async def scraped_samples(tenant: Tenant, base: str, selector: str) -> Samples:
-    """Finite raw samples of Prometheus' last ten minutes: of each series, by instant; none while it starts."""
+    """The finite raw samples of each series in Prometheus' last ten minutes, by instant; none while it starts."""
     try:
         async with tenant.session.get(f"{base}/api/v1/query", params={"query": f"{selector}[10m]"}) as response:
             if response.status != 200:
@@ -206,7 +206,7 @@ async def scraped_samples(tenant: Tenant, base: str, selector: str) -> Samples:
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "basic"])
-async def test_prometheus_loses_and_doubles_nothing(tenant: Tenant, tmp_path: Path, scheme: str) -> None:
+async def test_prometheus_neither_loses_nor_duplicates_samples(tenant: Tenant, tmp_path: Path, scheme: str) -> None:
     token = await ingest_token(tenant)
     credentials: dict[str, Any] = (
         {"authorization": {"credentials": token}}
@@ -306,7 +306,7 @@ LoadPlugin write_http
 
 @contextmanager
 def collectd(folder: Path, base: str, credentials: str) -> Iterator[None]:
-    """A collectd that reads twice a second, and sends what it still has when it ends."""
+    """A collectd that reads twice a second, and sends what it still has when it stops."""
     binary = program("collectd")
     configuration = folder / "collectd.conf"
     configuration.write_text(COLLECTD.format(folder=folder, base=base, credentials=credentials))
@@ -319,12 +319,12 @@ def collectd(folder: Path, base: str, credentials: str) -> Iterator[None]:
 
 
 def lines_of_load(folder: Path) -> int:
-    """How far collectd's csv plugin has come."""
+    """How many lines collectd's csv plugin has written about the load."""
     return sum(file.read_text().count("\n") for file in folder.glob("csv/greenhouse/load/*"))
 
 
 def kept_by_collectd(folder: Path) -> dict[str, dict[str, float]]:
-    """What collectd's own csv plugin has written of plugins without instances: of each series, by instant."""
+    """What collectd's own csv plugin has written for plugins without instances: of each series, by instant."""
     found: dict[str, dict[str, float]] = {}
     for file in folder.glob("csv/greenhouse/*/*"):
         kind, _, instance = file.name[: -len("-2026-01-01")].partition("-")
@@ -339,7 +339,7 @@ def kept_by_collectd(folder: Path) -> dict[str, dict[str, float]]:
 
 
 @pytest.mark.parametrize("how", ["user", "header"])
-async def test_collectd_sends_what_it_keeps_itself(tenant: Tenant, tmp_path: Path, how: str) -> None:
+async def test_collectd_sends_what_it_writes_to_its_own_files(tenant: Tenant, tmp_path: Path, how: str) -> None:
     token = await ingest_token(tenant)
     credentials = f'User "any"\nPassword "{token}"' if how == "user" else f'Header "Authorization: Bearer {token}"'
     deadline = time.monotonic() + DEADLINE_SECONDS

@@ -1,4 +1,4 @@
-"""Retries are safe and order does not matter: sensor and instant name a reading, and the last write wins."""
+"""Retries are safe and order does not matter: sensor and instant identify a reading, and the last write wins."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ async def records(tenant: Tenant, sensor: str) -> list[tuple[str, float]]:
 
 
 async def assert_statistics(tenant: Tenant, sensor: str, values: list[float], **bounds: str) -> None:
-    """Statistics are exactly what these values come to."""
+    """Assert that the statistics are exactly those of these values."""
     response = await tenant.fetch("get_statistics_inputdata_by_inputs", input_ids=sensor, **bounds)
     [found] = (await response.json())[0]["inputdata"]
     assert (float(found["min"]), float(found["max"])) == (min(values), max(values))
@@ -34,7 +34,7 @@ def body_of(sensor: str, timestamp: str, value: float) -> bytes:
 
 
 async def upload(tenant: Tenant, sensor: str, timestamp: str, value: float | str, **attributes: Any) -> str:
-    """Store a reading; answers its id."""
+    """Store a reading. Returns its id."""
     response = await tenant.upload(sensor, timestamp, value, **attributes)
     assert response.status == 201, await response.text()
     return str((await response.json(content_type=None))["data"]["id"])
@@ -125,7 +125,7 @@ async def test_years_in_any_order_all_come_back_exactly_once(tenant: Tenant) -> 
     instants += [datetime(year, 12, 31, 23, 59, 59, 999999, UTC) for year in range(1970, tomorrow.year)]
     instants += [datetime(2020, 2, 29, hour, tzinfo=UTC) for hour in range(24)]
     readings = {instant.isoformat(timespec="microseconds"): rng.gauss(0, 1e3) for instant in instants}
-    # Most are sent again with another value, as a gateway does that lost the answers.
+    # Most are sent again with another value, as by a gateway that lost the responses.
     first = list(readings.items())
     again = [(stamp, value + 1) for stamp, value in rng.sample(first, len(first) * 2 // 3)]
     for sent in (first, again):

@@ -1,7 +1,7 @@
 """The seed's own example requests, run as they are printed.
 
-`seed/` holds them to the letter. A test changes what a user has to change: scheme, host, port and keys.
-Sensors and the asset are made with the very ids that the examples name.
+`seed/` has them verbatim. A test changes what a user has to change: scheme, host, port and keys. The sensors and the
+asset are created with the ids that the examples name.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ API_KEY = "f13d34bxxxxxxxxxxxxxxxxxxxa5da135d61"
 SENSOR = "senxxxxxxxxxx"
 FETCHES = (SEED / "fetch_urls.txt").read_text().splitlines()
 
-# For each language: the command before the file, the file's ending, and what has to change beside URLs and
-# keys: words about HTTPS, the port, and Go's quotes.
+# For each language: the command before the file, the file's extension, and what has to change besides URLs and keys:
+# what concerns HTTPS, the port, and Go's quotes.
 LANGUAGES: dict[str, tuple[list[str], str, dict[str, str]]] = {
     "shell": (["bash"], "sh", {}),
     "javascript": (
@@ -42,7 +42,7 @@ NEEDED = {"shell": ("bash", "curl")}
 
 
 def example(language: str, tenant: Tenant) -> str:
-    """The language's upload example for this service and organization."""
+    """The language's upload example, adapted to this service and organization."""
     where = urlsplit(tenant.base)
     text = (SEED / f"upload.{language}").read_text()
     for printed, changed in LANGUAGES[language][2].items():
@@ -53,7 +53,7 @@ def example(language: str, tenant: Tenant) -> str:
 
 
 async def run(*command: str) -> str:
-    """What a command that succeeds prints."""
+    """Run a command that must succeed. Returns what it prints."""
     process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
     printed, complaints = await process.communicate()
     assert process.returncode == 0, complaints.decode()
@@ -61,7 +61,7 @@ async def run(*command: str) -> str:
 
 
 async def ask(tenant: Tenant, printed: str) -> tuple[int, Any]:
-    """Get a URL of the seed, spaces percent-encoded; answers status and document."""
+    """Request a URL of the seed, with spaces percent-encoded. Returns status and document."""
     url = printed.replace(f"http://{HOST}", tenant.base).replace(" ", "%20")
     headers = {"Content-Type": "application/json", **tenant.keys}
     async with tenant.session.get(URL(url, encoded=True), headers=headers) as response:
@@ -87,7 +87,7 @@ async def test_upload_example_stores_its_reading(language: str, tenant: Tenant, 
 
 
 async def plant(tenant: Tenant) -> list[str]:
-    """The sensors and the asset of the fetch examples; two readings in their window, two of the last days."""
+    """Create the sensors and the asset of the fetch examples, with two readings in their window and two recent ones."""
     asset = await tenant.asset(id=67)
     sensors = [await tenant.sensor(id=f"senXXX{last}", asset_id=asset) for last in "XYZ"]
     for sensor in sensors:
@@ -101,11 +101,11 @@ async def plant(tenant: Tenant) -> list[str]:
     return sensors
 
 
-async def test_fetch_examples_answer_what_they_say(tenant: Tenant) -> None:
+async def test_fetch_examples_return_what_they_describe(tenant: Tenant) -> None:
     sensors = await plant(tenant)
     for printed in FETCHES:
         status, document = await ask(tenant, printed)
-        if 'asset_id="sen' in printed:  # a slip of the seed: an asset's id is one integer
+        if 'asset_id="sen' in printed:  # a mistake in the seed: an asset's id is one integer
             assert status == 400
             assert document["errors"][0]["source"] == {"parameter": "asset_id"}
             continue

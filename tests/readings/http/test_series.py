@@ -16,7 +16,7 @@ DAY = {"start": "2026-01-01", "end": "2026-01-01"}
 
 @pytest.fixture
 async def token(tenant: Tenant) -> dict[str, str]:
-    """A token, and two sensors with a reading every quarter of an hour for two days, the second without an asset."""
+    """A token, and two sensors with a reading every 15 minutes for two days, the second without an asset."""
     await cold_room(tenant)
     await tenant.sensor(id="alone", name='A "quoted", name')
     await store(
@@ -72,7 +72,7 @@ async def test_start_and_end_are_instants_or_days_both_included(
 
 async def test_days_are_those_of_the_time_zone(tenant: Tenant, token: dict[str, str]) -> None:
     found = await items(tenant, "series", token, sensors="alone", aggregation="daily", timezone="Asia/Kathmandu", **DAY)
-    # 18:15 UTC to 18:15 UTC, of which there are readings since midnight.
+    # The day runs from 18:15 UTC to 18:15 UTC, with readings since midnight.
     assert [(item["timestamp"], item["sample_count"]) for item in found] == [("2025-12-31T18:15:00.000000Z", 73)]
 
 
@@ -113,7 +113,7 @@ async def test_auto_keeps_within_max_points(
         ("1970-01-01", "2100-12-31"),
     ],
 )
-async def test_auto_goes_by_what_a_window_holds_however_long_it_is(
+async def test_auto_depends_on_what_a_window_holds_however_long_it_is(
     start: str, end: str, tenant: Tenant, token: dict[str, str]
 ) -> None:
     await store(
@@ -137,7 +137,7 @@ async def test_auto_goes_by_what_a_window_holds_however_long_it_is(
         assert [row["timestamp"] for row in rows] == [item["timestamp"] for item in document["data"]]
 
 
-async def test_with_a_fill_auto_goes_by_all_buckets_of_a_window(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_with_a_fill_auto_counts_all_buckets_of_a_window(tenant: Tenant, token: dict[str, str]) -> None:
     asked = {"sensors": "alone", "aggregation": "auto", "start": "2026-01-01", "end": "2026-12-31", "fill": "null"}
     for max_points, aggregation in ((525_600, "minute"), (525_599, "5_minutes")):
         answer = await get(tenant, "series", token, **asked, max_points=max_points)
@@ -145,7 +145,7 @@ async def test_with_a_fill_auto_goes_by_all_buckets_of_a_window(tenant: Tenant, 
 
 
 @pytest.mark.parametrize("aggregation", ["raw", "minute", "hourly", "daily", "auto"])
-async def test_a_date_that_its_zone_left_out_is_empty(aggregation: str, tenant: Tenant, token: dict[str, str]) -> None:
+async def test_a_date_that_its_zone_skipped_is_empty(aggregation: str, tenant: Tenant, token: dict[str, str]) -> None:
     left_out = {"start": "2011-12-30", "end": "2011-12-30", "timezone": "Pacific/Apia", "aggregation": aggregation}
     assert await items(tenant, "series", token, sensors="alone", **left_out) == []
     assert_about(
@@ -153,7 +153,7 @@ async def test_a_date_that_its_zone_left_out_is_empty(aggregation: str, tenant: 
     )
 
 
-async def test_a_day_of_busy_sensors_is_shown_by_minutes(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_a_day_of_busy_sensors_is_shown_by_the_minute(tenant: Tenant, token: dict[str, str]) -> None:
     values = {second: float(second % 37) for second in range(0, 86400, 20)}
     await store(tenant, [("t2-7", f"2026-02-01T{timedelta(seconds=at)!s:0>8}Z", values[at]) for at in values])
     day = {"start": "2026-02-01", "end": "2026-02-01"}
@@ -207,7 +207,7 @@ async def test_a_day_of_busy_sensors_is_shown_by_minutes(tenant: Tenant, token: 
         ({"cooling_unit_id": 7}, "cooling_unit_id"),
     ],
 )
-async def test_what_cannot_be_used_is_named(
+async def test_the_error_names_the_parameter_at_fault(
     changes: dict[str, Any], field: str, tenant: Tenant, token: dict[str, str]
 ) -> None:
     asked = {name: value for name, value in {"sensors": "alone", **DAY, **changes}.items() if value is not None}
@@ -216,7 +216,7 @@ async def test_what_cannot_be_used_is_named(
     assert_about(await refused.json(), field)
 
 
-async def test_sensors_that_a_token_may_not_see_answer_as_unknown(
+async def test_sensors_that_a_token_may_not_see_look_unknown(
     tenant: Tenant, token: dict[str, str], service: Service, make_tenant: MakeTenant
 ) -> None:
     other = await make_tenant(service)
@@ -235,7 +235,7 @@ async def test_sensors_that_a_token_may_not_see_answer_as_unknown(
     assert [item["sensor_id"] for item in shown] == ["h1-7", "t1-7", "t2-7", "x1-7"]
     refused = await get(tenant, "latest", limited, asset_id=8)
     assert_about(await refused.json(), "asset_id")
-    # A sensor that moves to a unit of the token's list is seen from then on.
+    # A sensor that moves to a unit on the token's list is visible from then on.
     assert (await tenant.manage("PATCH", "sensors/alone", {"asset_id": 7})).status == 200
     assert await items(tenant, "series", limited, sensors="alone", **DAY)
 
@@ -297,7 +297,7 @@ async def test_csv_has_the_same_items(tenant: Tenant, token: dict[str, str]) -> 
             item.pop("age_seconds", None)
             row.pop("age_seconds", None)
             assert row == {name: "" if value is None else str(value) for name, value in item.items()}
-    # All of the window, though a page of JSON has 100; and the columns of what `auto` came to.
+    # All of the window, although a page of JSON has 100 items; and the columns of the aggregation that `auto` chose.
     for asked, columns, count in (
         ({"sensors": "alone,t1-7", "start": "2026-01-01", "end": "2026-01-02"}, 4, 384),
         ({"sensors": "alone", "aggregation": "auto", **DAY}, 4, 96),

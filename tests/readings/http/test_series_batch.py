@@ -14,7 +14,7 @@ DAY = {"start": "2026-01-01", "end": "2026-01-01"}
 
 @pytest.fixture
 async def token(tenant: Tenant) -> dict[str, str]:
-    """A token, and two sensors with a reading every quarter of an hour, one of them without an asset."""
+    """A token, and two sensors with a reading every 15 minutes, one of them without an asset."""
     await cold_room(tenant)
     await tenant.sensor(id="alone")
     times = [f"2026-01-01T{quarter // 4:02d}:{quarter % 4 * 15:02d}:00Z" for quarter in range(96)]
@@ -23,14 +23,14 @@ async def token(tenant: Tenant) -> dict[str, str]:
 
 
 async def ask(tenant: Tenant, headers: Mapping[str, str], document: Any, query: str = "") -> ClientResponse:
-    """Send a batch; the response, read."""
+    """Send a batch. Returns the response with its body read."""
     url = f"{tenant.base}/api/v1/series/batch{query}"
     async with tenant.session.post(url, json=document, headers=headers) as response:
         await response.read()
     return response
 
 
-async def test_each_question_is_answered_as_by_itself(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_each_question_is_answered_as_if_asked_alone(tenant: Tenant, token: dict[str, str]) -> None:
     questions: list[dict[str, Any]] = [
         {"sensors": "alone", **DAY},
         {"sensors": "alone,t1-7", "aggregation": "hourly", "page": 2, "page_size": 10, **DAY},
@@ -40,14 +40,14 @@ async def test_each_question_is_answered_as_by_itself(tenant: Tenant, token: dic
     answers = (await (await ask(tenant, token, {"queries": questions})).json())["data"]
     for question, answer in zip(questions, answers, strict=True):
         assert answer == await (await get(tenant, "series", token, **question)).json()
-    # Lists and nulls may stand as such.
+    # Lists and nulls may be JSON's own.
     asked = {"sensors": ["alone", "t1-7"], "fill": None, "page_size": 3, **DAY}
     [answer] = (await (await ask(tenant, token, {"queries": [asked]})).json())["data"]
     assert [item["sensor_id"] for item in answer["data"]] == ["alone", "t1-7", "alone"]
     assert answer["meta"]["filters"] == {"sensors": ["alone", "t1-7"], **DAY}
 
 
-async def test_a_bad_question_spoils_no_other(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_a_bad_question_does_not_affect_the_others(tenant: Tenant, token: dict[str, str]) -> None:
     good = {"sensors": "alone", "page_size": 1, **DAY}
     bad: list[tuple[Any, str]] = [
         ({**good, "sensors": "nobody"}, "sensors"),
@@ -76,7 +76,7 @@ async def test_a_bad_question_spoils_no_other(tenant: Tenant, token: dict[str, s
             assert answer == await (await get(tenant, "series", token, **question)).json()
 
 
-async def test_what_is_no_parameter_is_told_of_the_field_at_fault(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_the_error_names_the_field_at_fault(tenant: Tenant, token: dict[str, str]) -> None:
     questions = [{"sensors": "alone", **DAY, "page": 1.0}, {"sensors": ["alone", 1], **DAY}]
     answers = (await (await ask(tenant, token, {"queries": questions})).json())["data"]
     assert [answer["error"]["message"] for answer in answers] == [
@@ -96,13 +96,13 @@ async def test_what_is_no_parameter_is_told_of_the_field_at_fault(tenant: Tenant
         ({"queries": [{}], "page": 1}, "queries"),
     ],
 )
-async def test_a_body_that_is_no_batch_is_refused(document: Any, field: str, tenant: Tenant) -> None:
+async def test_a_body_that_is_not_a_batch_is_refused(document: Any, field: str, tenant: Tenant) -> None:
     response = await ask(tenant, tenant.keys, document)
     assert response.status == 400
     assert_about(await response.json(), field)
 
 
-async def test_what_else_is_refused(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_other_bad_requests_are_refused(tenant: Tenant, token: dict[str, str]) -> None:
     batch = {"queries": [{"sensors": "alone", **DAY}]}
     assert_about(await (await ask(tenant, token, batch, "?page=1")).json(), "page")
     assert (await ask(tenant, {}, batch)).status == 401
@@ -122,14 +122,14 @@ async def test_a_batch_counts_as_one_request(tenant: Tenant, token: dict[str, st
         limited = await new_token(tenant, rate_limit=3)
         answers = [await ask(tenant, limited, batch) for _ in range(4)]
         if len({answer.headers["X-RateLimit-Reset"] for answer in answers}) == 1:
-            break  # else the border of a minute lay between them
+            break  # otherwise a new minute began in between
     assert [answer.status for answer in answers] == [200, 200, 200, 429]
     assert [answer.headers["X-RateLimit-Remaining"] for answer in answers] == ["2", "1", "0", "0"]
     assert len((await answers[0].json())["data"]) == 200
     assert "X-RateLimit-Limit" not in (await ask(tenant, tenant.keys, batch)).headers
 
 
-async def test_a_token_sees_the_sensors_of_its_units_alone(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_a_token_sees_only_the_sensors_of_its_units(tenant: Tenant, token: dict[str, str]) -> None:
     limited = await new_token(tenant, cooling_unit_ids=[7])
     batch = {"queries": [{"sensors": "t1-7", **DAY}, {"sensors": "alone", **DAY}]}
     seen, refused = (await (await ask(tenant, limited, batch)).json())["data"]
@@ -137,7 +137,7 @@ async def test_a_token_sees_the_sensors_of_its_units_alone(tenant: Tenant, token
     assert_about(refused, "sensors")
 
 
-async def test_batches_are_cached_each_for_itself(
+async def test_each_batch_is_cached_separately(
     service: Service, start_service: StartService, make_tenant: MakeTenant
 ) -> None:
     tenant = await make_tenant(start_service(service.database_url, TIDEMARK_CACHE_SECONDS="60"))
@@ -154,7 +154,7 @@ async def test_batches_are_cached_each_for_itself(
     assert_about(refused, "sensors")
 
 
-async def test_a_question_nested_deeply_is_a_bad_one(tenant: Tenant, token: dict[str, str]) -> None:
+async def test_a_deeply_nested_question_is_refused(tenant: Tenant, token: dict[str, str]) -> None:
     nested: Any = {}
     for _ in range(500):
         nested = [nested]

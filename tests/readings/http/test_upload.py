@@ -1,4 +1,4 @@
-"""Single-reading uploads, as contract and seed have them."""
+"""Uploads of single readings, as the contract and the seed define them."""
 
 from tests.conftest import Tenant
 

@@ -1,4 +1,4 @@
-"""Buckets of readings as items of an answer, and how those without readings are filled."""
+"""Buckets of readings as items of a response, and how buckets without readings are filled."""
 
 from tidemark.base.errors import invalid
 from tidemark.base.values import format_instant
@@ -7,17 +7,17 @@ from tidemark.http.parameters import Parameters
 from tidemark.readings.fill import Fill, Point
 
 BUCKET = ("value", "sample_count", "min_value", "max_value")
-"""The fields of a bucket after the instant where it begins and what it is of."""
+"""The fields of a bucket that follow its start and its group."""
 
 
 def bucket(group: str, point: Point) -> Row:
-    """The values of a bucket."""
+    """The values of a bucket: its start, its group, and the fields of `BUCKET`."""
     return format_instant(point.at), group, point.value, point.count, point.minimum, point.maximum
 
 
 def fill(parameters: Parameters, *, raw: bool) -> Fill:
-    """How buckets without readings are filled; raw readings have none to fill. Raises TidemarkError."""
+    """How buckets without readings are filled; raw readings have no buckets to fill. Raises TidemarkError."""
     found = Fill(parameters.choice("fill", "none", *(one.value for one in Fill)))
     if raw and found is not Fill.NONE:
-        raise invalid("fill", "fill is for buckets; give another aggregation than raw with it, such as hourly.")
+        raise invalid("fill", "fill needs buckets; choose an aggregation other than raw, such as hourly.")
     return found

@@ -1,4 +1,4 @@
-"""`/api/v1/readings`: readings in bulk as JSON, NDJSON or CSV, and their correction."""
+"""`/api/v1/readings`: readings in bulk as JSON, NDJSON or CSV, and their deletion."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ from tidemark.readings.wire.piece import Piece
 
 
 async def store(request: web.Request) -> web.Response:
-    """`POST`: 200 where all records are stored, 207 where some, 422 where none."""
+    """`POST`: 200 if all records are stored, 207 if some are, 422 if none is."""
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
     form = format_of(request, _formats(_timestamp_unit(request)))
@@ -37,7 +37,7 @@ async def store(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """`DELETE`: a sensor's readings from `start` to `finish`, both included; statistics are exact right after."""
+    """`DELETE`: a sensor's readings from `start` to `end`, both included; statistics are exact right away."""
     core = request.app[CORE]
     principal = await authentication.token(core.access, request.headers, "admin")
     parameters = Parameters.of(request, "sensor", "start", "end")
@@ -71,5 +71,5 @@ def _formats(unit: str | None) -> dict[str, Format[Piece]]:
 def _timestamp_unit(request: web.Request) -> str | None:
     given = Parameters.among_others(request, "timestamp_unit").get("timestamp_unit")
     if given is not None and given not in EPOCH_UNITS:
-        raise invalid("timestamp_unit", f"timestamp_unit is one of {', '.join(EPOCH_UNITS)}, given once.")
+        raise invalid("timestamp_unit", f"timestamp_unit must be one of {', '.join(EPOCH_UNITS)}, given once.")
     return given

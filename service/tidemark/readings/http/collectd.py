@@ -18,7 +18,7 @@ _FORMATS: dict[str, Format[Piece]] = {"application/json": Format(CollectdDecoder
 
 
 async def store(request: web.Request) -> web.Response:
-    """200 where all values are stored, 207 where some, 422 where none."""
+    """200 if all values are stored, 207 if some are, 422 if none is."""
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
     principal.require_all_units()

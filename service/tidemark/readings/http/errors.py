@@ -1,4 +1,4 @@
-"""Shapes of errors on the sensor API and on InfluxDB's endpoints."""
+"""The shapes of error documents on the sensor API and on InfluxDB's endpoints."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def _json_api(error: TidemarkError) -> dict[str, Any]:
 
 
 def _source(field: str | None) -> dict[str, str]:
-    """Where the fault is: in the body, a header or a parameter."""
+    """The source of the error: a part of the body, a header or a parameter."""
     if field is None:
         return {}
     if field == "" or field.startswith("/"):

@@ -1,4 +1,4 @@
-"""The eight fetch endpoints: raw readings and statistics, by inputs or by asset, of a window or the latest."""
+"""The eight fetch endpoints: raw readings or statistics, by inputs or by asset, of a window or the latest."""
 
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -33,7 +33,7 @@ CONTENT_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request whose sensors are found: what it asks, of which sensors, under which asset (its id and name)."""
+    """A request whose sensors have been looked up: its parameters, the sensors, and the id and name of the asset."""
 
     fetch: Fetch
     sensors: Sequence[Sensor]
@@ -41,7 +41,7 @@ class _Asked:
 
 
 class _TooMuchAtOnceError(Exception):
-    """An answer that may be too large for memory: it is streamed, and never cached."""
+    """Signals that the response may be too large for memory, so it is streamed and never cached."""
 
     def __init__(self, asked: _Asked) -> None:
         super().__init__()
@@ -167,7 +167,7 @@ def _number(value: float | None) -> str:
 
 
 class _Envelope:
-    """The JSON around the records, handed out as far as it is due."""
+    """The JSON around the records, produced step by step."""
 
     def __init__(self, asked: _Asked) -> None:
         self._sensors = list(asked.sensors)
@@ -180,7 +180,7 @@ class _Envelope:
             self._tail = "]}"
 
     def until(self, series_id: int | None) -> str:
-        """Everything up to where the records of this series begin; up to the end of the last one for None."""
+        """What precedes the records of this series; for None, everything up to the records of the last series."""
         parts = []
         while self._next < len(self._sensors):
             sensor = self._sensors[self._next]
@@ -193,6 +193,6 @@ class _Envelope:
         return "".join(parts)
 
     def rest(self) -> str:
-        """What remains after the last record."""
+        """What follows the last record."""
         remaining = self.until(None)
         return f"{remaining}]}}{self._tail}" if self._sensors else f"{self._head}{self._tail}"

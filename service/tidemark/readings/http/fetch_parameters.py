@@ -34,7 +34,7 @@ _ORDERS = {"timestamp": "timestamp", "date": "timestamp", "value": "value"}
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What a fetch request asks for."""
+    """The parameters of a fetch request."""
 
     asset_id: int | None
     input_ids: tuple[str, ...]
@@ -48,16 +48,16 @@ class Fetch:
 
 
 def parse_fetch(query: Iterable[tuple[str, str]], *, of_asset: bool, latest: bool, now: int) -> Fetch:
-    """Read the parameters of one request; `now` in microseconds since 1970 UTC.
+    """Read the parameters of a request; `now` is in microseconds since 1970 UTC.
 
-    Names may have hyphens for underscores, values may stand in double quotes. Raises TidemarkError
-    naming the parameter.
+    Names may have hyphens instead of underscores, and values may be enclosed in double quotes. Raises TidemarkError,
+    which names the parameter.
     """
     given = _given(query)
     if of_asset and "asset_id" not in given:
         raise invalid("asset_id", "asset_id is missing.")
     if not of_asset and "asset_id" in given:
-        raise invalid("asset_id", "asset_id belongs to the endpoints by asset; this one takes input_ids.")
+        raise invalid("asset_id", "asset_id is only for the endpoints by asset; this one accepts input_ids.")
     if not of_asset and "input_ids" not in given:
         raise invalid("input_ids", "input_ids is missing; give one or more sensor ids, separated by commas.")
     order = given.get("order_by", "timestamp").lower()
@@ -105,10 +105,10 @@ def _list(name: str, value: str | None) -> tuple[str, ...]:
     return items
 
 
-def _positive(name: str, value: str, most: int | None = None) -> int:
+def _positive(name: str, value: str, limit: int | None = None) -> int:
     if not (value.isascii() and value.isdigit()) or len(value) > 18 or int(value) == 0:
         raise invalid(name, f"{name} must be a positive whole number, not {value[:50]!r}.")
-    return int(value) if most is None else min(int(value), most)
+    return int(value) if limit is None else min(int(value), limit)
 
 
 def _boolean(name: str, given: Parameters) -> bool:
@@ -121,7 +121,7 @@ def _functions(value: str | None) -> tuple[str, ...]:
     asked = _list("aggregation_func", value.lower())
     for function in asked:
         if function not in FUNCTIONS:
-            raise invalid("aggregation_func", f"aggregation_func must be some of min, max, avg, not {function[:50]!r}.")
+            raise invalid("aggregation_func", f"aggregation_func must be of min, max and avg, not {function[:50]!r}.")
     return asked
 
 
@@ -139,5 +139,5 @@ def _window(given: Parameters, now: int) -> Window:
         )
     match = _LAST.fullmatch(last.lower())
     if match is None or int(match[1]) == 0:
-        raise invalid("timeperiod_last", "timeperiod_last must be like 2_hours, 1_day or 3_weeks.")
+        raise invalid("timeperiod_last", "timeperiod_last must look like 2_hours, 1_day or 3_weeks.")
     return Window.inclusive(now - int(match[1]) * _UNITS[match[2]], None)

@@ -1,4 +1,4 @@
-"""What InfluxDB's clients and Telegraf write: line protocol on the endpoints of its three versions."""
+"""Writes from InfluxDB's clients and Telegraf: line protocol on the endpoints of InfluxDB's three versions."""
 
 import time
 from collections.abc import AsyncGenerator
@@ -30,31 +30,31 @@ from tidemark.readings.wire.piece import Piece
 log = structlog.get_logger(__name__)
 
 HINT_SECONDS = 60
-"""How often an organization's timestamps of 1970 are told of."""
-_MOST_HINTS = 10_000
+"""Minimum time between two warnings about an organization's timestamps in 1970."""
+_MAX_HINTED = 10_000
 _END_OF_1970 = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 _BOOLEANS = {"true": True, "false": False}
 
 
 async def write_v1(request: web.Request) -> web.Response:
-    """`POST /write`: line protocol as InfluxDB 1 takes it."""
+    """`POST /write`: line protocol as InfluxDB 1 accepts it."""
     return await _write(request, 1)
 
 
 async def write_v2(request: web.Request) -> web.Response:
-    """`POST /api/v2/write`: line protocol as InfluxDB 2 takes it."""
+    """`POST /api/v2/write`: line protocol as InfluxDB 2 accepts it."""
     return await _write(request, 2)
 
 
 async def write_v3(request: web.Request) -> web.Response:
-    """`POST /api/v3/write_lp`: line protocol as InfluxDB 3 takes it; all lines or none with `accept_partial=false`."""
+    """`POST /api/v3/write_lp`: line protocol as InfluxDB 3 accepts it; `accept_partial=false` for all lines or none."""
     principal = await _sender(request)
     parameters = Parameters.first_of_each(request, "precision", "no_sync", "accept_partial")
     unit = _unit(parameters, 3, "auto")
     if _flag(parameters, "no_sync", default=False):
-        raise invalid("no_sync", "What is acknowledged here is durable; leave no_sync out.")
-    partly = _flag(parameters, "accept_partial", default=True)
-    outcome = await _take(request, principal, LineProtocol(unit, clock), whole=not partly)
+        raise invalid("no_sync", "Every acknowledged write is durable here; leave no_sync out.")
+    may_be_partial = _flag(parameters, "accept_partial", default=True)
+    outcome = await _take(request, principal, LineProtocol(unit, clock), whole=not may_be_partial)
     if not outcome.rejected:
         return web.Response(status=204)
     lines = [
@@ -67,7 +67,7 @@ async def write_v3(request: web.Request) -> web.Response:
     ]
     document: dict[str, Any] = (
         {"error": "partial write of line protocol occurred", "data": lines}
-        if partly
+        if may_be_partial
         else {"error": "parsing failed for write_lp endpoint", "data": lines[0]}
     )
     return web.json_response(document, status=400)
@@ -99,14 +99,14 @@ def _unit(parameters: Parameters, version: Literal[1, 2, 3], default: str) -> in
 def _flag(parameters: Parameters, name: str, *, default: bool) -> bool:
     given = parameters.get(name)
     if given is not None and given not in _BOOLEANS:
-        raise invalid(name, f"{name} is true or false.")
+        raise invalid(name, f"{name} must be true or false.")
     return default if given is None else _BOOLEANS[given]
 
 
 async def _take(request: web.Request, principal: Principal, decoder: LineProtocol, *, whole: bool = False) -> Outcome:
-    """Store the lines of a body: those that can be, as they come; or, `whole`, all or none.
+    """Store the lines of a body: every valid one, as it arrives; or with `whole`, all of them or none.
 
-    Raises TidemarkError where the body is not taken to its end.
+    Raises TidemarkError if the body is not processed to its end.
     """
     pipeline = _pipeline(request, principal, whole=whole)
     try:
@@ -116,8 +116,8 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
         else:
             await pipeline.run(_watched(request, principal, decoded(decoder, body.pieces(request))))
     except BodyError as error:
-        taken = pipeline.outcome.accepted + pipeline.outcome.rejected
-        raise invalid("body", _partial(pipeline.outcome, str(error)) if taken else str(error)) from None
+        processed = pipeline.outcome.accepted + pipeline.outcome.rejected
+        raise invalid("body", _partial(pipeline.outcome, str(error)) if processed else str(error)) from None
     except TidemarkError as error:
         if pipeline.outcome.accepted:
             error.message = _partial(pipeline.outcome, error.message)
@@ -126,14 +126,14 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
 
 
 class _Whole(ReadingPipeline):
-    """Lines that are stored together or not at all; where they are not, nothing is made either, no sensor."""
+    """Lines that are stored together or not at all; if they are not, no sensors are created either."""
 
     def __init__(self, series: NamedSeries, writer: BulkWriter, spend: Spend) -> None:
         super().__init__(series, writer, spend, streams=False)
         self._series = series
 
     async def run(self, pieces: AsyncGenerator[Piece, None]) -> Outcome:
-        """See ReadingPipeline.run; nothing is read after a line that is wrong."""
+        """See ReadingPipeline.run; nothing is read after an invalid line."""
         held = []
         async with aclosing(pieces):
             async for piece in pieces:
@@ -145,23 +145,23 @@ class _Whole(ReadingPipeline):
         if refused := await self._series.without_room(names):
             return self._refused(held, refused)
         await self._spend(sum(map(len, held)), together=True)
-        if refused := await self._series.make_all(names):  # others have taken the room meanwhile
+        if refused := await self._series.make_all(names):  # others have used the room in the meantime
             return self._refused(held, refused)
         return await super().run(_each(held))
 
     def _refused(self, held: list[Piece], names: list[str]) -> Outcome:
-        """What becomes of lines of which some are of new series that there is no room for; the first is told."""
+        """The outcome if there is no room for some new series: the first line of one is rejected."""
         unwanted = set(names)
         for piece in held:
-            places = [place for place, name in enumerate(piece.names) if name in unwanted]
-            if places:
-                first = int(piece.index[np.isin(piece.sensor, places).argmax()])
+            series = [number for number, name in enumerate(piece.names) if name in unwanted]
+            if series:
+                first = int(piece.index[np.isin(piece.sensor, series).argmax()])
                 self.outcome.note([Rejection(first, "sensor", NO_ROOM)], 1)
                 break
         return self.outcome
 
     async def _allow_all(self, records: int) -> None:
-        """They are counted already; but a sensor may have been deleted in between, and its place be taken."""
+        """The quota is already spent; but a sensor may have been deleted meanwhile, with no room to recreate it."""
         for _, result in self._waiting:
             self.outcome.note(result.rejections, result.rejected)
         if self.outcome.rejected:
@@ -188,7 +188,7 @@ def _partial(outcome: Outcome, reason: str) -> str:
 async def _watched(
     request: web.Request, principal: Principal, pieces: AsyncGenerator[Piece, None]
 ) -> AsyncGenerator[Piece, None]:
-    """The pieces; where their timestamps are of 1970 because nobody has said what they count, the log says so."""
+    """The pieces, unchanged. Logs a warning if timestamps fall in 1970 because the sender gives no precision."""
     async with aclosing(pieces):
         async for piece in pieces:
             if len(piece) and "precision" not in request.query and piece.at.min() < _END_OF_1970:
@@ -197,19 +197,19 @@ async def _watched(
 
 
 _hinted: dict[int, float] = {}
-"""When each organization was told of last."""
+"""The monotonic time of the last warning about each organization."""
 
 
 def _hint(path: str, company_id: int) -> None:
     now = time.monotonic()
     if now - _hinted.get(company_id, -HINT_SECONDS) < HINT_SECONDS:
         return
-    if len(_hinted) >= _MOST_HINTS:
+    if len(_hinted) >= _MAX_HINTED:
         _hinted.clear()
     _hinted[company_id] = now
     log.warning(
-        "timestamps of 1970 in line protocol: without precision they are nanoseconds; where the sender counts seconds, "
-        "milliseconds or microseconds, have it say precision=s, ms or us",
+        "line protocol has timestamps in 1970: without a precision they count nanoseconds; if the sender counts "
+        "seconds, milliseconds or microseconds, have it send precision=s, ms or us",
         path=path,
         company_id=company_id,
     )

@@ -1,7 +1,7 @@
-"""Databases and organizations as InfluxDB's clients look for them before they write: `/query` of version 1, buckets and
-organizations of version 2.
+"""The databases and organizations that InfluxDB's clients look for before they write: `/query` of version 1, buckets
+and organizations of version 2.
 
-They find what they look for in InfluxDB's own shapes. Nothing of it changes where readings go.
+Clients find them in InfluxDB's own shapes. None of this changes where readings go.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from tidemark.readings.influx_databases import InfluxDatabase
 
 BUCKETS, ORGANIZATIONS = "/api/v2/buckets", "/api/v2/orgs"
 MAX_STATEMENTS = 10
-"""Statements of one request to `/query`."""
+"""Largest number of statements in a request to `/query`."""
 
 _MAX_BODY = 64 * 1024
-_NAMES_OF_BUCKETS = ("id", "name", "org", "orgID")
-"""Parameters that tell which buckets are asked for."""
+_BUCKET_FILTERS = ("id", "name", "org", "orgID")
+"""Parameters that select buckets."""
 _MAX_PAGE, _DEFAULT_PAGE = 100, 20
 _STATEMENT = re.compile(
     r"""\s* (?: show \s+ databases
@@ -39,21 +39,22 @@ _STATEMENT = re.compile(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 _FOR_EVER = re.compile(r"inf | (?: 0+ [a-zµ]+ )+", re.VERBOSE | re.IGNORECASE)
-"""A duration of InfluxDB 1 that has no end: `INF`, or nothing of any unit. It stands first behind WITH."""
-_KEPT_FOR_A_TIME = "How long readings are kept is not set for a database or bucket here; leave it out."
+"""A duration of InfluxDB 1 that never ends: `INF`, or zero in any unit. It is the first option after WITH."""
+_NO_RETENTION = "Retention cannot be set for a database or bucket here; leave it out."
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_IN_A_GET = "deprecated use of CREATE DATABASE in a read only context, please use a POST request instead"
+_DEPRECATED = "deprecated use of CREATE DATABASE in a read only context, please use a POST request instead"
+"""InfluxDB 1's own warning about CREATE DATABASE in a GET request."""
 
 
 async def query(request: web.Request) -> web.Response:
-    """`/query`: the statements with which clients make sure of their database before they write; nothing else.
+    """`/query`: only the statements by which clients make sure that their database exists before they write.
 
-    Without credentials nothing is made, and only the default database is shown.
+    Without credentials nothing is created, and only the default database is shown.
     """
     core = request.app[CORE]
     statements = _statements(await _query_text(request))
-    known = any(name in request.headers for name in authentication.CREDENTIALS)
-    principal = await authentication.ingestion(core.access, request.headers) if known else None
+    has_credentials = any(name in request.headers for name in authentication.CREDENTIALS)
+    principal = await authentication.ingestion(core.access, request.headers) if has_credentials else None
     results: list[dict[str, Any]] = []
     for number, name in enumerate(statements):
         result: dict[str, Any] = {"statement_id": number}
@@ -62,13 +63,13 @@ async def query(request: web.Request) -> web.Response:
         else:
             await _make(request, principal, name)
             if request.method != hdrs.METH_POST:
-                result["messages"] = [{"level": "warning", "text": _IN_A_GET}]
+                result["messages"] = [{"level": "warning", "text": _DEPRECATED}]
         results.append(result)
     return _json({"results": results})
 
 
 async def find_organizations(request: web.Request) -> web.Response:
-    """`GET /api/v2/orgs`: the caller's own organization, which `org` (a name) and `orgID` may ask for."""
+    """`GET /api/v2/orgs`: the caller's own organization, the only one that `org` (a name) and `orgID` may name."""
     own = await _own(request)
     _require(own, Parameters.first_of_each(request, "org", "orgID"))
     return _json({"links": {"self": ORGANIZATIONS}, "orgs": [_as_organization(own)]})
@@ -82,9 +83,9 @@ async def read_organization(request: web.Request) -> web.Response:
 
 
 async def find_buckets(request: web.Request) -> web.Response:
-    """`GET /api/v2/buckets`: the caller's databases, in pages; `name`, `id`, `org` and `orgID` ask for some of them."""
+    """`GET /api/v2/buckets`: the caller's databases, in pages, filtered by `name`, `id`, `org` and `orgID`."""
     own = await _own(request)
-    parameters = Parameters.first_of_each(request, *_NAMES_OF_BUCKETS, "limit", "offset", "after")
+    parameters = Parameters.first_of_each(request, *_BUCKET_FILTERS, "limit", "offset", "after")
     _require(own, {"org": parameters.get("org", own["name"])})
     asked = {name: parameters[name] for name in ("id", "name", "orgID") if name in parameters}
     found = [bucket for bucket in await _buckets(request, own) if asked.items() <= bucket.items()]
@@ -107,7 +108,7 @@ async def read_bucket(request: web.Request) -> web.Response:
 
 
 async def make_bucket(request: web.Request) -> web.Response:
-    """`POST /api/v2/buckets`: 201 and the database, also where it was there already."""
+    """`POST /api/v2/buckets`: 201 and the database, even if it already existed."""
     own = await _own(request)
     try:
         document = orjson.loads(await body.whole(request, max_bytes=_MAX_BODY))
@@ -116,8 +117,8 @@ async def make_bucket(request: web.Request) -> web.Response:
     if not isinstance(document, dict):
         raise invalid("body", "The body must be a JSON object.")
     _require(own, document)
-    if _keeps_for_a_time(document.get("retentionRules")):
-        raise invalid("retentionRules", _KEPT_FOR_A_TIME)
+    if _sets_retention(document.get("retentionRules")):
+        raise invalid("retentionRules", _NO_RETENTION)
     async with request.app[CORE].database.session() as connection:
         made = await influx_databases.make(connection, own["company_id"], document.get("name"))
     return _json(_as_bucket(made, own["company_id"]), status=201)
@@ -132,23 +133,23 @@ async def _query_text(request: web.Request) -> str:
 
 
 def _statements(text: str) -> list[str | None]:
-    """For each statement the database that it makes; None for one that shows them. Raises TidemarkError."""
+    """For each statement, the database that it creates, or None if it shows them. Raises TidemarkError."""
     found: list[str | None] = []
-    place = 0
-    while place < len(text) or not found:
-        match = _STATEMENT.match(text, place)
+    position = 0
+    while position < len(text) or not found:
+        match = _STATEMENT.match(text, position)
         if match is None or len(found) == MAX_STATEMENTS:
             raise invalid(
                 "q",
-                "Tidemark takes InfluxDB's writes, not its queries; ask /api/v1/series or the sensor API. Only what "
-                "clients send before they write is answered: CREATE DATABASE and SHOW DATABASES, at most "
-                f"{MAX_STATEMENTS} at a time.",
+                "Tidemark accepts InfluxDB's writes, not its queries; read from /api/v1/series or the sensor API. The "
+                "only statements supported are those that clients send before they write, CREATE DATABASE and SHOW "
+                f"DATABASES, at most {MAX_STATEMENTS} at a time.",
             )
         if match["duration"] is not None and not _FOR_EVER.fullmatch(match["duration"]):
-            raise invalid("q", f"WITH DURATION: {_KEPT_FOR_A_TIME}")
+            raise invalid("q", f"WITH DURATION: {_NO_RETENTION}")
         quoted = match["quoted"]
         found.append(match["plain"] if quoted is None else _ESCAPED.sub(r"\1", quoted))
-        place = match.end()
+        position = match.end()
     return found
 
 
@@ -213,32 +214,32 @@ def _as_bucket(database: InfluxDatabase, company_id: int) -> dict[str, Any]:
 
 
 def _organization_number(company_id: int) -> str:
-    """An id as InfluxDB's are: sixteen hex digits."""
+    """An id like InfluxDB's: sixteen hexadecimal digits."""
     return f"{company_id:016x}"
 
 
 def _require(own: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Raise TidemarkError (404) where `org`, a name or Tidemark's own id, or `orgID` asks for another organization."""
+    """Raise TidemarkError (404) if `org` (a name, or Tidemark's own id) or `orgID` names another organization."""
     names, number = (own["name"], own["organization_id"]), _organization_number(own["company_id"])
     if asked.get("org", own["name"]) not in names or asked.get("orgID", number) != number:
         raise not_found("organization not found")
 
 
 def _first(parameters: Parameters, found: list[dict[str, Any]]) -> int:
-    """Where a page begins: `offset` items from the first, or behind the one whose id is `after`."""
+    """The index of a page's first item: `offset`, or the one that follows the item whose id is `after`."""
     if "after" in parameters:
-        return next((place + 1 for place, one in enumerate(found) if one["id"] == parameters["after"]), len(found))
+        return next((index + 1 for index, one in enumerate(found) if one["id"] == parameters["after"]), len(found))
     if parameters.get("offset") == "0":
         return 0
     return parameters.whole_number("offset", 0, influx_databases.KEPT)
 
 
 def _page_link(parameters: Parameters, limit: int, first: int) -> str:
-    asked = {name: parameters[name] for name in _NAMES_OF_BUCKETS if name in parameters}
+    asked = {name: parameters[name] for name in _BUCKET_FILTERS if name in parameters}
     return f"{BUCKETS}?{urlencode({**asked, 'limit': limit, 'offset': first})}"
 
 
-def _keeps_for_a_time(rules: Any) -> bool:
+def _sets_retention(rules: Any) -> bool:
     return isinstance(rules, list) and any(isinstance(rule, dict) and rule.get("everySeconds") for rule in rules)
 
 

@@ -1,4 +1,4 @@
-"""What InfluxDB's clients ask of the server itself, without credentials: is it there, is it well, is it ready."""
+"""What InfluxDB's clients ask about the server itself, without credentials: whether it is up, healthy and ready."""
 
 import time
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from tidemark.base.version import TIDEMARK_VERSION
 from tidemark.http.core import CORE
 
 VERSION = "1.8.0"
-"""The version of InfluxDB whose write API this is, for clients that ask."""
+"""The version of InfluxDB whose write API this is; clients ask for it."""
 _OWN_VERSION = {"X-Tidemark-Version": TIDEMARK_VERSION}
 
 _STARTED = time.time()
@@ -36,7 +36,7 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """`/ready`: since when it runs, as InfluxDB 2 tells it; 503 while nothing can be stored."""
+    """`/ready`: how long the server has been running, in InfluxDB 2's document; 503 while nothing can be stored."""
     is_ready = request.app[CORE].database.ready.is_set()
     minutes, seconds = divmod(int(time.time() - _STARTED), 60)
     document = {

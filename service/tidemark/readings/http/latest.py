@@ -1,4 +1,4 @@
-"""`GET /api/v1/latest`: the last reading of sensors, and how old it is."""
+"""`GET /api/v1/latest`: the last reading of each sensor, and how old it is."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, TypedDict
@@ -28,7 +28,7 @@ COLUMNS = ("sensor_id", "name", "asset_id", "specification_type", "measure_unit"
 
 
 class _Which(TypedDict):
-    """Which sensors, as statements take it."""
+    """The parameters by which statements select sensors."""
 
     company_id: int
     ids: list[str] | None
@@ -37,7 +37,7 @@ class _Which(TypedDict):
 
 
 async def read(request: web.Request) -> web.StreamResponse:
-    """A page of sensors with their last readings; as CSV all of them, unless the request asks for a page."""
+    """A page of sensors with their last readings; in CSV, all of them unless the request asks for a page."""
     principal = await limits.limited(request, "sensor_data")
     parameters = Parameters.of(request, "sensors", "asset_id", *PAGING)
     page = parameters.page()
@@ -72,7 +72,7 @@ async def read(request: web.Request) -> web.StreamResponse:
 
 
 async def _count(connection: "Connected", which: _Which) -> int:
-    """How many sensors there are. Raises TidemarkError for an asset that is unknown or not the token's."""
+    """How many sensors there are. Raises TidemarkError for an asset that is unknown or that the token may not see."""
     asset_id = which["asset_id"]
     if asset_id is not None:
         known = await statements().read_asset.row(

@@ -1,4 +1,4 @@
-"""What the surfaces of readings need of the service behind them."""
+"""The parts of the service that the surfaces of readings need."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from tidemark.readings.writer import Writer
 
 @dataclass(frozen=True)
 class ReadingParts:
-    """The ways of one process to readings."""
+    """How a process writes readings and queries their statistics."""
 
     writer: Writer
     bulk_writer: BulkWriter

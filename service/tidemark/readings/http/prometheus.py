@@ -19,7 +19,7 @@ from tidemark.readings.wire.remote_write import RemoteWrite, RemoteWrite2
 
 _MEDIA_TYPE = "application/x-protobuf"
 _UNTYPED = "application/octet-stream"
-"""What HTTP libraries send of bytes that nobody gave a type."""
+"""The media type that HTTP libraries send for bytes without a known type."""
 _DECODERS: dict[str, type[RemoteWrite | RemoteWrite2]] = {
     "prometheus.WriteRequest": RemoteWrite,
     "io.prometheus.write.v2.Request": RemoteWrite2,
@@ -27,9 +27,9 @@ _DECODERS: dict[str, type[RemoteWrite | RemoteWrite2]] = {
 
 
 async def write(request: web.Request) -> web.Response:
-    """204 where all samples are stored; those that a sender may send but that are no readings are skipped.
+    """204 if all samples are stored; samples that a sender may send but that are not readings are skipped.
 
-    Whatever becomes of a body that is understood, headers tell how much of it is stored.
+    Whatever the result, the headers of the response state how much was stored.
     """
     core = request.app[CORE]
     principal = await authentication.ingestion(core.access, request.headers)
@@ -54,7 +54,7 @@ def _decoder(request: web.Request) -> type[RemoteWrite | RemoteWrite2]:
     encoding = request.headers.get(hdrs.CONTENT_ENCODING, "snappy").strip().lower()
     if encoding != "snappy":
         raise TidemarkError(
-            Kind.UNSUPPORTED_MEDIA_TYPE, "Remote write is compressed with snappy.", field=hdrs.CONTENT_ENCODING
+            Kind.UNSUPPORTED_MEDIA_TYPE, "Compress remote write with snappy.", field=hdrs.CONTENT_ENCODING
         )
     media_type, *parameters = request.headers.get(hdrs.CONTENT_TYPE, _MEDIA_TYPE).split(";")
     pairs = {name.strip().lower(): value.strip(' "') for name, _, value in (one.partition("=") for one in parameters)}
@@ -71,9 +71,9 @@ def _decoder(request: web.Request) -> type[RemoteWrite | RemoteWrite2]:
 async def _take(
     request: web.Request, core: Core, decoder: type[RemoteWrite | RemoteWrite2], pipeline: ReadingPipeline
 ) -> None:
-    """Take a body to its end. Raises TidemarkError where not all of it is stored."""
+    """Process a body to its end. Raises TidemarkError unless all of it is stored."""
     try:
-        # Larger bodies than this are refused by the decoder, compressed or not.
+        # The decoder refuses larger bodies, before and after decompression.
         async with body.held(request, compressed=True) as pieces:
             await pipeline.run(decoded(decoder(core.settings.max_body, clock), pieces))
     except BodyTooLongError as error:
@@ -82,17 +82,17 @@ async def _take(
         raise invalid("body", str(error)) from None
     except TidemarkError as error:
         if error.kind in (Kind.RATE_LIMIT_EXCEEDED, Kind.TOO_SLOW):
-            # A sender surely tries again what is answered by 5xx alone.
+            # Senders are only certain to retry after a 5xx.
             raise unavailable(error.message, error.retry_after or 1) from None
         raise
     if pipeline.outcome.rejected:
         first = pipeline.outcome.rejections[0]
         raise invalid(
-            "body", f"{pipeline.outcome.rejected} samples are refused; the first: {first.field}: {first.message}"
+            "body", f"{pipeline.outcome.rejected} samples were rejected; the first: {first.field}: {first.message}"
         )
 
 
 def _written(outcome: Outcome) -> dict[str, str]:
-    """What 2.0 wants to be told; a sender of 1.0 does not look."""
+    """The headers that version 2.0 requires; senders of 1.0 ignore them."""
     kinds = {"Samples": outcome.accepted, "Histograms": 0, "Exemplars": 0}
     return {f"X-Prometheus-Remote-Write-{kind}-Written": str(count) for kind, count in kinds.items()}

@@ -53,15 +53,15 @@ if TYPE_CHECKING:
 
 MAX_SENSORS = 1000
 DEFAULT_MAX_POINTS = 2000
-"""Five years of days have 1827, and a day of minutes 1440."""
+"""Five years have 1827 days, and a day has 1440 minutes."""
 MAX_POINTS = 1_000_000
 MAX_STREAMED_BUCKETS = 1_000_000
-"""Buckets that the window of a stream may be cut into: nearly two years of minutes."""
+"""Largest number of buckets in the window of a streamed response: nearly two years of minutes."""
 MAX_QUESTIONS = 200
 MAX_BATCH = 8 * 1024 * 1024
-"""Bytes of a batch: as many questions, each about `MAX_SENSORS` sensors with UUIDs as ids."""
+"""Largest batch, in bytes: `MAX_QUESTIONS` questions, each about `MAX_SENSORS` sensors with UUIDs as ids."""
 BATCH_SECONDS = 60.0
-"""How long the questions of a batch may take together; they share one snapshot."""
+"""How long all questions of a batch may take together; they share one snapshot."""
 
 _KNOWN = ("sensors", "start", "end", "aggregation", "max_points", "timezone", "fill", *PAGING)
 _RAW_COLUMNS = ("timestamp", "sensor_id", "value", "sample_count")
@@ -70,7 +70,7 @@ _BUCKET_COLUMNS = ("timestamp", "sensor_id", *BUCKET)
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What is asked, checked as far as that takes no database."""
+    """The parameters of a request, checked as far as possible without a database."""
 
     sensors: Sequence[str]
     start: int | date
@@ -84,7 +84,7 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _Chart:
-    """What is shown: sensors by id, a window, and an aggregation that is not `auto` any more."""
+    """What to show: sensors by id, a window, and an aggregation, with `auto` already resolved."""
 
     sensors: Sequence[Sensor]
     window: Window
@@ -106,7 +106,7 @@ class _Chart:
 
 
 async def read(request: web.Request) -> web.StreamResponse:
-    """A page of readings or buckets; as CSV all of them, unless the request asks for a page."""
+    """A page of readings or buckets; in CSV, all of them unless the request asks for a page."""
     principal = await limits.limited(request, "sensor_data")
     parameters = Parameters.of(request, *_KNOWN)
     question = _parse(parameters)
@@ -126,10 +126,10 @@ async def read(request: web.Request) -> web.StreamResponse:
 
 
 async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) -> list[Sensor]:
-    """The caller's sensors of these ids, by id.
+    """The caller's sensors with these ids, ordered by id.
 
-    Raises TidemarkError (400) for one that is unknown, another company's or outside the token's list, without telling
-    which.
+    Raises TidemarkError (400) for a sensor that is unknown, belongs to another company or is outside the token's list,
+    without saying which.
     """
     found = await core.directory.sensors(principal.company_id, ids)
     for sensor_id in ids:
@@ -140,10 +140,10 @@ async def visible_sensors(core: Core, principal: Principal, ids: Sequence[str]) 
 
 
 def sensor_list(parameters: Parameters) -> tuple[str, ...]:
-    """The sensors that are asked for, none where the parameter is not there. Raises TidemarkError."""
+    """The requested sensors, none if the parameter is absent. Raises TidemarkError."""
     found = parameters.names("sensors")
     if len(found) > MAX_SENSORS:
-        raise invalid("sensors", f"sensors are at most {MAX_SENSORS} at a time.")
+        raise invalid("sensors", f"Ask for at most {MAX_SENSORS} sensors at a time.")
     return found
 
 
@@ -155,7 +155,7 @@ def _parse(parameters: Parameters) -> _Question:
     start, end = _moment(parameters, "start"), _moment(parameters, "end")
     aggregation = parameters.choice("aggregation", RAW, *AGGREGATIONS, AUTO)
     if "max_points" in parameters and aggregation != AUTO:
-        raise invalid("max_points", "max_points is for aggregation=auto.")
+        raise invalid("max_points", "max_points needs aggregation=auto.")
     max_points = parameters.whole_number("max_points", DEFAULT_MAX_POINTS, MAX_POINTS)
     found = fill(parameters, raw=aggregation == RAW)
     return _Question(sensors, start, end, aggregation, max_points, parameters.timezone(), found, page)
@@ -170,11 +170,11 @@ def _moment(parameters: Parameters, name: str) -> int | date:
 
 
 def _window(question: _Question, zone: ZoneInfo) -> Window:
-    """From start to end, both included: a date with the whole of its day in the time zone."""
+    """From start to end, both included; a date includes its whole day in the time zone."""
     start, end = question.start, question.end
     first = window_of_days(start, start, zone).start if isinstance(start, date) else start
     last = window_of_days(end, end, zone).finish - 1 if isinstance(end, date) else end
-    # A date that its zone left out is a day of no length, which ends just before it starts.
+    # A date that its time zone skipped is a day without length, which ends just before it starts.
     backwards = end < start if isinstance(start, date) and isinstance(end, date) else last < first
     if backwards:
         raise invalid("end", "end is before start.")
@@ -189,7 +189,9 @@ async def _chart(
     *,
     whole: bool = False,
 ) -> _Chart:
-    """What is to be shown, `auto` decided. Raises TidemarkError for too much; the whole in pieces may be more."""
+    """What to show, with `auto` resolved. Raises TidemarkError if it is too much; a `whole` chart, which is streamed,
+    may have more.
+    """
     zone = question.zone or await timezone_of(connection, principal.company_id)
     window = _window(question, zone)
     aggregation = question.aggregation
@@ -216,7 +218,7 @@ async def _page(connection: "Connected", chart: _Chart, page: Page) -> Items:
 
 
 async def _table(connection: "Connected", chart: _Chart) -> Table:
-    """All of a chart; of buckets without a fill nobody knows how many there are before they are read."""
+    """A whole chart. Without a fill, the number of buckets is not known before they are read."""
     total: int | None = None
     if chart.aggregation == RAW:
         total = await count_readings(connection, chart.series_ids, chart.window)
@@ -243,7 +245,7 @@ def _reading_rows(chart: _Chart, readings: Sequence[Sample]) -> list[Row]:
 
 
 async def read_batch(request: web.Request) -> web.Response:
-    """Many questions at once: each has its page or its error, all as of one moment."""
+    """Many questions at once: each gets its page or its error, all from one snapshot."""
     principal = await limits.limited(request, "sensor_data")
     Parameters.of(request)  # the parameters are in the body
     given = _questions(await body.document(request, max_bytes=MAX_BATCH))
@@ -251,7 +253,7 @@ async def read_batch(request: web.Request) -> web.Response:
 
     async def make() -> Answer:
         asked_at = time.monotonic()
-        # Before the snapshot: who holds a connection must not wait for another one.
+        # Before the snapshot: a request that holds a connection must not wait for another.
         asked = [await _asked(core, principal, one) for one in given]
         try:
             async with asyncio.timeout(BATCH_SECONDS), core.database.snapshot() as connection, connection.transaction():
@@ -265,18 +267,18 @@ async def read_batch(request: web.Request) -> web.Response:
 
 
 def _digest(given: list[Any]) -> bytes:
-    """What tells questions from others. Raises TidemarkError for some that cannot be written as they were read."""
+    """A digest that identifies the questions. Raises TidemarkError if they cannot be encoded as JSON again."""
     try:
         return hashlib.sha256(orjson.dumps(given)).digest()
     except orjson.JSONEncodeError:
         raise invalid(
-            "queries", "A question is an object with texts, numbers and lists of ids; this is nested."
+            "queries", "A question is an object of texts, numbers and lists of ids; one of these is nested too deeply."
         ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question of a batch whose sensors are found, and the filters that its answer repeats."""
+    """A question of a batch, its sensors, and the filters that its page repeats."""
 
     question: _Question
     sensors: Sequence[Sensor]
@@ -291,7 +293,7 @@ def _questions(document: Any) -> list[Any]:
 
 
 async def _asked(core: Core, principal: Principal, given: Any) -> _Asked | TidemarkError:
-    """A question of a batch, or what is wrong with it, which spoils no other."""
+    """A question of a batch, or what is wrong with it, which does not affect the others."""
     try:
         query = _query(given)
         question = _parse(Parameters(query.items(), *_KNOWN))
@@ -314,14 +316,14 @@ async def _document(connection: "Connected", principal: Principal, asked: _Asked
 
 
 def _of_the_question(error: TidemarkError) -> TidemarkError:
-    """The error where a question is at fault; raises it where it concerns all of them."""
+    """The error, if it concerns one question; raises it if it concerns all of them."""
     if error.kind is not Kind.INVALID_REQUEST:
         raise error
     return error
 
 
 def _query(given: Any) -> dict[str, str]:
-    """A question as the parameters of a URL; numbers and lists may stand as such, null is absent."""
+    """A question as the parameters of a URL. Numbers and lists may be JSON's own; null means absent."""
     if not isinstance(given, dict):
         raise invalid("queries", "A question is an object with the parameters of GET /api/v1/series.")
     return {name: _text(name, value) for name, value in given.items() if value is not None}

@@ -1,4 +1,4 @@
-"""`POST /inputs/{input_pk}/inputdata/`: one reading, answered after its commit."""
+"""`POST /inputs/{input_pk}/inputdata/`: a single reading, acknowledged after its commit."""
 
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ ACCEPTED_TYPES = frozenset((CONTENT_TYPE, "application/json"))
 
 
 async def receive(request: web.Request) -> web.Response:
-    """Handle an upload in aiohttp's lane: 201 after the commit. The express lane uses the same functions as this."""
+    """Handle an upload in aiohttp's lane: 201 after the commit. The express lane uses the same functions."""
     core = request.app[CORE]
     principal = await authentication.organization(core.access, request.headers)
     content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
@@ -35,7 +35,7 @@ async def receive(request: web.Request) -> web.Response:
 
 
 def check_content_type(content_type: str) -> None:
-    """The body's media type must be JSON, or not be named at all. Raises TidemarkError (415)."""
+    """Require that the body's media type is JSON or absent. Raises TidemarkError (415)."""
     if content_type in ACCEPTED_TYPES:
         return
     media_type = content_type.partition(";")[0].strip().lower()
@@ -48,7 +48,7 @@ def check_content_type(content_type: str) -> None:
 
 
 def decode(input_pk: str, content_type: str, body: bytes) -> Reading:
-    """The reading in the body of an upload to one sensor's path. Raises TidemarkError."""
+    """The reading in the body of an upload to a sensor's path. Raises TidemarkError."""
     check_content_type(content_type)
     reading = decode_upload(body, clock())
     require_sensor(reading, input_pk)
@@ -56,7 +56,7 @@ def decode(input_pk: str, content_type: str, body: bytes) -> Reading:
 
 
 def shared_commit(writer: Writer, sensor: Sensor, reading: Reading) -> "tuple[asyncio.Future[None], bytes]":
-    """For the express lane, which remembers the sensor: the commit that the reading's batch shares (see
+    """For the express lane, which remembers the sensor: the commit that the reading shares with its batch (see
     GroupCommit.shared_commit), and the body to send after it. Raises TidemarkError.
     """
     return writer.shared_commit(sensor.series_id, reading), stored_document(sensor.series_id, reading)
@@ -65,7 +65,7 @@ def shared_commit(writer: Writer, sensor: Sensor, reading: Reading) -> "tuple[as
 async def store(
     database: Database, directory: Directory, writer: Writer, principal: Principal, reading: Reading
 ) -> bytes:
-    """Store a reading; return the body to send. Raises TidemarkError."""
+    """Store a reading. Returns the body to send. Raises TidemarkError."""
     sensors = await directory.sensors(principal.company_id, (reading.sensor_id,))
     if reading.sensor_id not in sensors:
         raise not_found(f"There is no sensor {reading.sensor_id[:100]!r}.", "/data/relationships/sensor/data/id")
