@@ -1,4 +1,4 @@
-"""What exists before data, the organization and its tokens, managed with an `admin` token; dashboards read some."""
+"""Management of resources, the organization and its tokens, with an `admin` token; dashboards may read some of it."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ class Managed:
         return self._resource.id_of(request.match_info["id"])
 
     async def _reader(self, request: web.Request) -> tuple[Principal, list[int] | None]:
-        """Who may look, and at what is of which cooling units (None: all, which `admin` always sees)."""
+        """The caller, and the cooling units whose resources they may see (None: all, as with the scope `admin`)."""
         scope = "sensor_data" if self._resource.for_dashboards else "admin"
         principal = await authentication.token(request.app[CORE].access, request.headers, scope)
         return principal, None if principal.may("admin") else principal.seen
