@@ -94,7 +94,7 @@ class _Program:
         return self._modules[path]
 
     def functions(self, name: str) -> Iterator[tuple["_Module", _Function]]:
-        """The functions of a name, wherever they are."""
+        """The functions with a name, in any module."""
         for path in self._paths.get(name, ()):
             module = self.module(path)
             yield from ((module, function) for function in module.functions.get(name, ()))
@@ -161,7 +161,7 @@ class _Module:
 
 
 class _Look:
-    """One module, looked at."""
+    """The analysis of a module."""
 
     def __init__(
         self,
@@ -209,7 +209,7 @@ class _Look:
         if isinstance(node.func, ast.Attribute) and node.func.attr in METHODS and self._statements(node.func.value):
             given: ast.expr | None = node.func.value
         else:
-            # A function that is given a statement is given its parameters too.
+            # A function that receives a statement receives its parameters too.
             given = next((one for one in node.args if self._statements(one)), None)
         if given is None:
             return
@@ -251,7 +251,7 @@ class _Look:
         return named
 
     def _statements(self, node: ast.expr) -> list[ast.expr]:
-        """The places that name the statements which an expression may be; none where it is something else."""
+        """The expressions that name the statements which an expression may be; none if it is something else."""
         match node:
             case ast.Attribute(value=value) if self._set(value):
                 return [node]
@@ -280,7 +280,7 @@ class _Look:
         return None
 
     def _values(self, node: ast.AST, name: str) -> list[ast.expr]:
-        """What a name is bound to; what it is bound to by means of itself is left out."""
+        """What a name is bound to, except for values that are computed from the name itself."""
         scope = self._module.scope_of[node].holder(name)
         values = [] if scope is None else scope.values.get(name, [])
         return [
@@ -325,7 +325,7 @@ class _Look:
         return typed or self._all(node, self._values(node, name))
 
     def _keys_of_call(self, node: ast.expr, name: str) -> _Keys:
-        """The keys of what a function answers, whichever module it is in."""
+        """The keys of what a function returns, whichever module it is in."""
         found: _Keys = frozenset()
         for module, function in self._program.functions(name):
             there = _Look(module, self._program, self._known, self._resources, Found())
@@ -342,7 +342,7 @@ class _Look:
         return found
 
     def _typed(self, annotation: ast.expr | None) -> _Keys | None:
-        """The keys of a TypedDict of the module, None where it is no such type."""
+        """The keys of a TypedDict of the module, None if it is another type."""
         name = annotation.id if isinstance(annotation, ast.Name) else None
         return frozenset({self._module.typed[name]}) if name in self._module.typed else None
 
@@ -374,7 +374,7 @@ def _returned(function: _Function) -> Iterator[ast.expr]:
 
 
 def uncalled_functions(statements: Iterable[str], functions: Mapping[str, str]) -> set[str]:
-    """The SQL functions that no statement and no trigger calls, nor a function that one of them calls."""
+    """The SQL functions that no statement and no trigger calls, directly or through other functions."""
     called: set[str] = set()
     waiting = [*statements, *(text for text in functions.values() if "CREATE OR REPLACE TRIGGER" in text)]
     while waiting:

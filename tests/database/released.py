@@ -1,8 +1,8 @@
-"""Databases as earlier releases made them.
+"""Databases as earlier releases created them.
 
-`released.zip` holds the migrations of version 0.1.0, which defined functions and triggers too: each step as a database
-of that release has gone through it. They are in an archive so that a search for a function finds its present definition
-alone.
+`released.zip` has the migrations of version 0.1.0, which defined functions and triggers too, exactly as databases of
+that release went through them. They are in an archive so that a search for a function finds only its current
+definition.
 """
 
 import re
@@ -27,7 +27,7 @@ _RECORD = "INSERT INTO schema_migration (version, name, engine) VALUES ($1, $2, 
 
 
 async def make_schema(connection: "asyncpg.Connection[Any]", engine: str, version: int = VERSION) -> None:
-    """Give an empty database the schema that 0.1.0 had, or that it had come to at an earlier version."""
+    """Give an empty database the schema of 0.1.0, or an earlier version of it."""
     async with connection.transaction():
         await connection.execute(_TABLE)
         with zipfile.ZipFile(_ARCHIVE) as archive:

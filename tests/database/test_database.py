@@ -1,4 +1,4 @@
-"""Failures of the database become what clients may come back after."""
+"""Failures of the database become errors that clients may retry after."""
 
 from contextlib import AsyncExitStack
 
@@ -9,13 +9,13 @@ from tidemark.database import database as module
 from tidemark.database.database import Database, outages_as_unavailable
 
 
-def test_a_driver_that_lost_its_way_is_an_outage() -> None:
+def test_an_internal_error_of_the_driver_is_an_outage() -> None:
     with pytest.raises(TidemarkError) as refused, outages_as_unavailable():
         raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
     assert refused.value.kind is Kind.UNAVAILABLE
 
 
-async def test_whatever_is_raised_over_a_lost_connection_is_an_outage(migrated_url: str) -> None:
+async def test_any_error_on_a_lost_connection_is_an_outage(migrated_url: str) -> None:
     database = Database(migrated_url)
     await database.open()
     database.ready.set()
@@ -34,7 +34,7 @@ async def test_whatever_is_raised_over_a_lost_connection_is_an_outage(migrated_u
     await database.close()
 
 
-async def test_an_organization_has_half_of_the_streams(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_organization_may_use_half_of_the_streams(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     database = Database(migrated_url, connections=8)
     await database.open()
     database.ready.set()

@@ -1,4 +1,4 @@
-"""SQL functions: as their files say, whatever the database has been through; replaced when they change."""
+"""SQL functions are as their files define them, whatever the history of the database, and replaced when they change."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +15,7 @@ from tidemark.embedded.server import Server
 from tests.conftest import new_database
 from tests.database import released
 
-# Whatever is not an extension's: no catalog of TimescaleDB and none of its chunks.
+# Excludes whatever belongs to an extension, such as TimescaleDB's catalog and chunks.
 CATALOG = {
     "functions": """
         SELECT
@@ -64,7 +64,7 @@ Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
 async def catalog(connection: Connection, engine: str) -> dict[str, list[str]]:
-    """All that makes a schema, as text, in an order of its own."""
+    """Everything that makes up a schema, as text in a fixed order."""
     queries = CATALOG | ({"hypertables": HYPERTABLES} if engine == "timescale" else {})
     return {name: sorted(str(tuple(row)) for row in await connection.fetch(query)) for name, query in queries.items()}
 
@@ -73,7 +73,7 @@ _new_catalogs: dict[str, dict[str, list[str]]] = {}
 
 
 async def catalog_of_a_new_database(server: Server, engine: str) -> dict[str, list[str]]:
-    """What `migrate` makes of an empty database."""
+    """The schema that `migrate` creates in an empty database."""
     if engine not in _new_catalogs:
         async with new_database(server) as url:
             connection = await asyncpg.connect(url)
@@ -84,7 +84,7 @@ async def catalog_of_a_new_database(server: Server, engine: str) -> dict[str, li
 
 
 @pytest.mark.parametrize("version", [1, 5, 9, 12, released.VERSION])
-async def test_a_database_of_any_release_becomes_what_a_new_one_is(
+async def test_a_database_of_any_release_becomes_the_same_as_a_new_one(
     server: Server, database_url: str, engine: str, version: int
 ) -> None:
     connection = await asyncpg.connect(database_url)
@@ -106,7 +106,7 @@ async def test_each_function_has_one_file_that_is_named_after_it(migrated_url: s
     assert sorted(row["proname"] for row in stored) == [function.name for function in functions(engine)]
 
 
-async def test_every_body_is_valid_where_all_functions_are_there(migrated_url: str, engine: str) -> None:
+async def test_every_body_is_valid_once_all_functions_exist(migrated_url: str, engine: str) -> None:
     connection = await asyncpg.connect(migrated_url)
     await connection.execute("SET check_function_bodies = on")
     for function in functions(engine):
@@ -116,7 +116,7 @@ async def test_every_body_is_valid_where_all_functions_are_there(migrated_url: s
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the functions, which `migrate` goes by."""
+    """A copy of the functions' files, which `migrate` then uses."""
     copied = tmp_path / "functions"
     shutil.copytree(SQL / "functions", copied)
     monkeypatch.setattr(functions_module, "functions", lambda engine: functions(engine, copied))
@@ -149,7 +149,7 @@ async def test_a_function_is_replaced_when_its_file_has_changed_and_no_other_is(
     await connection.close()
 
 
-async def test_a_file_that_has_gone_is_forgotten_and_applied_when_it_is_back(migrated_url: str, folder: Path) -> None:
+async def test_a_deleted_file_is_forgotten_and_applied_again_when_it_is_back(migrated_url: str, folder: Path) -> None:
     connection = await asyncpg.connect(migrated_url)
     file = folder / "coldchain" / "may_pay.sql"
     text = file.read_text()

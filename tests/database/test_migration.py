@@ -1,4 +1,4 @@
-"""The schema: made once whoever starts, upgraded when older, refused when newer."""
+"""The schema: created once however many processes start, upgraded if older, refused if newer."""
 
 import asyncio
 import shutil
@@ -24,7 +24,7 @@ RELATIONS = """
 """
 
 
-async def test_processes_that_start_at_once_make_one_schema(database_url: str, engine: str) -> None:
+async def test_processes_that_start_at_once_create_one_schema(database_url: str, engine: str) -> None:
     connections = [await asyncpg.connect(database_url) for _ in range(4)]
     schemas = await asyncio.gather(*(migrate(connection) for connection in connections))
     assert {schema.engine for schema in schemas} == {engine}
@@ -92,12 +92,14 @@ async def test_an_older_database_is_upgraded_with_its_data(
     assert [tuple(row) for row in kept] == [("kept", "new")]
 
     monkeypatch.setattr(migration, "migrations", lambda chosen: real)
-    with pytest.raises(SchemaTooNewError, match=f"schema version {newest}, this Tidemark knows versions up to"):
+    with pytest.raises(
+        SchemaTooNewError, match=f"schema version {newest}, but this Tidemark knows only versions up to"
+    ):
         await migrate(connection)
     await connection.close()
 
 
-async def test_demonstrations_of_before_are_marked_as_such(database_url: str, engine: str) -> None:
+async def test_existing_demonstrations_are_marked_as_such(database_url: str, engine: str) -> None:
     connection = await asyncpg.connect(database_url)
     await released.make_schema(connection, engine, 15)
     for name in (ORGANIZATION, "My organization", STORAGE_ORGANIZATION):
@@ -113,7 +115,7 @@ async def test_tokens_for_all_cooling_units_stay_so(
     database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = migrations(engine)
-    before = next(place for place, step in enumerate(steps) if step.name == "units_of_tokens")
+    before = next(index for index, step in enumerate(steps) if step.name == "units_of_tokens")
     monkeypatch.setattr(migration, "migrations", lambda chosen: steps[:before])
     connection = await asyncpg.connect(database_url)
     await migrate(connection)
@@ -158,7 +160,7 @@ async def test_a_database_keeps_its_engine(database_url: str, engine: str) -> No
     await connection.close()
 
 
-async def test_timescale_cannot_be_had_without_the_extension(database_url: str, engine: str) -> None:
+async def test_timescale_is_not_available_without_the_extension(database_url: str, engine: str) -> None:
     if engine == "timescale":
         pytest.skip("this server has the extension")
     connection = await asyncpg.connect(database_url)
@@ -191,7 +193,7 @@ EVERY_MONTH = """
 async def test_there_is_a_partition_for_every_reading_there_can_be(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await released.make_schema(connection, "postgres", 5)
-    # What version 0.1 made on demand stays.
+    # Partitions that version 0.1 created on demand stay.
     for at in ("1970-01-31 23:59:59.999999+00", "2012-05-17 12:00+00"):
         us = int(await connection.fetchval("SELECT extract(epoch FROM $1::text::timestamptz) * 1000000", at))
         await connection.execute("SELECT prepare_reading_storage($1)", [us])
@@ -204,7 +206,7 @@ async def test_there_is_a_partition_for_every_reading_there_can_be(database_url:
     await connection.execute("SELECT prepare_storage()")
     assert await connection.fetchval(partitions) == before < 80
 
-    # The newest one is missing as soon as a month has passed; a table that is busy is not waited for.
+    # The newest one is missing as soon as a month has passed; nobody waits for a table that is busy.
     newest = await connection.fetchval("SELECT 'reading_' || to_char(now() + interval '13 months', 'YYYY_MM')")
     await connection.execute(f"DROP TABLE {newest}")
     reader = await asyncpg.connect(database_url)

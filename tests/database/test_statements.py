@@ -1,4 +1,4 @@
-"""Named statements: each call is one of a statement that exists, with its parameters, and each is called."""
+"""Named statements: every call is of a statement that exists, with its parameters, and every statement is called."""
 
 import ast
 import re
@@ -38,7 +38,7 @@ _THEMSELVES = {"service/tidemark/database/statements.py", "tests/database/test_s
 
 @cache
 def found() -> Found:
-    """What is called by the service, its tests and its benchmarks."""
+    """The calls by the service, its tests and its benchmarks."""
     paths = [path for folder in ("service", "tests", "bench") for path in sorted((ROOT / folder).rglob("*.py"))]
     sources = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in paths}
     return look({path: source for path, source in sources.items() if path not in _THEMSELVES}, KNOWN, OF_RESOURCES)
@@ -48,7 +48,7 @@ def test_every_call_names_a_statement_and_its_parameters() -> None:
     assert found().problems == []
 
 
-def test_every_statement_is_called_by_the_program_that_has_it() -> None:
+def test_every_statement_is_called_by_the_program_that_it_belongs_to() -> None:
     owners = {"shared": "service/", "engine": "service/", "bench": "bench/"}
     assert uncalled_statements(KNOWN, found(), owners) == set()
 
@@ -70,7 +70,7 @@ def test_both_engines_have_the_same_statements_with_the_same_parameters() -> Non
     assert of_engine[0] == of_engine[1]
 
 
-def test_no_name_stands_in_two_rooms() -> None:
+def test_no_name_is_in_two_rooms() -> None:
     for engine in ENGINES:
         Sources.of(files(SQL / "queries", "", engine))  # raises ValueError, which names it
         names = [function.name for function in functions(engine)]
@@ -113,7 +113,7 @@ _SQL = re.compile(
 
 
 def sql_texts(source: str) -> list[str]:
-    """The texts in a Python source that are SQL; docstrings are not looked at."""
+    """The string literals in a Python source that are SQL, not counting docstrings."""
     tree = ast.parse(source)
     spoken = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     return [
@@ -124,7 +124,7 @@ def sql_texts(source: str) -> list[str]:
     ]
 
 
-def test_python_holds_no_sql() -> None:
+def test_python_contains_no_sql() -> None:
     held = sql_texts('''
 """Comments may SELECT words FROM anywhere."""
 f"SELECT {columns} FROM reading"; run("""
@@ -142,7 +142,7 @@ TWO_KINDS = Resources(
 
 
 def problems(body: str, resources: Resources = TWO_KINDS) -> list[str]:
-    """What the look at a function with this body finds, without the places."""
+    """The problems found in a function with this body, without their locations."""
     source = "async def f(connection, hour):\n" + "".join(f"    {line}\n" for line in body.splitlines())
     return [one.partition(": ")[2] for one in look({"service/f.py": source}, READING, resources).problems]
 
@@ -202,7 +202,7 @@ def test_a_wrong_call_is_found(body: str, problem: str) -> None:
     assert problem in problems(body)
 
 
-def test_a_statement_that_nobody_calls_or_only_a_test_is_found() -> None:
+def test_a_statement_that_nothing_but_a_test_calls_is_found() -> None:
     ping, mark = (
         f"async def f(connection):\n    await statements().{call}"
         for call in ("ping.run(connection)", "mark.run(connection, series_id=1, hour=1)")
@@ -226,7 +226,7 @@ def test_a_function_that_nothing_reaches_is_found() -> None:
     assert uncalled_functions(["SELECT asked(1)"], held) == {"alone", "recursive"}
 
 
-def test_a_part_stands_where_it_is_included(tmp_path: Path) -> None:
+def test_a_part_replaces_its_name_where_it_is_included(tmp_path: Path) -> None:
     file = tmp_path / "some.sql"
     file.write_text(
         "-- part: window\nts >= :start\n\n-- part: first(order)\nSELECT ts WHERE {window} ORDER BY {order}\n\n"

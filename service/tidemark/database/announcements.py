@@ -1,9 +1,9 @@
-"""Announcements: before a change is answered, every process has forgotten what it remembered of the old state.
+"""Announcements: before a change is acknowledged, every process has forgotten what it remembered of the old state.
 
-Triggers announce whose catalog a transaction has changed, and every server process listens
-(`tidemark.catalog.hearing`). Whoever has changed something then asks all of them whether they have heard. PostgreSQL
-delivers announcements in the order of their commits, so a process that answers has heard of every change before the
-question.
+Triggers announce the organization whose catalog a transaction has changed, and every server process listens
+(`tidemark.catalog.hearing`). The process that made the change then asks all of them whether they have heard of it.
+PostgreSQL delivers announcements in the order of their commits, so a process that answers has heard of every change
+made before the question.
 """
 
 import asyncio
@@ -25,31 +25,31 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 PULSE_SECONDS = 1.5
-"""How long the connection that hears announcements may be silent before it is tried, and take to answer then."""
+"""How long the listening connection may be silent before it is tested, and how long it may then take to respond."""
 HEARD_SECONDS = 2 * PULSE_SECONDS + 0.5
-"""A process that has not answered after this time has noticed that it cannot hear, and remembers nothing."""
+"""After this time, a process that has not answered has noticed that it cannot hear, and remembers nothing."""
 LOOK_SECONDS = 0.2
-"""How often those who ask look whether processes that have not answered are still there."""
+"""How often a process that asks checks whether those that have not answered still exist."""
 _CHANGES = "tidemark_catalog"
 _ANSWERS = "tidemark_heard"
 
 
 class Listener:
-    """Hears announcements over a connection of its own, and answers those who ask whether it has."""
+    """Hears announcements on a connection of its own, and confirms that to the processes that ask."""
 
     def __init__(self, connection: "Connection[Any]", changed: Callable[[int], None]) -> None:
-        """`changed` is called with the company of each change that is heard."""
+        """`changed` is called with the company id of each announced change."""
         self._connection = connection
         self._changed = changed
         self._questions: asyncio.Queue[str] = asyncio.Queue()
 
     async def begin(self) -> None:
-        """Listen; from here on every change waits until this process has heard of it."""
+        """Start to listen; from then on, every change waits until this process has heard of it."""
         await self._connection.add_listener(_CHANGES, self._hear)
         await statements().be_waited_for.run(self._connection)
 
     async def answer(self) -> None:
-        """Answer a question, or try the connection where none has come for a while. Raises what `OUTAGES` names."""
+        """Answer a question, or test the connection if none has arrived for a while. Raises the errors in `OUTAGES`."""
         question = await self._question()
         async with asyncio.timeout(PULSE_SECONDS):
             if question is None:
@@ -73,8 +73,8 @@ class Listener:
 
 
 async def heard_by_all(connection: "Connected") -> None:
-    """Return once every process has heard of what has committed; after `HEARD_SECONDS` at the latest, when a process
-    that cannot hear remembers nothing any more. The connection must not be in a transaction.
+    """Return once every process has heard of what has committed, at the latest after `HEARD_SECONDS`, when a process
+    that cannot hear no longer remembers anything. The connection must not be in a transaction.
     """
     question = f"heard-{secrets.token_hex(8)}"
     waited_for: set[int] = set()
@@ -97,11 +97,11 @@ async def heard_by_all(connection: "Connected") -> None:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await all_answered.wait()
             if waited_for:
-                waited_for &= await _listeners(connection)  # those that have ended need not answer
+                waited_for &= await _listeners(connection)  # a process that has ended need not answer
     finally:
         await connection.remove_listener(_ANSWERS, hear)
     if waited_for:
-        log.warning("a change was not heard by every process", silent=len(waited_for))
+        log.warning("not every process has heard of a change", silent=len(waited_for))
 
 
 async def _listeners(connection: "Connected") -> set[int]:

@@ -1,4 +1,4 @@
-"""Connections to the database, and the one place where its failures become errors that users see."""
+"""Connections to the database. Only here do its failures become errors that users see."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-# What says nothing of the request, only of the database's state just now: out of reach, starting, stopping, full.
+# Errors that are due to the state of the database, not to the request: it is out of reach, starting, stopping or full.
 OUTAGES = (
     OSError,
     asyncio.TimeoutError,
@@ -37,31 +37,31 @@ OUTAGES = (
 CONNECT_SECONDS = 5.0
 QUERY_SECONDS = 60.0
 ACQUIRE_SECONDS = 10.0
-"""How long a request waits for its turn with the database before it is asked to come back."""
+"""How long a request waits for a connection before the client is asked to try again."""
 
 SESSION = {
     "application_name": "tidemark",
     "TimeZone": "UTC",
     "synchronous_commit": "on",
-    # Writers read the mark line in a statement after the one that locks it, and must see it as it is then.
+    # Writers read the mark line in the statement after the one that locks it, and must see its current value.
     "default_transaction_isolation": "read committed",
 }
 QUERY_SESSION = SESSION | {
-    # One snapshot for planning and execution. Between the two of a read committed statement a chunk (or partition) may
-    # come into being: its rows would be missing although marks and roll-ups of the same commit are seen.
+    # One snapshot for planning and execution. With read committed, a chunk (or partition) may be created between the
+    # two: its rows would be missing, although the marks and roll-ups of the same commit would be visible.
     "default_transaction_isolation": "repeatable read",
     "default_transaction_read_only": "on",
-    # A plan for the very bounds excludes chunks early, and takes less time than a general one over hundreds of them.
+    # A plan for the actual bounds excludes chunks early, which is faster than a generic plan over hundreds of them.
     "plan_cache_mode": "force_custom_plan",
-    # It adds more than it saves to queries of a millisecond.
+    # Compilation takes longer than it saves in queries of a millisecond.
     "jit": "off",
-    # Parallel workers would mix the order of rows, and on a small machine take the cores that writers need.
+    # Parallel workers would change the order of rows, and on a small machine use the cores that writers need.
     "max_parallel_workers_per_gather": "0",
 }
 
 
 def obstacle_of(error: BaseException) -> str:
-    """An outage in a sentence without addresses and paths, which are not for everyone who may ask."""
+    """Describe an outage without addresses and paths, since anybody may read the description."""
     if isinstance(error, asyncpg.DiskFullError):
         return "There is no space left on the disk of the database."
     return "The database cannot be reached just now."
@@ -69,7 +69,7 @@ def obstacle_of(error: BaseException) -> str:
 
 @contextmanager
 def outages_as_unavailable() -> Iterator[None]:
-    """Turn a database that cannot be used just now into the error that asks the client to come back."""
+    """Turn an outage of the database into the error that asks the client to try again."""
     try:
         yield
     except OUTAGES as error:
@@ -78,45 +78,45 @@ def outages_as_unavailable() -> Iterator[None]:
 
 
 class Database:
-    """A PostgreSQL database: pools for queries, for streams and for management, and single connections for some.
+    """A PostgreSQL database: pools for queries, for streams and for management, and single connections.
 
-    Until `ready` is set, once the schema is known to be the one this version works with, every session is refused.
+    Sessions are refused until `ready` is set, once the schema is known to be that of this version.
     """
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.url = url
         self.ready = asyncio.Event()
         self.obstacle = "The database is not ready yet."
-        """Why it is not ready, for those who look after the service."""
+        """Why it is not ready, for the operator."""
         self._queries = _pool(url, connections, QUERY_SESSION)
         streams = max(2, connections // 2)
         self._streams = _pool(url, streams, QUERY_SESSION)
         self._stream_share = streams // 2
         self._streaming: WeakValueDictionary[int, asyncio.Semaphore] = WeakValueDictionary()
-        """The share of streams of each organization that has some under way."""
+        """The share of each organization that has streams in progress."""
         self._management = _pool(url, max(2, connections // 2), SESSION)
 
     async def open(self) -> None:
-        """Start the pools; this connects to nothing yet."""
+        """Start the pools, which do not connect yet."""
         await self._queries
         await self._streams
         await self._management
 
     async def connect(self) -> "Connection[Any]":
-        """Open a connection of one's own; it has no time limit on commands. Raises what `OUTAGES` names."""
+        """Open a connection outside the pools, without a time limit on commands. Raises the errors in `OUTAGES`."""
         connection: Connection[Any] = await asyncpg.connect(self.url, server_settings=SESSION, timeout=CONNECT_SECONDS)
         return connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator["Connected"]:
-        """A connection to read with, each statement (or transaction) in one snapshot; outages are `unavailable`."""
+        """A connection for reading, each statement (or transaction) in one snapshot. Outages raise `unavailable`."""
         async with self._acquire(self._queries, "Too many requests are waiting for the database") as connection:
             yield connection
 
     @asynccontextmanager
     async def long_snapshot(self, company_id: int) -> AsyncIterator["Connected"]:
-        """The same for as long as a client takes to read: of a pool of its own, so that the slow keep nobody else, of
-        which an organization has half at most, so that its slow readers do not keep those of others.
+        """The same, for as long as a client takes to read. It comes from a separate pool, so that slow readers do not
+        hold up queries; an organization may use half of that pool, so that its slow readers do not hold up others'.
         """
         share = self._streaming.setdefault(company_id, asyncio.Semaphore(self._stream_share))
         try:
@@ -124,27 +124,27 @@ class Database:
                 await share.acquire()
         except TimeoutError:
             raise unavailable(
-                "Too many streamed answers of this organization are under way; come back shortly."
+                "This organization has too many streamed responses in progress; try again shortly."
             ) from None
         try:
-            async with self._acquire(self._streams, "Too many large answers are under way") as connection:
+            async with self._acquire(self._streams, "Too many large responses are in progress") as connection:
                 yield connection
         finally:
             share.release()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Connected"]:
-        """A connection to manage with, reading and writing; outages are `unavailable`."""
+        """A connection for management, which reads and writes. Outages raise `unavailable`."""
         async with self._acquire(self._management, "Too many requests are waiting for the database") as connection:
             yield connection
 
     async def close(self) -> None:
-        """Close the pools; what is under way is given a moment to end."""
+        """Close the pools, giving what is in progress a moment to finish."""
         await asyncio.gather(*map(_closed, (self._queries, self._streams, self._management)))
 
     @asynccontextmanager
     async def _acquire(self, pool: "Pool[Any]", exhausted: str) -> AsyncIterator["Connected"]:
-        """A connection of a pool; `exhausted` tells of one that has none left for as long as a request waits."""
+        """A connection from a pool; `exhausted` is the error message if none becomes free while the request waits."""
         if not self.ready.is_set():
             raise unavailable("The database is not ready yet; try again shortly.")
         with outages_as_unavailable():
@@ -154,7 +154,7 @@ class Database:
             except TidemarkError:
                 raise
             except Exception as error:
-                if connection.is_closed():  # whatever the driver makes of that
+                if connection.is_closed():  # whichever error the driver raises then
                     raise ConnectionResetError(str(error) or type(error).__name__) from error
                 raise
             finally:
@@ -165,9 +165,9 @@ async def _connection_of(pool: "Pool[Any]", exhausted: str) -> "PoolConnectionPr
     try:
         return await pool.acquire(timeout=ACQUIRE_SECONDS)
     except TimeoutError:
-        # Connecting takes less time than this, so where every connection is there, others hold them.
+        # Connecting takes less time than this, so if every connection exists, other requests hold them.
         if pool.get_size() == pool.get_max_size():
-            raise unavailable(f"{exhausted}; come back shortly.") from None
+            raise unavailable(f"{exhausted}; try again shortly.") from None
         raise
 
 
@@ -192,4 +192,4 @@ async def _closed(pool: "Pool[Any]") -> None:
 
 
 async def _keep(_connection: "Connection[Any]") -> None:
-    """Nothing that sessions here do outlives their transaction, so there is nothing to reset between two of them."""
+    """Do nothing: what sessions do here does not outlive their transactions, so there is nothing to reset."""

@@ -1,4 +1,4 @@
-"""Which storage engine a database gets: `timescale` or `postgres`."""
+"""The choice of a database's storage engine: `timescale` or `postgres`."""
 
 import re
 from typing import TYPE_CHECKING
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 MIN_POSTGRES = 15
 MIN_TIMESCALEDB = (2, 26, 3)
-"""Older releases count days of 23 and 25 hours wrong."""
+"""Older releases miscount days of 23 and 25 hours."""
 
 
 class EngineError(Exception):
-    """The engine that was asked for cannot be had in this database; the message says why."""
+    """The requested engine is not available in this database; the message says why."""
 
 
 async def timescale_obstacle(connection: "Connected") -> str | None:
-    """Why this database cannot use the `timescale` engine, or None where it can.
+    """Why this database cannot use the `timescale` engine, or None if it can.
 
-    Raises EngineError where the server is too old for either engine.
+    Raises EngineError if the server is too old for either engine.
     """
     state = await statements().timescale_state.row(connection)
     assert state is not None  # a SELECT without FROM has one row
@@ -34,15 +34,15 @@ async def timescale_obstacle(connection: "Connected") -> str | None:
     if not state["preloaded"]:
         return "TimescaleDB is installed but not in shared_preload_libraries"
     if state["license"] not in (None, "timescale"):
-        return "TimescaleDB runs under the Apache licence, without continuous aggregates"
+        return "TimescaleDB runs under the Apache license, without continuous aggregates"
     return None
 
 
 async def choose_engine(connection: "Connected", wanted: str, existing: str | None) -> tuple[str, str]:
-    """The engine to use and the reason for it.
+    """The engine to use, and the reason for it.
 
-    `wanted` is the setting (`auto`, `timescale` or `postgres`), `existing` what the database's schema was made for;
-    a schema is never changed to the other engine. Raises EngineError.
+    `wanted` is the setting (`auto`, `timescale` or `postgres`), `existing` the engine that the database's schema was
+    created for, which never changes. Raises EngineError.
     """
     if existing is not None and wanted in ("auto", existing):
         return existing, "the database was set up with it"

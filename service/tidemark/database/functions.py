@@ -34,7 +34,7 @@ class Function:
 
 
 def functions(engine: str, folder: Path = SQL / "functions") -> list[Function]:
-    """The functions of one engine, by name."""
+    """The functions of an engine, ordered by name."""
     found = [
         Function(path.name.partition(".")[0], path.read_text(encoding="utf-8")) for path in files(folder, "", engine)
     ]

@@ -1,9 +1,9 @@
-"""Brings a database's schema to the version that this Tidemark works with.
+"""Migrations bring a database's schema to the version that this Tidemark works with.
 
-A migration is `sql/migrations/NNNN_name.sql`, or one `NNNN_name.ENGINE.sql` for each engine: a step of tables, columns
-and data. All that are missing run in one transaction under a lock, and then the functions that have changed are
-replaced (`tidemark.database.functions`). So processes that start at once take turns, and a failure leaves nothing half
-done. A migration calls no function: a new database has none yet, and an older one has those of an older version.
+A migration is `sql/migrations/NNNN_name.sql`, or one `NNNN_name.ENGINE.sql` per engine: a step that changes tables,
+columns and data. All missing migrations run in one transaction under a lock, and then the functions that have changed
+are replaced (`tidemark.database.functions`). So processes that start at once take turns, and a failure leaves nothing
+half done. A migration calls no function: a new database has none yet, and an older one has those of an older version.
 """
 
 import re
@@ -41,7 +41,9 @@ class Migration:
 
 @dataclass(frozen=True)
 class Schema:
-    """What a database's schema is: the engine it is made for, why, and its version."""
+    """A database's schema: the engine it is for, the reason for that engine, its version, and how many migrations were
+    applied just now.
+    """
 
     engine: str
     reason: str
@@ -56,7 +58,7 @@ def migrations(engine: str, folder: Path = SQL / "migrations") -> list[Migration
         for path in sorted(folder.iterdir()):
             match = _FILE_NAME.fullmatch(path.name)
             if match is None:
-                raise ValueError(f"{path} is not named like a migration.")
+                raise ValueError(f"{path} does not have the name of a migration.")
             if match[3] in (None, engine):
                 yield Migration(int(match[1]), match[2], path)
 
@@ -69,8 +71,8 @@ def migrations(engine: str, folder: Path = SQL / "migrations") -> list[Migration
 async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
     """Apply the missing migrations, and replace the functions that have changed.
 
-    `engine` is the setting. Raises SchemaTooNewError for a database of a newer version, EngineError where the engine
-    cannot be had.
+    `engine` is the setting. Raises SchemaTooNewError if the database has a newer version, EngineError if the engine is
+    not available.
     """
     sql = statements()
     async with connection.transaction():
@@ -83,8 +85,8 @@ async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
         version = applied["version"]
         if version > len(steps):
             raise SchemaTooNewError(
-                f"The database has schema version {version}, this Tidemark knows versions up to {len(steps)}. "
-                f"Start the newer Tidemark that upgraded it, or restore a backup made before that."
+                f"The database has schema version {version}, but this Tidemark knows only versions up to {len(steps)}. "
+                f"Start the newer Tidemark that upgraded it, or restore a backup made before the upgrade."
             )
         for step in steps[version:]:
             log.info("migrating", version=step.version, name=step.name, engine=chosen)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tidemark.database.database import Connected
 
-# An installed package carries `sql/` inside itself, a checkout has it beside `service/`.
+# An installed package contains `sql/`; a checkout has it next to `service/`.
 _PACKAGE = Path(__file__).resolve().parents[1]
 SQL = next(folder for folder in (_PACKAGE / "sql", _PACKAGE.parents[1] / "sql") if folder.is_dir())
 
@@ -43,25 +43,25 @@ class Statement:
 
     @classmethod
     def parse(cls, name: str, source: str) -> "Statement":
-        """Number the parameters of a statement in the order in which they first stand in it."""
+        """Number the parameters of a statement in the order of their first use."""
         parameters = tuple(dict.fromkeys(_PARAMETER.findall(source)))
         text = _PARAMETER.sub(lambda match: f"${parameters.index(match[1]) + 1}", source)
         return cls(name, text.strip(), parameters)
 
     async def rows(self, connection: "Connected", **values: Any) -> "list[Record]":
-        """Every row of the answer."""
+        """All rows of the result."""
         return await connection.fetch(self.text, *self.in_order(values))
 
     async def row(self, connection: "Connected", **values: Any) -> "Record | None":
-        """The first row of the answer, None where there is none."""
+        """The first row of the result, None if there is none."""
         return await connection.fetchrow(self.text, *self.in_order(values))
 
     async def value(self, connection: "Connected", **values: Any) -> Any:
-        """The first column of the first row, None where there is none."""
+        """The first column of the first row, None if there is none."""
         return await connection.fetchval(self.text, *self.in_order(values))
 
     async def run(self, connection: "Connected", **values: Any) -> None:
-        """Carry it out; no answer is wanted."""
+        """Run it, ignoring any result."""
         await connection.execute(self.text, *self.in_order(values))
 
     async def pieces(self, connection: "Connected", **values: Any) -> "AsyncGenerator[list[Record], None]":
@@ -98,7 +98,7 @@ class Sources:
         found = cls()
         for path in paths:
             _, *pieces = _HEADER.split(path.read_text(encoding="utf-8"))
-            for kind, name, word, text in zip(*(pieces[place::4] for place in range(4)), strict=True):
+            for kind, name, word, text in zip(*(pieces[start::4] for start in range(4)), strict=True):
                 if name in found.statements or name in found.parts:
                     raise ValueError(f"{path}: the name {name} is taken.")
                 if kind == "name":
@@ -157,7 +157,7 @@ def engine_of(path: Path) -> str:
 
 @cache
 def statements() -> Statements:
-    """The statements that both engines share."""
+    """The statements that are the same for both engines."""
     return Statements(Sources.of(files(SQL / "queries", "")))
 
 
