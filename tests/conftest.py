@@ -1,7 +1,7 @@
-"""Real servers for the tests: an embedded PostgreSQL for each engine this machine has, and the service in front of it.
+"""Real servers for the tests: an embedded PostgreSQL for each engine on this machine, with the service in front of it.
 
-Tests share one running service for each engine; every test has an organization of its own, and tenants see nothing of
-each other. Tests that stop, crash or configure things start a service of their own.
+Tests share one running service per engine; every test has an organization of its own, and tenants see nothing of each
+other. Tests that stop, crash or configure things start a service of their own.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _numbers = count(1)
 
 
 def _programs() -> dict[str, Programs]:
-    """The PostgreSQL programs that each engine is tested on: plain ones without TimescaleDB where there are any."""
+    """The PostgreSQL programs for each engine: for the plain one, if possible, programs without TimescaleDB."""
     found: dict[str, Programs] = {}
     for programs in available_programs():
         found.setdefault("timescale" if programs.has_timescaledb else "postgres", programs)
@@ -47,14 +47,14 @@ PROGRAMS = _programs()
 
 
 def pytest_report_header() -> list[str]:
-    """Say plainly which engines the suite runs on."""
+    """State which engines the suite runs on."""
     lines = [f"engine {name}: PostgreSQL {one.major} in {one.folder}" for name, one in PROGRAMS.items()]
     missing = [f"engine {name}: NOT AVAILABLE on this machine, not tested" for name in ENGINES if name not in PROGRAMS]
     return lines + missing
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Say it again where people look."""
+    """Repeat it where people look."""
     for name in ENGINES:
         if name not in PROGRAMS:
             terminalreporter.write_line(f"The engine {name} is not available on this machine and was not tested.")
@@ -89,14 +89,14 @@ async def new_database(server: Server) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database_url(server: Server) -> AsyncIterator[str]:
-    """An empty database of the test's own."""
+    """An empty database for the test."""
     async with new_database(server) as url:
         yield url
 
 
 @pytest.fixture
 async def migrated_url(database_url: str) -> str:
-    """A database of the test's own with Tidemark's schema."""
+    """A database for the test, with Tidemark's schema."""
     connection = await asyncpg.connect(database_url)
     await migrate(connection)
     await connection.close()
@@ -104,7 +104,7 @@ async def migrated_url(database_url: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that is free just now."""
+    """A TCP port of the loopback interface that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -122,11 +122,11 @@ class Service:
 
     @property
     def base(self) -> str:
-        """The URL that it serves on."""
+        """The URL at which it serves."""
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and wait for the end; answers the exit code."""
+        """Send a signal and wait for the process to end. Returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(15)
 
@@ -136,7 +136,7 @@ StartService = Callable[..., Service]
 
 @pytest.fixture(scope="session")
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartService]:
-    """Start services of one's own; whatever still runs at the end of the session is stopped."""
+    """Starts separate services; those that still run at the end of the session are stopped."""
     with ExitStack() as stack:
 
         def start(
@@ -175,7 +175,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 def wait_until_ready(service: Service, path: str = "/health/ready") -> None:
-    """Wait until the service answers 200 on a health check: every worker, as far as many new connections tell."""
+    """Wait until a health check returns 200 from every worker, as far as many new connections can tell."""
     needed = 1 if service.environment.get("TIDEMARK_WORKERS", "1") == "1" else 30
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
@@ -194,13 +194,13 @@ def wait_until_ready(service: Service, path: str = "/health/ready") -> None:
 
 @pytest.fixture(scope="session")
 def service(server: Server, start_service: StartService) -> Service:
-    """The service that tests share, on an engine's own database; its cache is off."""
+    """The service that tests share, one per engine; its cache is off."""
     return start_service(server.url)
 
 
 @dataclass
 class Tenant:
-    """An organization of the test's own, and requests as its gateway, dashboard or admin."""
+    """An organization for the test, and requests as its gateway, dashboard or admin."""
 
     base: str
     database_url: str
@@ -222,17 +222,17 @@ class Tenant:
         return {"Authorization": f"Bearer {self.admin_token}"}
 
     async def sensor(self, **fields: Any) -> str:
-        """Make a sensor; answers its id."""
+        """Create a sensor. Returns its id."""
         made = await resources.create(self._connection, SENSORS, self.company_id, fields)
         return str(made["id"])
 
     async def asset(self, **fields: Any) -> int:
-        """Make an asset; answers its id."""
+        """Create an asset. Returns its id."""
         made = await resources.create(self._connection, ASSETS, self.company_id, fields)
         return int(made["id"])
 
     async def limit(self, **fields: Any) -> None:
-        """Set what only the operator may."""
+        """Set fields that only the operator may set."""
         await organizations.update(self._connection, self.company_id, fields)
 
     async def upload(
@@ -244,12 +244,12 @@ class Tenant:
         headers: Mapping[str, str] | None = None,
         **attributes: Any,
     ) -> ClientResponse:
-        """Send one reading as a gateway does; answers the response, read."""
+        """Send one reading, as a gateway does. Returns the response with its body read."""
         body = json.dumps(upload_body(sensor, timestamp, value, **attributes))
         return await self.post_raw(sensor, body.encode(), headers=headers)
 
     async def post_raw(self, sensor: str, body: bytes, *, headers: Mapping[str, str] | None = None) -> ClientResponse:
-        """Send a body to a sensor's upload path; answers the response, read."""
+        """Send a body to a sensor's upload path. Returns the response with its body read."""
         all_headers = {**self.keys, "Content-Type": "application/vnd.api+json", **(headers or {})}
         path = f"/api/external/v1/inputs/{sensor}/inputdata/"
         async with self.session.post(f"{self.base}{path}", data=body, headers=all_headers) as response:
@@ -257,14 +257,14 @@ class Tenant:
         return response
 
     async def fetch(self, endpoint: str, **parameters: Any) -> ClientResponse:
-        """Ask one of the fetch endpoints; answers the response, read."""
+        """Send a request to one of the fetch endpoints. Returns the response with its body read."""
         url = f"{self.base}/api/external/v1/{endpoint}"
         async with self.session.get(url, params=parameters, headers=self.keys) as response:
             await response.read()
         return response
 
     async def manage(self, method: str, path: str, document: Any = None, **parameters: Any) -> ClientResponse:
-        """A management request as admin; answers the response, read."""
+        """Send a management request as admin. Returns the response with its body read."""
         url = f"{self.base}/api/v1/{path}"
         async with self.session.request(method, url, json=document, params=parameters, headers=self.bearer) as response:
             await response.read()
@@ -284,7 +284,7 @@ def upload_body(sensor: str, timestamp: str, value: Any, **attributes: Any) -> d
 
 
 def ago(**before: float) -> str:
-    """An instant so long before now (timedelta's arguments), as gateways write it."""
+    """An instant before now, as gateways write it; the distance is given as to timedelta."""
     return (datetime.now(UTC) - timedelta(**before)).isoformat()
 
 
@@ -293,7 +293,7 @@ MakeTenant = Callable[..., Awaitable[Tenant]]
 
 @pytest.fixture
 async def make_tenant() -> AsyncIterator[MakeTenant]:
-    """Make organizations in a running service's database."""
+    """Creates organizations in the database of a running service."""
     session = ClientSession()
     connections = []
 
@@ -323,5 +323,5 @@ async def make_tenant() -> AsyncIterator[MakeTenant]:
 
 @pytest.fixture
 async def tenant(service: Service, make_tenant: MakeTenant) -> Tenant:
-    """An organization of the test's own in the shared service."""
+    """An organization for the test, in the shared service."""
     return await make_tenant(service)

@@ -1,4 +1,4 @@
-"""No code that nobody uses."""
+"""There is no unused code."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def vulture(*paths: Path) -> "subprocess.CompletedProcess[str]":
-    """What vulture finds by the rules of pyproject.toml, in these paths or in those named there."""
+    """Run vulture with the rules of pyproject.toml, on these paths or on those named there."""
     command = [sys.executable, "-m", "vulture", "--config", str(ROOT / "pyproject.toml"), *map(str, paths)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 

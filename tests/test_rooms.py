@@ -1,4 +1,4 @@
-"""The rooms of the code: which may import which, no circle among them, and a map that names them all."""
+"""The rooms of the code: which may import which, without a circle, and a map that names all of them."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "web": _DOMAIN,
     "catalog.http": _SURFACE,
     "readings.http": _SURFACE | {"readings"},
-    # What the sensors of a cooling unit measured is readings in buckets, as any other series.
+    # The measurements of a cooling unit are readings in buckets, like any other series.
     "coldchain.http": _SURFACE | {"coldchain", "readings", "readings.http"},
     "web.http": _SURFACE | {"web"},
 }
@@ -34,7 +34,7 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT}
 
 
 def modules() -> Mapping[str, Path]:
-    """The modules of the package, by their names below it."""
+    """The modules of the package, by their names within it."""
     paths = (path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE and path.stem != "__init__")
     return {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in paths}
 
@@ -46,7 +46,7 @@ def room_of(module: str) -> str:
 
 
 def imports(path: Path, known: Mapping[str, Path]) -> Iterator[str]:
-    """The modules of the package that a module imports, also for its types alone."""
+    """The modules of the package that a module imports, including those that only its types need."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tidemark."):
             module = (node.module or "").removeprefix("tidemark.")

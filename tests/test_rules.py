@@ -1,5 +1,5 @@
-"""A rule about a field stands once: over HTTP, in an operation and on the command line, the same values are refused in
-the same words, which name the field as it is called there."""
+"""Each rule about a field exists once: over HTTP, in an operation and on the command line, the same values are refused
+with the same message, which names the field as it is called there."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tests.coldchain.requests import get
 from tests.conftest import Tenant
 
 RULES: list[tuple[list[Any], dict[str, str]]] = [
-    # Bad values; and where the field is: a resource's or the organization's, a query's, an operation's, a command's.
+    # Bad values, and the field: of a resource or the organization, of a query, of an operation, of a command.
     (
         [" ", "a\x07b", "a\u2028b"],
         {"http": "POST sensors name", "operation": "check_in crop", "command": "sensor create --name"},
@@ -82,21 +82,21 @@ OPERATIONS = {
 
 
 async def http(tenant: Tenant, words: str, value: Any) -> tuple[str, str]:
-    """What a document over HTTP is told: the field's name and the message."""
+    """The error for a document over HTTP: the field's name and the message."""
     method, path, field = words.split()
     answer = await tenant.manage(method, path, {**REQUIRED.get(path, {}), field: value})
     return field, await assert_refused(answer, 400, "invalid_request", field)
 
 
 async def query(tenant: Tenant, words: str, value: str) -> tuple[str, str]:
-    """What a question over HTTP is told."""
+    """The error for a query over HTTP, in the same form."""
     path, field = words.split()
     answer = await get(tenant, path, tenant.bearer, **{**QUERIES[path], field: value})
     return field, await assert_refused(answer, 400, "invalid_request", field)
 
 
 def operation(words: str, value: Any) -> tuple[str, str]:
-    """What an operation is told."""
+    """The error for an operation, in the same form."""
     kind, field = words.split()
     with pytest.raises(FieldError) as refused:
         read_operation({"type": kind, **OPERATIONS[kind], field: value}, clock())
@@ -105,7 +105,7 @@ def operation(words: str, value: Any) -> tuple[str, str]:
 
 
 def command(words: str, value: Any) -> tuple[str, str]:
-    """What a command is told, before it opens a database."""
+    """The error of a command before it opens a database, in the same form."""
     *names, option = words.split()
     values = value if isinstance(value, list) else [value]
     given = [part for one in values for part in ((option, one) if option.startswith("--") else (one,))]
@@ -119,22 +119,22 @@ def command(words: str, value: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(("values", "places"), RULES, ids=[places["command"] for _, places in RULES])
-async def test_a_field_is_refused_in_the_same_words_whoever_asks(
+async def test_a_field_is_refused_with_the_same_message_everywhere(
     values: list[Any], places: dict[str, str], tenant: Tenant
 ) -> None:
     for value in values:
-        told = [command(places["command"], value)]
+        errors = [command(places["command"], value)]
         if "http" in places:
-            told.append(await http(tenant, places["http"], value))
+            errors.append(await http(tenant, places["http"], value))
         if "query" in places:
-            told.append(await query(tenant, places["query"], value))
+            errors.append(await query(tenant, places["query"], value))
         if "operation" in places:
-            told.append(operation(places["operation"], value))
-        assert len(told) == len(places) > 1
-        assert len({message.replace(name, "FIELD", 1) for name, message in told}) == 1, told
+            errors.append(operation(places["operation"], value))
+        assert len(errors) == len(places) > 1
+        assert len({message.replace(name, "FIELD", 1) for name, message in errors}) == 1, errors
 
 
-def test_what_is_missing_is_told_in_the_same_words() -> None:
+def test_a_missing_field_is_refused_with_the_same_message() -> None:
     for words in (("token", "create"), ("site", "create")):
         done = CliRunner().invoke(tidemark, words, standalone_mode=False)
         assert isinstance(done.exception, FieldError)

@@ -1,4 +1,4 @@
-"""The package as users install it: a wheel, by pip, away from the checkout."""
+"""The package as users install it: a wheel, with pip, outside the checkout."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*command: str | Path) -> None:
-    """Run a program to its end, which must be a good one."""
+    """Run a program, which must succeed."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -29,9 +29,9 @@ def test_an_installed_wheel_serves_on_the_embedded_server(tmp_path: Path) -> Non
     venv.create(home)
     base = Path(sys.base_prefix) / "bin" / "python3"
     run(base, "-m", "pip", "--python", home / "bin" / "python", "install", "--quiet", "--no-deps", "--no-index", wheel)
-    # What it depends on is lent by this environment, whose own copy of the package is left out: that is a link.
-    lent = Path(sysconfig.get_path("purelib", vars={"base": str(home)})) / "lent.pth"
-    lent.write_text(f"{sysconfig.get_path('purelib')}\n")
+    # The dependencies come from this environment. Its own copy of the package does not, since that is a link.
+    dependencies = Path(sysconfig.get_path("purelib", vars={"base": str(home)})) / "dependencies.pth"
+    dependencies.write_text(f"{sysconfig.get_path('purelib')}\n")
 
     port = free_port()
     settings = {"TIDEMARK_DATA_DIR": str(tmp_path / "data"), "TIDEMARK_PORT": str(port)}
