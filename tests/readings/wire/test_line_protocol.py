@@ -249,8 +249,8 @@ def test_the_columns_agree_with_the_single_line(line: str, unit: int) -> None:
         assert result == Decoded([], [refused], 1)
     else:
         assert result.readings == [(0, name, expected.at, value) for name, value in expected.readings]
-        assert result.rejections == [(0, error.field, error.message) for error in expected.refused]
-        assert result.rejected == len(expected.refused)
+        assert result.rejections == [(0, error.field, error.message) for error in expected.rejected]
+        assert result.rejected == len(expected.rejected)
 
 
 @given(_bodies, st.lists(st.integers(0, 400), max_size=5))

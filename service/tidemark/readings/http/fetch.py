@@ -157,7 +157,7 @@ def _record(row: "Record", fetch: Fetch) -> str:
     # asyncpg reads timestamptz as UTC, so the text ends in "+00:00".
     shown = f'{{"timestamp":"{ts.isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(number)}"'
     for one in fetch.attributes:
-        value = optional[one.place]
+        value = optional[one.index]
         shown += f"{one.key}null" if value is None else f"{one.key}{one.quote}{one.text(value)}{one.quote}"
     return shown + "}"
 

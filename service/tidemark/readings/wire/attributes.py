@@ -1,4 +1,4 @@
-"""The optional columns as attributes of the sensor API's documents, in which numbers are text."""
+"""The optional columns as attributes in documents of the sensor API, which writes numbers as strings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from tidemark.readings.optional_columns import OPTIONAL, NumberColumn, OptionalC
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """How a column is written: `key`, `quote`, the value's `text`, `quote`."""
+    """How a column is written: `key`, `quote`, the `text` of the value, `quote`."""
 
-    place: int
+    index: int
     """Index in `OPTIONAL`."""
     key: str
     quote: str
     text: Callable[[OptionalValue], str]
 
 
-def _attribute(place: int, column: OptionalColumn) -> Attribute:
-    return Attribute(place, f',"{column.name}":', '"' if isinstance(column, NumberColumn) else "", column.text)
+def _attribute(index: int, column: OptionalColumn) -> Attribute:
+    return Attribute(index, f',"{column.name}":', '"' if isinstance(column, NumberColumn) else "", column.text)
 
 
 ATTRIBUTES = sorted(map(_attribute, range(len(OPTIONAL)), OPTIONAL), key=lambda attribute: attribute.key)
-"""In the order of a document, which is alphabetical."""
+"""In the order in which documents list them: alphabetical."""

@@ -1,7 +1,8 @@
-"""What collectd's plugin write_http sends with `Format "JSON"`: an array of value lists
+"""The bodies that collectd's write_http plugin sends with `Format "JSON"`: arrays of value lists
 (https://collectd.org/documentation/manpages/collectd.conf.html#plugin-write_http).
 
-A value list has one value for each data source of its type, such as `rx` and `tx` of `if_octets`, all of one time.
+A value list has one value for each data source of its type, such as `rx` and `tx` for `if_octets`, and one timestamp
+for all of them.
 """
 
 from collections.abc import Iterator
@@ -18,14 +19,14 @@ from tidemark.readings.wire.piece import Piece, PieceBuilder
 from tidemark.readings.wire.series_names import series_name
 
 PIECE = 10_000
-"""Readings after which a piece ends, with the value list that it has reached."""
+"""Readings after which a piece ends, once its current value list is complete."""
 
-_MAX_COMMAS = 2_000_000  # as many elements a body may have, which are held one by one
-_REMEMBERED = 10_000  # series whose names are kept ready, as a host sends the same ones every few seconds
+_MAX_COMMAS = 2_000_000  # limits the elements of a body, each of which becomes an object
+_REMEMBERED = 10_000  # series whose names are cached, since a host sends the same ones every few seconds
 
 
 class ValueList(msgspec.Struct, gc=False):
-    """One value list; `time` in seconds, with all the digits that it has. Further fields are of no use here."""
+    """One value list; `time` is in seconds, with all the digits that were sent. Other fields are ignored."""
 
     host: str
     plugin: str
@@ -42,10 +43,10 @@ _value_list = msgspec.json.Decoder(ValueList).decode
 
 
 class CollectdDecoder:
-    """A Decoder (see tidemark.bodies.pipeline). The body is held in memory: whoever feeds it limits its size.
+    """A Decoder (see tidemark.bodies.pipeline). It holds the whole body in memory, so its caller must limit the size.
 
-    A record is a value list: its position is the index of its readings. Each refused value counts as a rejection; a
-    value that collectd does not know (null) is none, and counted as skipped.
+    A record is a value list: all its readings have its position as their index. Each invalid value counts as a
+    rejection. A value that collectd does not know (null) is not a reading and counts as skipped.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -53,20 +54,20 @@ class CollectdDecoder:
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Take the next bytes; nothing comes out before the end."""
+        """Take the next bytes; pieces are yielded only at the end of the body."""
         self._parts.append(data)
         return iter(())
 
     def flush(self) -> Iterator[Piece]:
-        """Nothing comes out before the end."""
+        """Yield nothing: the format does not stream."""
         return iter(())
 
     def finish(self) -> Iterator[Piece]:
-        """Take the end of the body. Raises BodyError."""
+        """End the body and decode it. Raises BodyError."""
         body = b"".join(self._parts)
         self._parts = []
         if body.count(b",") > _MAX_COMMAS:
-            raise BodyError("The array is too long to be taken at once; set BufferSize to less.")
+            raise BodyError("The array has too many elements; set a smaller BufferSize.")
         try:
             elements = _elements(body)
         except msgspec.ValidationError:
@@ -102,25 +103,25 @@ def _add(builder: PieceBuilder, index: int, element: msgspec.Raw, now: int) -> N
 
 
 def _read(element: msgspec.Raw, now: int) -> tuple[ValueList, int]:
-    """A value list and its instant (microseconds since 1970 UTC). Raises FieldError."""
+    """Return a value list and its instant (microseconds since 1970 UTC). Raises FieldError."""
     try:
         sent = _value_list(element)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise field_error(error) from None
     if len(sent.dsnames) != len(sent.values):
-        raise FieldError("dsnames", "A value list has one name in dsnames for each of its values.")
+        raise FieldError("dsnames", "dsnames must have exactly one name for each value.")
     return sent, check_instant(_instant(sent.time), now, "time")
 
 
 def _instant(time: msgspec.Raw) -> int:
     text = bytes(time).decode("utf-8", "replace")
     if not is_number(text):
-        raise FieldError("time", "time is a number of seconds since 1970.")
+        raise FieldError("time", "time must be a number of seconds since 1970.")
     return parse_epoch(text, "s", "time")
 
 
 @lru_cache(_REMEMBERED)
 def _name(plugin: str, source: str, host: str, plugin_instance: str, kind: str, type_instance: str) -> str:
-    """`plugin.source{host=…,plugin_instance=…,type=…,type_instance=…}` without what is empty. Raises FieldError."""
+    """`plugin.source{host=…,plugin_instance=…,type=…,type_instance=…}` without the empty parts. Raises FieldError."""
     labels = {"host": host, "plugin_instance": plugin_instance, "type": kind, "type_instance": type_instance}
     return series_name(plugin, source, [(key, value) for key, value in labels.items() if value])

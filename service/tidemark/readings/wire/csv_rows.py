@@ -1,4 +1,4 @@
-"""CSV with a header row (RFC 4180), decoded as it comes."""
+"""CSV with a header row (RFC 4180), decoded as it arrives."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -13,14 +13,14 @@ from tidemark.readings.wire.records import FIELDS, REQUIRED, Records, to_columns
 
 _COMMA, _LINE_FEED = b",\n"
 
-# Records have a limit of their own; the module's, of 128 KiB, would tear a long cell apart in its midst.
+# Records have a limit of their own; the module's default of 128 KiB would break off in the middle of a long cell.
 csv.field_size_limit(MAX_RECORD)
 
 
 class CsvDecoder:
-    """Decodes rows in the order of columns that the header names; blank lines do not count as records.
+    """Decodes rows with the columns that the header row names, in any order; blank lines do not count as records.
 
-    A row that is no reading is a rejection, a row of more than 1 MiB ends the body. `unit` is as in `to_columns`.
+    A row that is not a valid reading is rejected; a row of more than 1 MiB ends the body. `unit` is as in `to_columns`.
     """
 
     def __init__(self, clock: Clock, unit: str | None = None) -> None:
@@ -30,7 +30,7 @@ class CsvDecoder:
         self._blank = BlankLines()
         self._header: list[str] = []
         self._open: list[bytes] = []
-        """Lines of a row whose quoted cell is not closed yet."""
+        """The lines so far of a row that has an unclosed quoted cell."""
         self._count = 0
 
     def feed(self, data: bytes) -> Iterator[Piece]:
@@ -39,17 +39,17 @@ class CsvDecoder:
             yield from self._decode(lines)
 
     def flush(self) -> Iterator[Piece]:
-        """Take the complete rows that have come. Raises BodyError."""
+        """The complete rows received so far. Raises BodyError."""
         for lines in self._lines.flush():
             yield from self._decode(lines)
 
     def finish(self) -> Iterator[Piece]:
-        """Take the end of the body. Raises BodyError."""
+        """End the body. Raises BodyError."""
         for lines in self._lines.finish():
             yield from self._decode(lines)
         if self._open and self._header:
             self._open = []
-            rejection = Rejection(self._count, "", "A quoted cell of this row is never closed.")
+            rejection = Rejection(self._count, "", "A quoted cell of this row has no closing quote.")
             yield to_columns(self._records([], []), [rejection], self._clock(), self._unit)
         if not self._header:
             raise BodyError(f"The body has no header row, such as {','.join(REQUIRED)}.")
@@ -75,7 +75,7 @@ class CsvDecoder:
             raise BodyError(f"Record {self._count} is longer than {MAX_RECORD // 1024 // 1024} MiB.")
 
     def _decode_rows(self, rows: "_Rows") -> Piece:
-        """Decode rows that are quoted, of several lengths, or broken."""
+        """Decode rows that may have quoted cells, differ in their number of cells, or be malformed."""
         taken: list[list[str]] = []
         index: list[int] = []
         rejections: list[Rejection] = []
@@ -98,9 +98,10 @@ class CsvDecoder:
 
 
 class _Rows:
-    """The rows of some lines, by the standard library's reader; a text in place of a row says what is wrong with it.
+    """The rows of some lines, read by the standard library; for a malformed row, a message instead of its cells.
 
-    `start` is the line after the last complete row: from there on, a quoted cell is still open, or a row is too long.
+    `start` is the index of the line after the last complete row: there, a row with an unclosed quoted cell begins, or
+    one that is too long.
     """
 
     def __init__(self, lines: list[bytes]) -> None:
@@ -124,7 +125,7 @@ class _Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                if self._exhausted:  # inside of a quoted cell
+                if self._exhausted:  # inside a quoted cell
                     return
                 row = f"The row is not CSV: {error}."
             end = self._reader.line_num
@@ -167,7 +168,7 @@ def _read_header(rows: _Rows) -> list[str]:
 
 
 def _split_plain(lines: list[bytes], width: int) -> list[list[str]] | None:
-    """The cells, column by column, of rows without quotes that all have `width` cells; None where they are not so."""
+    """The cells, column by column, of rows without quotes that all have `width` cells; None for any other rows."""
     block = b"\n".join(lines) + b"\n"
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")

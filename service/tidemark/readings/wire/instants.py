@@ -1,4 +1,4 @@
-"""Timestamps of many readings at once: the common shapes of ISO 8601 and plain epoch numbers, column by column."""
+"""Parses the timestamps of many readings at once: the common forms of ISO 8601, and plain epoch numbers."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _SHAPE = re.compile(r"0000-00-00[Tt ]00:00:00(?:[.,](0{1,30}))?(?: ?(?:[Zz]|([+-
 _TO_SHAPE = str.maketrans("123456789", "000000000")
 _SHORTEST, _LONGEST = 19, 57
 _SHAPES = 4
-"""Shapes of one length that are looked for in one piece; what has yet another one is left to the exact path."""
+"""Largest number of shapes per length and piece that are parsed here; the exact path parses all others."""
 
 _SECOND = 1_000_000
 _DAY_1970 = 719_162  # days from 0001-01-01 to 1970-01-01 in the proleptic Gregorian calendar
@@ -25,10 +25,10 @@ _DAYS_BEFORE = np.concatenate(([0], np.cumsum(_MONTH_DAYS)[:-1]))
 
 
 def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
-    """Microseconds since 1970 UTC, and which of them are known.
+    """Microseconds since 1970 UTC, and flags that tell which of them are known.
 
-    A known instant is the one of `parse_instant`. Whatever has another form than date, time with seconds, fraction
-    and offset, and whatever is no instant, is not known.
+    A known instant is the same as `parse_instant` returns. Texts that are not instants are not known, nor are those in
+    a form other than a date, a time with seconds, and optionally a fraction and an offset.
     """
     at = np.zeros(len(texts), np.int64)
     known = np.zeros(len(texts), np.bool_)
@@ -47,7 +47,7 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
                 cut = characters.reshape(-1, size)
             else:
                 cut = characters[starts[rows, None] + np.arange(size)]
-            # One line for each position of the text: what follows works along the readings.
+            # One row for each character position, so that what follows processes all readings at once.
             table = np.ascontiguousarray(cut.T)
             shape = texts[rows[0]].translate(_TO_SHAPE)
             alike = _have_shape(table, shape)
@@ -61,10 +61,10 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
 
 
 def parse_epochs(texts: Sequence[str], unit: str) -> tuple[Integers, Flags]:
-    """Microseconds since 1970 UTC of numbers in one of `EPOCH_UNITS`, and which of them are known.
+    """Microseconds since 1970 UTC of numbers in one of `EPOCH_UNITS`, and flags that tell which of them are known.
 
-    A known instant is the one of `parse_epoch`. Whatever has a sign or an exponent, is too large or no number, is not
-    known.
+    A known instant is the same as `parse_epoch` returns. Texts that are not numbers are not known, nor are numbers that
+    are too large or have a sign or an exponent.
     """
     if not "".join(texts).isascii():
         return np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
@@ -73,7 +73,7 @@ def parse_epochs(texts: Sequence[str], unit: str) -> tuple[Integers, Flags]:
     digits = fraction.fill_null("").str.pad_end(finer, "0").str.slice(0, finer)
     count = whole.cast(pl.Int64, strict=False)
     at = count // 10**-finer if finer <= 0 else count * 10**finer + digits.cast(pl.Int64, strict=False)
-    plain = text.str.contains(rf"^[0-9]{{1,{18 - finer}}}(\.[0-9]{{1,30}})?$")  # of more the result would overflow
+    plain = text.str.contains(rf"^[0-9]{{1,{18 - finer}}}(\.[0-9]{{1,30}})?$")  # more would overflow the result
     found = (
         pl.DataFrame({"text": texts}, schema={"text": pl.String})
         .select(text.str.splitn(".", 2), plain.alias("plain"))

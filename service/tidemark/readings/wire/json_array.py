@@ -1,4 +1,4 @@
-"""A JSON array of objects, decoded when it has come in whole."""
+"""A JSON array of objects, decoded once all of it has arrived."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.records import to_columns
 
 _MAX_COMMAS = 2_000_000
-"""In an array with a wrong element: its elements are held one by one then, and a body of nothing but commas is many."""
+"""Limits an array with an invalid element: each element then becomes an object, and commas are cheap to send."""
 
 _OBJECTS: dict[type[JsonRecord], msgspec.json.Decoder[list[JsonRecord]]] = {
     JsonRecord: msgspec.json.Decoder(list[JsonRecord]),
@@ -23,7 +23,10 @@ _elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class JsonArrayDecoder:
-    """Decodes one array. The body is held in memory: whoever feeds it limits its size. `unit` is as in `to_columns`."""
+    """Decodes one array. It holds the whole body in memory, so its caller must limit the size.
+
+    `unit` is as in `to_columns`.
+    """
 
     def __init__(self, clock: Clock, unit: str | None = None) -> None:
         self._clock = clock
@@ -32,16 +35,16 @@ class JsonArrayDecoder:
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Take the next bytes; nothing comes out before the end."""
+        """Take the next bytes; pieces are yielded only at the end of the body."""
         self._parts.append(data)
         return iter(())
 
     def flush(self) -> Iterator[Piece]:
-        """Nothing comes out before the end."""
+        """Yield nothing: the format does not stream."""
         return iter(())
 
     def finish(self) -> Iterator[Piece]:
-        """Take the end of the body. Raises BodyError."""
+        """End the body and decode it. Raises BodyError."""
         body = b"".join(self._parts).removeprefix(b"\xef\xbb\xbf")
         self._parts = []
         if not body or body.isspace():
@@ -59,7 +62,7 @@ class JsonArrayDecoder:
                 yield to_columns(records, [], self._clock(), self._unit)
 
     def _decode_elements(self, body: bytes) -> Iterator[Piece]:
-        """Decode an array of which some elements are no readings."""
+        """Decode an array some of whose elements are not readings."""
         if body.count(b",") > _MAX_COMMAS:
             raise BodyError("An element of the array is not a reading, and the array is too long to tell which.")
         try:

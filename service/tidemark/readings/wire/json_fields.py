@@ -1,7 +1,7 @@
 """The optional columns as fields of JSON objects.
 
-The functions that read the fields are generated, as the methods of dataclasses are: with loops, each upload took half a
-microsecond longer, and each record of a bulk body 5 %.
+The functions that read the fields are generated, like the methods of dataclasses: with loops, each upload took half a
+microsecond longer, and each record of a bulk body 5 % longer.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ Object = TypeVar("Object", bound=msgspec.Struct)
 
 
 def with_optional(fields: type[Object]) -> type[Object]:
-    """Add a field for each optional column to a class of JSON objects, after its own. Null counts as absent."""
+    """Append a field for each optional column to a class of JSON objects. Null counts as absent."""
     optional = [_field(column) for column in OPTIONAL]
     made = msgspec.defstruct(fields.__name__, optional, bases=(fields,), module=fields.__module__)
     return cast("type[Object]", made)
@@ -44,7 +44,7 @@ def _as_sent(column: OptionalColumn) -> str:
 
 def _function(code: str) -> Any:
     known = {f"parse_{column.name}": column.parse for column in OPTIONAL}
-    return eval(code, {"UNSET": msgspec.UNSET, **known})  # noqa: S307 - contains nothing but names of columns
+    return eval(code, {"UNSET": msgspec.UNSET, **known})  # noqa: S307 - contains only the names of columns
 
 
 _values = ", ".join(map(_parsed, OPTIONAL))
@@ -53,4 +53,4 @@ optional_of: Callable[[msgspec.Struct], tuple[OptionalValue, ...]] = _function(f
 
 _lists = ", ".join(f"{column.name!r}: [{_as_sent(column)} for sent in objects]" for column in OPTIONAL)
 columns_of: Callable[[Sequence[msgspec.Struct]], dict[str, list[Any]]] = _function(f"lambda objects: {{{_lists}}}")
-"""For each optional column, what the objects have in it as it was sent; None where they have nothing."""
+"""For each optional column, the values of the objects as they were sent; None for objects without one."""

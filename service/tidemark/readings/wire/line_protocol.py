@@ -1,7 +1,7 @@
 """InfluxDB line protocol, as https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/ describes it.
 
-Whole pieces of a body are split and converted in columns; a line that does not come through that without doubt
-(escapes, strings, anything wrong) is read by `read_line`, which alone knows all of the rules.
+Whole pieces of a body are split and converted as columns. `read_line`, which alone knows all of the rules, reads the
+lines for which that is not safe: those with escapes, strings or errors.
 """
 
 import re
@@ -22,15 +22,15 @@ from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.series_names import series_name
 
 MAX_LINE = 1024 * 1024
-"""Bytes of a line."""
+"""Largest size of a line, in bytes."""
 PIECE = 512 * 1024
-"""Bytes of a body that are decoded at a time: some 10,000 lines of a usual length."""
+"""Bytes of a body that are decoded at a time: some 10,000 lines of typical length."""
 
 AUTO = 0
-"""In place of a unit: each timestamp's own size tells it, by the borders of InfluxDB 3."""
+"""Used instead of a unit: the magnitude of each timestamp tells its unit, by the thresholds of InfluxDB 3."""
 
 _AUTO_UNITS = ((5 * 10**9, 1_000_000_000), (5 * 10**12, 1_000_000), (5 * 10**15, 1_000))
-"""Below which number a timestamp has which unit; from the last on they are nanoseconds."""
+"""Thresholds below which a timestamp has a unit; from the last threshold on, timestamps are in nanoseconds."""
 _V2_UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _V1_UNITS = _V2_UNITS | {"n": 1, "u": 1_000, "µ": 1_000, "m": 60_000_000_000, "h": 3_600_000_000_000}
 _V3_NAMES = {"nanosecond": 1, "microsecond": 1_000, "millisecond": 1_000_000, "second": 1_000_000_000}
@@ -40,14 +40,14 @@ _BOOLEANS = {
     **dict.fromkeys(("f", "F", "false", "False", "FALSE"), 0.0),
 }
 
-_BLANKS = " \t\r"  # at the ends of a line; \r is there when lines end with CRLF
-_MAX_LINES = 20_000  # that are decoded at a time, however short
-_MAX_FAST_NUMBER = 100  # characters; longer ones have their own rule
-_SHOWN = 50  # characters of what is wrong
-_KEPT = 200  # characters of a line that is refused
-_REMEMBERED = 10_000  # series names that are kept ready
+_BLANKS = " \t\r"  # stripped from both ends of a line; \r occurs where lines end with CRLF
+_MAX_LINES = 20_000  # decoded at a time, however short they are
+_MAX_FAST_NUMBER = 100  # characters; `read_line` checks longer numbers
+_SHOWN = 50  # characters of an invalid part that messages quote
+_KEPT = 200  # characters of a rejected line that its rejection keeps
+_REMEMBERED = 10_000  # series names that are cached
 
-# A string may contain newlines, and begins only at a quote that follows the = of a field, hence behind a space.
+# A string may contain newlines. It begins only at a quote that follows the = of a field, hence after a space.
 _LINE = re.compile(
     rb"""(?: [ \t\r]*+ \# [^\n]*+
            | [ \t\r]*+ (?: [^\\\n ]++ | \\[^\n]?+ )*+
@@ -70,16 +70,16 @@ class PrecisionError(ValueError):
 
 @dataclass(slots=True)
 class Line:
-    """What a line gives: the instant (µs since 1970 UTC) of its readings, and the fields that are none."""
+    """The content of a line: its instant (µs since 1970 UTC), its readings, and errors for its other fields."""
 
     at: int
     readings: list[tuple[str, float]] = field(default_factory=list)
     """Series name and value."""
-    refused: list[FieldError] = field(default_factory=list)
+    rejected: list[FieldError] = field(default_factory=list)
 
 
 def precision(name: str, version: Literal[1, 2, 3] = 2) -> int:
-    """Nanoseconds in the unit of timestamps that `name` stands for in InfluxDB's write API of this version, or `AUTO`.
+    """Nanoseconds in the timestamp unit that `name` means in this version of InfluxDB's write API, or `AUTO`.
 
     Raises PrecisionError.
     """
@@ -90,10 +90,10 @@ def precision(name: str, version: Literal[1, 2, 3] = 2) -> int:
 
 
 class LineProtocol:
-    """A Decoder (see tidemark.bodies.pipeline). `unit` is as `precision` has it, `clock` in µs since 1970 UTC.
+    """A Decoder (see tidemark.bodies.pipeline). `unit` is as `precision` returns it; `clock` in µs since 1970 UTC.
 
-    A record is a line that is neither blank nor a comment; lines without a timestamp are of now. Each refused field
-    of a line counts as a rejection, and so does a line that cannot be read at all.
+    A record is a line that is neither blank nor a comment. Lines without a timestamp get the current time. Each
+    rejected field of a line counts as a rejection, and so does a line that cannot be read at all.
     """
 
     def __init__(self, unit: int, clock: Clock) -> None:
@@ -112,14 +112,14 @@ class LineProtocol:
                 yield from self.flush()
 
     def flush(self) -> Iterator[Piece]:
-        """Take the complete lines that have come. Raises BodyError for a line of more than 1 MiB."""
+        """The complete lines received so far. Raises BodyError for a line of more than 1 MiB."""
         lines, used = _complete(bytes(self._rest))
         del self._rest[:used]
-        self._due = len(self._rest) + PIECE  # a long line is not looked at again with every byte
+        self._due = len(self._rest) + PIECE  # so that a long unfinished line is not scanned again and again
         yield from self._take(lines, self._rest)
 
     def finish(self) -> Iterator[Piece]:
-        """Take the end of the body, where the newline may be missing. Raises BodyError."""
+        """End the body; the last line needs no newline. Raises BodyError."""
         lines, used = _complete(bytes(self._rest))
         lines.append(bytes(self._rest[used:]))
         self._rest.clear()
@@ -128,13 +128,13 @@ class LineProtocol:
     def _take(self, lines: list[bytes], rest: bytearray) -> Iterator[Piece]:
         fitting = len(lines)
         if max(map(len, lines), default=0) > MAX_LINE:
-            fitting = next(place for place, line in enumerate(lines) if len(line) > MAX_LINE)
+            fitting = next(number for number, line in enumerate(lines) if len(line) > MAX_LINE)
         for start in range(0, fitting, _MAX_LINES):
             yield from self._decode(lines[start : min(start + _MAX_LINES, fitting)])
         if fitting < len(lines) or len(rest) > MAX_LINE:
             raise BodyError(
-                f"Line {self._lines} (counted from 0, without blank lines and comments) is longer than {MAX_LINE} "
-                "bytes: is there a string without its closing quote?"
+                f"Line {self._lines} (counted from 0, not counting blank lines and comments) is longer than "
+                f"{MAX_LINE} bytes: does a string lack its closing quote?"
             )
 
     def _decode(self, lines: list[bytes]) -> Iterator[Piece]:
@@ -157,26 +157,26 @@ class LineProtocol:
         yield piece
 
     def _decode_plain(self, records: pl.DataFrame, sensors: dict[str, int]) -> tuple[Piece, Integers]:
-        """The readings of the lines that are plain; and the places of the others, which may be right or wrong."""
+        """The readings of the plain lines, and the indexes of the other lines, which may be valid or not."""
         rows = _split_lines(records, self._unit, self._clock())
         line = rows["line"].to_numpy()
         series = rows["series"]
         distinct = series.unique(maintain_order=True)
         names = [_plain_name(text) for text in distinct.to_list()]
-        place = series.replace_strict(distinct, np.arange(len(distinct)), return_dtype=pl.Int64).to_numpy()
+        name_index = series.replace_strict(distinct, np.arange(len(distinct)), return_dtype=pl.Int64).to_numpy()
         named = np.array([name != "" for name in names], dtype=bool)
         value = _numbers(rows["number"])
         plain = np.ones(len(records), dtype=bool)
-        plain[line[~(rows["plain"].to_numpy() & named[place] & (np.abs(value) <= MAX_VALUE))]] = False
+        plain[line[~(rows["plain"].to_numpy() & named[name_index] & (np.abs(value) <= MAX_VALUE))]] = False
 
         taken = plain[line]
-        place = place[taken]
+        name_index = name_index[taken]
         sensor = np.zeros(len(names), dtype=np.int32)
-        for used in np.flatnonzero(np.bincount(place, minlength=len(names))).tolist():
+        for used in np.flatnonzero(np.bincount(name_index, minlength=len(names))).tolist():
             sensor[used] = sensors.setdefault(names[used], len(sensors))
         piece = Piece(
             names=[],
-            sensor=sensor[place],
+            sensor=sensor[name_index],
             at=rows["at"].to_numpy()[taken],
             value=value[taken],
             index=line[taken],
@@ -190,22 +190,22 @@ class LineProtocol:
         index: list[int] = []
         rejections: list[Rejection] = []
         rejected = 0
-        for place, text in zip(chosen.tolist(), records.gather(chosen).to_list(), strict=True):
+        for number, text in zip(chosen.tolist(), records.gather(chosen).to_list(), strict=True):
             try:
                 line = read_line(text, self._unit, self._clock())
             except FieldError as error:
-                refused = [error]
+                errors = [error]
             else:
-                refused = line.refused
-                for name, number in line.readings:
+                errors = line.rejected
+                for name, reading in line.readings:
                     sensor.append(sensors.setdefault(name, len(sensors)))
                     at.append(line.at)
-                    value.append(number)
-                    index.append(place)
-            rejected += len(refused)
+                    value.append(reading)
+                    index.append(number)
+            rejected += len(errors)
             rejections += [
-                Rejection(self._lines + place, one.field, one.message, (text or "")[:_KEPT])
-                for one in refused[: LISTED - len(rejections)]
+                Rejection(self._lines + number, one.field, one.message, (text or "")[:_KEPT])
+                for one in errors[: LISTED - len(rejections)]
             ]
         return Piece(
             names=[],
@@ -219,10 +219,10 @@ class LineProtocol:
 
 
 def read_line(text: str | None, unit: int, now: int) -> Line:
-    """One record without blanks at its ends, by all of the rules; None stands for a line that is not UTF-8.
+    """Read one record, stripped of blanks at both ends, by all of the rules; None stands for a line that is not UTF-8.
 
-    `unit` is as `precision` has it, `now` in µs since 1970 UTC. Raises FieldError where nothing of the line can be
-    used; a field that is no reading (a string, too large, …) only goes to `refused`.
+    `unit` is as `precision` returns it, `now` is in µs since 1970 UTC. Raises FieldError if no part of the line can be
+    used; a single field that is not a reading (a string, a number that is too large, …) only adds to `rejected`.
     """
     if text is None:
         raise FieldError("line", "The line is not UTF-8.")
@@ -235,19 +235,19 @@ def read_line(text: str | None, unit: int, now: int) -> Line:
         try:
             line.readings.append((_name(match[1], key), _number(number, key)))
         except FieldError as error:
-            line.refused.append(error)
+            line.rejected.append(error)
     return line
 
 
-@lru_cache(maxsize=_REMEMBERED)  # most bodies are about series that were there a moment ago
+@lru_cache(maxsize=_REMEMBERED)  # most bodies repeat the series of recent ones
 def _name(head: str, key: str) -> str:
-    """The series name of measurement and tags, and of a field key, all as written. Raises FieldError."""
+    """The series name for a measurement with tags and a field key, all as written. Raises FieldError."""
     measurement, tags = _measurement(head)
     return series_name(measurement, _ESCAPED.sub(r"\1", key), tags)
 
 
 def _plain_name(series: str) -> str:
-    """The series name of measurement and tags and, behind a space, a field key; empty where that is not plain."""
+    """The series name for a measurement with tags, a space and a field key, as written; empty if that is not plain."""
     if "\\" in series:
         return ""
     head, _, key = series.partition(" ")
@@ -258,14 +258,14 @@ def _plain_name(series: str) -> str:
 
 
 def _measurement(head: str) -> tuple[str, list[tuple[str, str]]]:
-    """Measurement and tags, unescaped."""
+    """The measurement and the tags, unescaped. Raises FieldError."""
     measurement, *rest = _split(head, _BY_COMMA, ",")
     tags = []
     for text in rest:
         pair = _split(text, _BY_EQUALS, "=")
         if len(pair) != 2 or not pair[1]:
             raise FieldError(
-                "line", "Every tag is written key=value, neither empty; escape spaces, commas and = with \\."
+                "line", "Write every tag as key=value, neither of them empty; escape spaces, commas and = with \\."
             )
         tags.append((_ESCAPED.sub(r"\1", pair[0]), _ESCAPED.sub(r"\1", pair[1])))
     return _ESCAPED_IN_MEASUREMENT.sub(r"\1", measurement), tags
@@ -276,19 +276,19 @@ def _split(text: str, parts: re.Pattern[str], mark: str) -> list[str]:
 
 
 def _fields(text: str) -> tuple[list[tuple[str, str]], str]:
-    """Field keys with their values, and the timestamp or nothing, all as written."""
+    """The field keys with their values, and the timestamp (empty if there is none), all as written. Raises
+    FieldError.
+    """
     fields: list[tuple[str, str]] = []
     end = -1
     while end < 0 or text[end : end + 1] == ",":
         match = _FIELD.match(text, end + 1)
         if match is None:
-            raise FieldError(
-                "line", "The fields cannot be read: every field is written key=value, with a comma between."
-            )
+            raise FieldError("line", "The fields cannot be read: write every field as key=value, separated by commas.")
         fields.append((match[1], match[2]))
         end = match.end()
     if end < len(text) and text[end] != " ":
-        raise FieldError("line", "The fields cannot be read: a string ends with its closing quote.")
+        raise FieldError("line", "The fields cannot be read: a string must be followed by a comma or a space.")
     return fields, text[end:].strip(" ")
 
 
@@ -318,27 +318,27 @@ def _instant(stamp: str, unit: int, now: int) -> int:
     raw = _integer(stamp)
     if raw is None:
         raise FieldError(
-            "timestamp", f"{stamp[:_SHOWN]!r} is not a timestamp: an integer in the precision of the request."
+            "timestamp", f"{stamp[:_SHOWN]!r} is not a timestamp; send an integer in the precision of the request."
         )
     if unit == AUTO:
-        unit = next((unit for border, unit in _AUTO_UNITS if abs(raw) < border), 1)
+        unit = next((unit for threshold, unit in _AUTO_UNITS if abs(raw) < threshold), 1)
     return check_instant(raw // 1000 if unit == 1 else raw * (unit // 1000), now)
 
 
 def _instants(raw: pl.Expr, unit: int, latest: int) -> pl.Expr:
-    """Microseconds of timestamps of readings, null for those of none; `latest` in microseconds."""
+    """Timestamps in microseconds, null for those that are out of range; `latest` is in microseconds."""
     if unit == AUTO:
         found = raw // 1000
-        for border, finer in reversed(_AUTO_UNITS):
-            found = pl.when(raw < border).then(raw * (finer // 1000)).otherwise(found)
+        for threshold, finer in reversed(_AUTO_UNITS):
+            found = pl.when(raw < threshold).then(raw * (finer // 1000)).otherwise(found)
         return pl.when((raw >= 0) & (found <= latest)).then(found)
-    timely = raw.is_between(0, ((latest + 1) * 1000 - 1) // unit)  # of larger ones the product may overflow
+    timely = raw.is_between(0, ((latest + 1) * 1000 - 1) // unit)  # for larger ones the product may overflow
     return pl.when(timely).then(raw // 1000 if unit == 1 else raw * (unit // 1000))
 
 
 def _split_lines(records: pl.DataFrame, unit: int, now: int) -> pl.DataFrame:
     """A row for each field of each line: `line`, `at`, `series`, `number` as written, and whether it looks `plain`."""
-    head, fields, stamp, more = (pl.col(f"field_{place}") for place in range(4))
+    head, fields, stamp, more = (pl.col(f"field_{number}") for number in range(4))
     at = _instants(stamp.cast(pl.Int64, strict=False), unit, now + MAX_AHEAD)
     timely = at.is_not_null() & (stamp.str.len_bytes() <= _MAX_FAST_NUMBER)
     plain = (stamp.is_null() | timely) & more.is_null() & fields.is_not_null() & (head != "")
@@ -367,7 +367,7 @@ def _split_lines(records: pl.DataFrame, unit: int, now: int) -> pl.DataFrame:
 
 
 def _numbers(text: pl.Series) -> Floats:
-    """Floats, integers and booleans as written, as doubles; NaN where there is anything else."""
+    """Convert floats, integers and booleans as written to doubles; anything else becomes NaN."""
     value = text.cast(pl.Float64, strict=False)
     if value.has_nulls():
         value = pl.select(
@@ -386,7 +386,7 @@ def _texts(lines: list[bytes]) -> pl.Series:
     """The lines as text, null where a line is not UTF-8."""
     try:
         return pl.Series(lines, dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.ComputeError:  # one of them, no saying which
+    except pl.exceptions.ComputeError:  # at least one line is not UTF-8; the error does not say which
         return pl.Series([_text(line) for line in lines], dtype=pl.String)
 
 
@@ -398,7 +398,7 @@ def _text(line: bytes) -> str | None:
 
 
 def _complete(text: bytes) -> tuple[list[bytes], int]:
-    """The lines that have come to their end, without their newlines; and how many bytes they take."""
+    """The complete lines without their newlines, and how many bytes they occupy with them."""
     if b'"' not in text:
         used = text.rfind(b"\n") + 1
         return text[:used].split(b"\n")[:-1], used
@@ -411,6 +411,6 @@ def _complete(text: bytes) -> tuple[list[bytes], int]:
 
 
 def _interleaved(one: Piece, other: Piece) -> Piece:
-    """The readings of both in the order of the lines, none of which is in both; rejections come from the first."""
+    """The readings of both in the order of their lines; no line is in both. The rejections are those of the first."""
     both = Piece.concat([one, other])
     return both.take(np.argsort(both.index, kind="stable"))

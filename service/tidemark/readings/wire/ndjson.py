@@ -1,4 +1,4 @@
-"""NDJSON: one JSON object a line, decoded as it comes (https://github.com/ndjson/ndjson-spec)."""
+"""NDJSON: one JSON object per line, decoded as it arrives (https://github.com/ndjson/ndjson-spec)."""
 
 from collections.abc import Iterator
 
@@ -10,9 +10,10 @@ from tidemark.readings.wire.records import to_columns
 
 
 class NdjsonDecoder:
-    """Decodes lines of any ending, with or without a byte order mark; blank ones do not count as records.
+    """Decodes lines with any line ending, with or without a byte order mark; blank ones do not count as records.
 
-    A line that is no reading is a rejection, a line of more than 1 MiB ends the body. `unit` is as in `to_columns`.
+    A line that is not a valid reading is rejected; a line of more than 1 MiB ends the body. `unit` is as in
+    `to_columns`.
     """
 
     def __init__(self, clock: Clock, unit: str | None = None) -> None:
@@ -27,11 +28,11 @@ class NdjsonDecoder:
         yield from map(self._decode, self._lines.feed(data))
 
     def flush(self) -> Iterator[Piece]:
-        """Take the complete lines that have come. Raises BodyError."""
+        """The complete lines received so far. Raises BodyError."""
         yield from map(self._decode, self._lines.flush())
 
     def finish(self) -> Iterator[Piece]:
-        """Take the end of the body. Raises BodyError."""
+        """End the body. Raises BodyError."""
         yield from map(self._decode, self._lines.finish())
 
     def _decode(self, lines: list[bytes]) -> Piece:

@@ -19,7 +19,7 @@ _NUMERIC = re.compile(r"Expected `str`, got `(?:int|float)` - at `\$\.timestamp`
 
 @with_optional
 class JsonRecord(msgspec.Struct, gc=False):
-    """The object of one reading; other fields are ignored, null is absent."""
+    """The object of one reading. Other fields are ignored; null counts as absent."""
 
     sensor: str
     timestamp: str
@@ -27,7 +27,7 @@ class JsonRecord(msgspec.Struct, gc=False):
 
 
 class EpochRecord(JsonRecord, gc=False):
-    """The same where a timestamp may be a number, whose digits are wanted as they stand there."""
+    """The same if timestamps may be numbers: keeps their digits exactly as sent."""
 
     timestamp: msgspec.Raw  # type: ignore[assignment]
 
@@ -38,19 +38,19 @@ _DECODE: dict[type[JsonRecord], Callable[[bytes | msgspec.Raw], JsonRecord]] = {
 
 
 def record_type(unit: str | None) -> type[JsonRecord]:
-    """What to decode objects as, by the unit of timestamps that are numbers; None where those are refused."""
+    """The type to decode objects to, given the unit of numeric timestamps; None if these are rejected."""
     return JsonRecord if unit is None else EpochRecord
 
 
 def read_objects(
     texts: list[bytes] | list[msgspec.Raw], first: int, kind: type[JsonRecord] = JsonRecord
 ) -> tuple[Records, list[Rejection]]:
-    """Decode the JSON texts of records, of which the first is record `first` of the body."""
+    """Decode the JSON texts of records; the first of them is record number `first` of the body."""
     decode = _DECODE[kind]
     try:
         return as_records(list(map(decode, texts)), range(first, first + len(texts))), []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # which of them are wrong, the loop below finds
+        pass  # the loop below finds the invalid ones
     objects: list[JsonRecord] = []
     index: list[int] = []
     rejections: list[Rejection] = []
@@ -65,7 +65,7 @@ def read_objects(
 
 
 def as_records(objects: Sequence[JsonRecord], index: Sequence[int]) -> Records:
-    """The fields of decoded objects, list by list."""
+    """The fields of decoded objects as lists."""
     return Records(
         index=index,
         sensor=[each.sensor for each in objects],
@@ -82,7 +82,7 @@ def _timestamps(objects: Sequence[JsonRecord]) -> list[str]:
 
 
 def _as_text(raw: bytes) -> str:
-    """A JSON string's text; any other JSON, or a string that is broken, as it stands there."""
+    """The text of a JSON string; anything else, or an invalid string, as it was sent."""
     if b"\\" in raw:
         with suppress(msgspec.DecodeError):
             return msgspec.json.decode(raw, type=str)
@@ -90,7 +90,7 @@ def _as_text(raw: bytes) -> str:
 
 
 def field_error(error: Exception) -> FieldError:
-    """What to tell of a record that could not be decoded."""
+    """The error to report for a record that could not be decoded."""
     if not isinstance(error, msgspec.ValidationError):
         return FieldError("", f"This is not a JSON document: {explain(error)}.")
     if _NUMERIC.match(str(error)):

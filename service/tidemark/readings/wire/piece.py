@@ -1,4 +1,4 @@
-"""A piece of a body, decoded: what every wire format yields. Formats that decode reading by reading build it here."""
+"""A decoded piece of a body, which every wire format yields, and a builder for formats that decode one by one."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -18,21 +18,21 @@ class Piece(Columns):
     names: list[str]
     """The distinct sensors, as the format names them."""
     sensor: npt.NDArray[np.int32]
-    """For each reading, the position of its sensor in `names`."""
+    """For each reading, the index of its sensor in `names`."""
     index: Integers
-    """Which record of the body each reading came from, counted from 0."""
+    """For each reading, the position of its record in the body, counted from 0."""
     rejections: list[Rejection] = field(default_factory=list)
-    """The rejected records; of formats whose records have many readings, perhaps the first of them alone."""
+    """The rejections; formats whose records can have many readings may list only the first ones."""
     rejected: int = 0
-    """How many there are in all."""
+    """The total number of rejections."""
     skipped: int = 0
-    """Samples that the format lets a sender include but that are no readings."""
+    """Number of samples that the format allows but that are not readings."""
 
     _required: ClassVar[tuple[str, ...]] = ("sensor", "at", "value", "index")
 
 
 class PieceBuilder:
-    """Collects readings one by one until there are enough of them to be stored."""
+    """Collects readings one by one for a piece."""
 
     def __init__(self) -> None:
         self._sensors: dict[str, int] = {}
@@ -49,24 +49,24 @@ class PieceBuilder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to tell, neither readings nor what became of others."""
+        """Whether there are neither readings, nor rejected or skipped ones."""
         return not (self._at or self.rejected or self.skipped)
 
     def take(self, sensor: str, index: int, at: list[int], value: list[float]) -> None:
-        """Take readings of a sensor that stand in the record at this position; `at` in microseconds since 1970 UTC."""
+        """Add readings of a sensor from the record at position `index`; `at` is in microseconds since 1970 UTC."""
         self._sensor += [self._sensors.setdefault(sensor, len(self._sensors))] * len(at)
         self._at += at
         self._value += value
         self._index += [index] * len(at)
 
     def reject(self, index: int, error: FieldError, count: int = 1) -> None:
-        """Refuse so many readings of the record at this position."""
+        """Reject `count` readings of the record at position `index`."""
         self.rejected += count
         if len(self._rejections) < LISTED:
             self._rejections.append(Rejection(index, error.field, error.message))
 
     def piece(self) -> Piece:
-        """What was taken so far."""
+        """The piece with everything collected so far."""
         return Piece(
             names=list(self._sensors),
             sensor=np.array(self._sensor, dtype=np.int32),

@@ -1,8 +1,8 @@
 """Protobuf's wire format, as https://protobuf.dev/programming-guides/encoding/ describes it, and message classes.
 
-A large message is taken apart field by field, because the parser makes objects of some hundred bytes out of two: a
-whole request of 32 MiB could take gigabytes. What is small is parsed by classes that are made here, without generated
-code.
+A large message is split field by field, because the parser can turn two bytes into an object of a hundred bytes or
+more: parsing a whole request of 32 MiB could need gigabytes. Small messages are parsed by classes that are created here
+at run time, without generated code.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +20,11 @@ _FIXED_LENGTHS = {1: 8, 5: 4}
 
 
 class MalformedError(ValueError):
-    """Bytes that are no message."""
+    """The bytes are not a message."""
 
 
 def message_classes(package: str, messages: Mapping[str, Sequence[Field]]) -> dict[str, Any]:
-    """A class for each message, by its name."""
+    """A class for each message, keyed by the name of the message."""
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
     for message, fields in messages.items():
         described = file.message_type.add(name=message)
@@ -41,34 +41,34 @@ def message_classes(package: str, messages: Mapping[str, Sequence[Field]]) -> di
 
 
 def fields_of(message: bytes) -> Iterator[tuple[int, bytes | None]]:
-    """The fields of a message: their numbers, and the contents of those that have a length. Raises MalformedError."""
-    place = 0
-    while place < len(message):
+    """The fields of a message: their numbers, and the contents of length-delimited ones. Raises MalformedError."""
+    offset = 0
+    while offset < len(message):
         try:
-            tag, place = _varint(message, place)
+            tag, offset = _varint(message, offset)
             number, kind = tag >> 3, tag & 7
             length = _FIXED_LENGTHS.get(kind, 0)
             if kind == _LENGTH_DELIMITED:
-                length, place = _varint(message, place)
+                length, offset = _varint(message, offset)
             elif kind == _VARINT:
-                _, place = _varint(message, place)
+                _, offset = _varint(message, offset)
             elif not length:
                 raise MalformedError
         except IndexError:
             raise MalformedError from None
-        if number == 0 or place + length > len(message):
+        if number == 0 or offset + length > len(message):
             raise MalformedError
-        yield number, message[place : place + length] if kind == _LENGTH_DELIMITED else None
-        place += length
+        yield number, message[offset : offset + length] if kind == _LENGTH_DELIMITED else None
+        offset += length
 
 
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """The number at a place, and the place behind it. Raises IndexError where it does not end."""
+def _varint(message: bytes, offset: int) -> tuple[int, int]:
+    """The varint at an offset, and the offset after it. Raises IndexError if it does not end."""
     number = 0
     for shift in range(0, 70, 7):
-        byte = message[place]
-        place += 1
+        byte = message[offset]
+        offset += 1
         number |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return number, place
+            return number, offset
     raise IndexError

@@ -1,7 +1,7 @@
-"""What JSON, NDJSON and CSV share: records of named fields, turned into columns.
+"""Shared by JSON, NDJSON and CSV: converts records with named fields to columns.
 
-Whole columns are converted at once. Whatever that leaves in doubt, row by row, goes through the rules for single
-values, which either take it or say what is wrong with it.
+Whole columns are converted at once. Rows that this leaves in doubt go one by one through the rules for single values,
+which either accept a row or say what is wrong with it.
 """
 
 from array import array
@@ -41,7 +41,7 @@ Number: TypeAlias = str | float
 
 REQUIRED = ("sensor", "timestamp", "value")
 FIELDS = (*REQUIRED, *(column.name for column in OPTIONAL))
-"""The fields of a record, and the columns of a file."""
+"""The fields of a record, which are also the columns of a file."""
 
 _NUMBER_CHARACTERS = b"0123456789+-.eE"
 _LONGEST_NUMBER = 400
@@ -49,21 +49,21 @@ _LONGEST_NUMBER = 400
 
 @dataclass(slots=True)
 class Records:
-    """Records as a format hands them over: texts as they stood there, one list for each field, all alike in length."""
+    """Records as a format provides them: a list for each field, all of the same length, with texts as sent."""
 
     index: Sequence[int]
-    """Which record of the body each one is, counted from 0."""
+    """The position of each record in the body, counted from 0."""
     sensor: list[str]
     timestamp: list[str]
     value: Sequence[Number]
     optional: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    """The optional columns that may have values, as they were sent; None where a record has none."""
+    """The optional columns that may have values, with the values as they were sent; None for a record without one."""
 
 
 def read_record(records: Records, row: int, now: int, unit: str | None = None) -> Reading:
-    """One record by the rules for single values; `now` in microseconds since 1970 UTC, `unit` as in `to_columns`.
+    """Read one record by the rules for single values. Raises FieldError.
 
-    Raises FieldError.
+    `now` is in microseconds since 1970 UTC; `unit` is as in `to_columns`.
     """
     return Reading(
         _check_sensor(records.sensor[row]),
@@ -78,10 +78,10 @@ def _read_optional(column: OptionalColumn, sent: Sequence[Any] | None, row: int)
 
 
 def to_columns(records: Records, rejections: list[Rejection], now: int, unit: str | None = None) -> Piece:
-    """Check and convert records; those of the piece that were no records at all come as `rejections`.
+    """Check and convert records; `rejections` has the ones of the piece that could not even be decoded.
 
-    `now` is the server's clock in microseconds since 1970 UTC; `unit` (see `EPOCH_UNITS`) is that of timestamps that
-    are numbers, which are refused where it is None.
+    `now` is the server's clock in microseconds since 1970 UTC. `unit` (see `EPOCH_UNITS`) is the unit of numeric
+    timestamps; if it is None, numeric timestamps are rejected.
     """
     at, good = _instants(records.timestamp, unit)
     good &= (at >= 0) & (at <= now + MAX_AHEAD)
@@ -90,15 +90,15 @@ def to_columns(records: Records, rejections: list[Rejection], now: int, unit: st
     good &= np.abs(value) <= MAX_VALUE
     columns = Columns(at=at, value=value, optional=_optional(records, good))
 
-    refused = list(rejections)
+    rejected = list(rejections)
     kept = np.ones(len(columns), np.bool_)
     for row in np.flatnonzero(~good).tolist():
         try:
             _put(columns, row, read_record(records, row, now, unit))
         except FieldError as error:
-            refused.append(Rejection(records.index[row], error.field, error.message))
+            rejected.append(Rejection(records.index[row], error.field, error.message))
             kept[row] = False
-    refused.sort(key=lambda rejection: rejection.index)
+    rejected.sort(key=lambda rejection: rejection.index)
 
     sensors = records.sensor
     index = np.fromiter(records.index, np.int64, len(columns))
@@ -117,27 +117,27 @@ def to_columns(records: Records, rejections: list[Rejection], now: int, unit: st
             if (array := columns.optional.get(column.name)) is not None and not column.is_empty(array)
         },
         index=index,
-        rejections=refused,
-        rejected=len(refused),
+        rejections=rejected,
+        rejected=len(rejected),
     )
 
 
 def _put(columns: Columns, row: int, reading: Reading) -> None:
-    """Set a row that was in doubt."""
+    """Set a row that was in doubt to the reading that the rules for single values returned."""
     columns.at[row] = reading.at
     columns.value[row] = reading.value
-    # Where the reading has no optional value, the column has none either, or there is no column.
+    # If the reading has no value for an optional column, the column has none either, or does not exist.
     for column, exact in zip(OPTIONAL, reading.optional, strict=True):
         if exact is not None:
             columns.optional[column.name][row] = exact
 
 
 def needs_unit(shown: str) -> FieldError:
-    """The error for a timestamp that is a number where the request does not say which unit it has."""
+    """The error for a numeric timestamp if the request does not give its unit; `shown` begins the message."""
     return FieldError(
         "timestamp",
-        f"{shown} is taken with the query parameter timestamp_unit (s, ms, us or ns) alone; "
-        "without it, write ISO 8601 such as 2020-10-13T14:02:39.489Z.",
+        f"{shown} is accepted only with the query parameter timestamp_unit (s, ms, us or ns); "
+        "without it, send ISO 8601 such as 2020-10-13T14:02:39.489Z.",
     )
 
 
@@ -150,7 +150,7 @@ def _instant(text: str, unit: str | None) -> int:
 
 
 def _instants(texts: list[str], unit: str | None) -> tuple[Integers, Flags]:
-    """Instants of `_instant`, and which of them are known."""
+    """The instants that `_instant` returns, and flags that tell which of them are known."""
     if unit is None:
         return parse_instants(texts)
     at, known = parse_epochs(texts, unit)
@@ -175,19 +175,22 @@ def _good_sensors(names: list[str]) -> Flags | bool:
 
 
 def _numbers(values: Sequence[Number]) -> Floats:
-    """Doubles; NaN where a value is no number, or one that only the exact path can judge."""
+    """Convert values to doubles; NaN for a value that is not a number, or that only the exact path can judge."""
     try:
-        numbers = np.array(array("d", cast("Sequence[float]", values)))  # raises TypeError at a text
+        numbers = np.array(array("d", cast("Sequence[float]", values)))  # raises TypeError for a text
     except TypeError:
         try:
             numbers = _plain_numbers(cast("Sequence[str]", values))
-        except (TypeError, ValueError):  # numbers among the texts, or texts that are none
+        except (TypeError, ValueError):  # numbers mixed with texts, or texts that are not numbers
             numbers = np.array([_number_or_nan(value) for value in values], np.float64)
     return numbers
 
 
 def _plain_numbers(texts: Sequence[str]) -> Floats:
-    """Without other characters than these, a cast takes exactly the numbers that `parse_number` takes."""
+    """Convert texts of `_NUMBER_CHARACTERS` only: for these, a cast accepts exactly what `parse_number` accepts.
+
+    Raises ValueError for any other text.
+    """
     other = "".join(texts).encode("utf-8", "replace").translate(None, _NUMBER_CHARACTERS)
     if other or max(map(len, texts)) > _LONGEST_NUMBER:
         raise ValueError
@@ -202,7 +205,7 @@ def _number_or_nan(value: Number) -> float:
 
 
 def _optional(records: Records, good: Flags) -> dict[str, Array]:
-    """The optional columns that some record has; removes records in doubt from `good`."""
+    """The optional columns that at least one record has; clears the flags in `good` of records in doubt."""
     return {
         column.name: _convert(column, sent, good)
         for column in OPTIONAL

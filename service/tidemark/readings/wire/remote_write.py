@@ -1,7 +1,7 @@
 """Prometheus remote write, 1.0 and 2.0, as https://prometheus.io/docs/specs/prw/ defines them.
 
-Both send labels and samples in a snappy block of protobuf. In 1.0 each series has its labels as texts, in 2.0 it refers
-to symbols that all series of a request share.
+Both send labels and samples as a snappy-compressed protobuf message. In 1.0 each series carries its labels as texts; in
+2.0 it refers to symbols that all series of a request share.
 """
 
 from abc import ABC, abstractmethod
@@ -21,15 +21,15 @@ from tidemark.readings.wire.protobuf import OF, MalformedError, fields_of, messa
 from tidemark.readings.wire.series_names import MAX_NAME, series_name, too_long
 
 PIECE = 10_000
-"""Samples after which a piece ends, with the series that it has reached."""
+"""Samples after which a piece ends, once its current series is complete."""
 MAX_PARTS = 100_000
-"""Time series, metadata and symbols of a request; senders' batches are of some thousand samples."""
+"""Largest number of time series, metadata and symbols in a request; senders' batches have some thousand samples."""
 MAX_PART_SIZE = 256 * 1024
-"""Bytes of one of those: a time series has some 15,000 samples then."""
+"""Largest size of each of these, in bytes: enough for a time series of some 15,000 samples."""
 
 _METRIC = "__name__"
-_REMEMBERED = 10_000  # series whose names are kept ready, as senders send the same ones every few seconds
-_LONGEST_REMEMBERED = 2_000  # bytes of their labels
+_REMEMBERED = 10_000  # series whose names are cached, since senders send the same ones every few seconds
+_LONGEST_REMEMBERED = 2_000  # bytes of the labels of a cached name
 
 
 class _Sample(Protocol):
@@ -40,7 +40,7 @@ class _Sample(Protocol):
 _Labels: TypeAlias = tuple[bytes, ...]
 _Pairs: TypeAlias = list[tuple[str, str]]
 
-# Labels are parsed when they are needed, and what is only counted stays bytes.
+# Labels are parsed only when they are needed, and fields that are only counted stay bytes.
 _SAMPLE = (("value", 1, OF.TYPE_DOUBLE, False), ("timestamp", 2, OF.TYPE_INT64, False))
 _ONE = message_classes(
     "prometheus",
@@ -71,23 +71,23 @@ _TWO = message_classes(
 _WRITE_REQUEST, _REQUEST = "a WriteRequest of remote write 1.0", "a Request of remote write 2.0"
 _SYMBOLS, _SERIES_2 = 4, 5
 _FIELDS = {_WRITE_REQUEST: {1, 3}, _REQUEST: {_SYMBOLS, _SERIES_2}}
-"""The numbers of each message's fields. They have none in common, so that one is not taken for the other."""
+"""The field numbers of each message. They have none in common, so one message cannot be mistaken for the other."""
 
 
 class _RemoteWrite(ABC):
-    """A Decoder (see tidemark.bodies.pipeline). `limit` is in bytes, uncompressed; `clock` in µs since 1970 UTC.
+    """A Decoder (see tidemark.bodies.pipeline). `limit` is in uncompressed bytes; `clock` in µs since 1970 UTC.
 
-    A record is a time series: its position is the index of its readings. Each refused sample counts as a rejection.
-    Samples that are NaN (which says that a series has ended) or infinite, exemplars, histograms and the metadata of 1.0
-    are no readings and counted as skipped.
+    A record is a time series: all its readings have its position as their index. Each rejected sample counts as a
+    rejection. Samples that are NaN (which marks the end of a series) or infinite, exemplars, histograms and the
+    metadata of 1.0 are not readings and count as skipped.
     """
 
     _message: str
-    """What the body is, for errors."""
+    """The name of the message, for errors."""
     _time_series: int
-    """The number of the field that has them."""
+    """The number of the field with the time series."""
     _parse: Callable[[bytes], Any]
-    """Reads one of them. Raises DecodeError."""
+    """Parses one time series. Raises DecodeError."""
 
     def __init__(self, limit: int, clock: Clock) -> None:
         self._limit = limit
@@ -95,22 +95,22 @@ class _RemoteWrite(ABC):
         self._body = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """Take the next bytes; nothing comes out before the end. Raises BodyError."""
+        """Take the next bytes; pieces are yielded only at the end of the body. Raises BodyError."""
         self._body += data
         if len(self._body) > self._limit + self._limit // 6 + 32:  # the most that snappy makes of `limit` bytes
             raise _body_too_long(self._limit)
         yield from ()
 
     def flush(self) -> Iterator[Piece]:
-        """Nothing comes out before the end."""
+        """Yield nothing: the format does not stream."""
         return iter(())
 
     def finish(self) -> Iterator[Piece]:
-        """Take the end of the body. Raises BodyError where it is not snappy or not the message that it should be."""
+        """End the body and decode it. Raises BodyError if it is not snappy or not the expected message."""
         request = _decompress(bytes(self._body), self._limit)
         self._body.clear()
         now = self._clock()
-        # Whatever is wrong with its parts is found before the first reading is given away.
+        # All parts are checked before the first reading is yielded.
         parts = _parts(request, self._message)
         _check_message(parts, self._message)
         builder = PieceBuilder()
@@ -129,7 +129,7 @@ class _RemoteWrite(ABC):
             yield builder.piece()
 
     def _add(self, builder: PieceBuilder, index: int, series: Any, now: int) -> None:
-        """Take the samples of a time series; its name is read where it has any."""
+        """Add the samples of a time series, whose name is read only if it has any."""
         sent: Sequence[_Sample] = series.samples
         samples = [sample for sample in sent if isfinite(sample.value)]
         builder.skipped += len(sent) - len(samples) + len(series.exemplars) + len(series.histograms)
@@ -159,7 +159,7 @@ class _RemoteWrite(ABC):
 
     @abstractmethod
     def _begin(self, parts: Sequence[tuple[int, bytes]]) -> int:
-        """Look at what stands beside the time series; answers how much of it is skipped. Raises BodyError."""
+        """Read the parts other than time series; returns how many of them are skipped. Raises BodyError."""
 
     @abstractmethod
     def _labels(self, series: Any) -> _Labels:
@@ -168,7 +168,9 @@ class _RemoteWrite(ABC):
     @staticmethod
     @abstractmethod
     def _pairs(labels: _Labels) -> _Pairs:
-        """Labels as texts. One with an empty value is, as in Prometheus, the same as no label. Raises FieldError."""
+        """The labels as texts, without those that have an empty value, which Prometheus treats as absent. Raises
+        FieldError.
+        """
 
 
 class RemoteWrite(_RemoteWrite):
@@ -208,16 +210,16 @@ class RemoteWrite2(_RemoteWrite):
 
     def _labels(self, series: Any) -> _Labels:
         if len(series.labels_refs) % 2:
-            raise FieldError("series", "labels_refs are pairs of a name and a value; one is left over.")
+            raise FieldError("series", "labels_refs must be pairs of a name and a value; the last name has no value.")
         try:
-            return tuple([self._symbols[place] for place in series.labels_refs])
+            return tuple([self._symbols[reference] for reference in series.labels_refs])
         except IndexError:
             raise FieldError("series", "A label refers to a symbol that the request does not have.") from None
 
     @staticmethod
     def _pairs(labels: _Labels) -> _Pairs:
         pairs = [(name, value) for name, value in zip(labels[::2], labels[1::2], strict=True) if value]
-        # Two bytes can refer to a symbol of any length: nothing is made of them before this.
+        # A reference of two bytes can name a symbol of any length: check the total before building any text.
         if sum(len(name) + len(value) for name, value in pairs) > len(_METRIC) + MAX_NAME:
             raise too_long()
         try:
@@ -238,20 +240,21 @@ _remembered_name = lru_cache(_REMEMBERED)(_read_name)
 
 
 def _parts(request: bytes, message: str) -> list[tuple[int, bytes]]:
-    """The fields of a request that have a length: their numbers and contents. Raises BodyError."""
+    """The length-delimited fields of a request: their numbers and contents. Raises BodyError."""
     parts = []
     try:
         for count, (number, content) in enumerate(fields_of(request), 1):
             if count > MAX_PARTS:
                 raise BodyError(
-                    f"A request has at most {MAX_PARTS} time series, metadata and symbols; "
-                    "set the sender to smaller batches."
+                    f"A request may have at most {MAX_PARTS} time series, metadata and symbols; "
+                    "configure the sender for smaller batches."
                 )
             if content is None:
                 continue
             if len(content) > MAX_PART_SIZE:
                 raise BodyError(
-                    f"A time series or symbol has at most {MAX_PART_SIZE} bytes; set the sender to smaller batches."
+                    f"A time series or symbol may have at most {MAX_PART_SIZE} bytes; "
+                    "configure the sender for smaller batches."
                 )
             parts.append((number, content))
     except MalformedError:
@@ -260,23 +263,21 @@ def _parts(request: bytes, message: str) -> list[tuple[int, bytes]]:
 
 
 def _check_message(parts: Sequence[tuple[int, bytes]], message: str) -> None:
-    """Raises BodyError where a request has fields of the other message: they would be passed over in silence."""
+    """Raise BodyError if a request has fields of the other message, which would be ignored silently."""
     numbers = {number for number, _ in parts}
     for other, fields in _FIELDS.items():
         if other != message and numbers & fields:
-            raise BodyError(
-                f"The body looks like {other}, but its Content-Type says {message}: name the message that is sent."
-            )
+            raise BodyError(f"The body looks like {other}, but its Content-Type says {message}; make the two agree.")
 
 
 def _decompress(body: bytes, limit: int) -> bytes:
-    """A snappy block, decompressed if it is no longer than `limit` bytes then. Raises BodyError.
+    """Decompress a snappy block of at most `limit` uncompressed bytes. Raises BodyError.
 
     It begins with its uncompressed length as a varint (https://github.com/google/snappy/blob/main/format_description.txt).
     """
     length = 0
-    for place, byte in enumerate(body[:5]):
-        length |= (byte & 0x7F) << 7 * place
+    for number, byte in enumerate(body[:5]):
+        length |= (byte & 0x7F) << 7 * number
         if byte < 0x80:
             break
     else:
@@ -291,5 +292,5 @@ def _decompress(body: bytes, limit: int) -> bytes:
 
 def _body_too_long(limit: int) -> BodyTooLongError:
     return BodyTooLongError(
-        f"The body is too long: uncompressed at most {limit} bytes; set the sender to smaller batches."
+        f"The body may have at most {limit} bytes uncompressed; configure the sender for smaller batches."
     )

@@ -1,4 +1,4 @@
-"""The document of a single-reading upload (JSON:API), decoded and answered."""
+"""The document that uploads a single reading (JSON:API), and the document of the response."""
 
 import msgspec
 import orjson
@@ -52,7 +52,7 @@ _ATTRIBUTE = "/data/attributes/"
 def decode_upload(body: bytes, now: int) -> Reading:
     """Decode the body of an upload; `now` is the server's clock in microseconds since 1970 UTC.
 
-    Raises TidemarkError whose `field` is a JSON pointer.
+    Raises TidemarkError, whose `field` is a JSON pointer.
     """
     try:
         data = _decoder.decode(body).data
@@ -77,7 +77,7 @@ def decode_upload(body: bytes, now: int) -> Reading:
 
 
 def require_sensor(reading: Reading, input_pk: str) -> None:
-    """The sensor of the path and of the body must be one. Raises TidemarkError (409)."""
+    """Check that the path and the body name the same sensor. Raises TidemarkError (409)."""
     if reading.sensor_id != input_pk:
         raise conflict(
             f"The path names the sensor {input_pk[:100]!r}, the body {reading.sensor_id[:100]!r}.",
@@ -86,16 +86,16 @@ def require_sensor(reading: Reading, input_pk: str) -> None:
 
 
 def reading_id(series_id: int, at: int) -> str:
-    """The id of a reading: digits that the sensor and the instant alone decide."""
+    """The id of a reading: digits that depend only on its sensor and instant."""
     return f"{series_id}{at:017d}"
 
 
 def stored_document(series_id: int, reading: Reading) -> bytes:
-    """The answer to a stored upload: its document, with the attributes that were sent."""
+    """The response to an upload that is stored: its document, with the attributes that were sent."""
     attributes = f'"timestamp":"{format_instant(reading.at)}","value":"{format_number(reading.value)}"'
     optional = reading.optional
     for one in ATTRIBUTES:
-        if (value := optional[one.place]) is not None:
+        if (value := optional[one.index]) is not None:
             attributes += f"{one.key}{one.quote}{one.text(value)}{one.quote}"
     return (
         f'{{"data":{{"type":"SensorData","id":"{reading_id(series_id, reading.at)}","attributes":{{{attributes}}},'
