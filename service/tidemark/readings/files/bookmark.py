@@ -1,4 +1,4 @@
-"""Where an interrupted import of a file goes on: what became of its beginning, kept in the database of the readings."""
+"""Where an interrupted import of a file resumes: the outcome so far, kept in the database of the readings."""
 
 import hashlib
 import time
@@ -12,17 +12,17 @@ from tidemark.database.database import Database
 from tidemark.database.statements import statements
 
 EVERY_SECONDS = 0.5
-"""How often a bookmark is moved on, at most; what came after it is stored again, which changes nothing."""
+"""Minimum time between two moves of a bookmark. Records after it are stored again, which changes nothing."""
 _HEAD = 64 * 1024
 
 
 def fingerprint(file: Path) -> bytes:
-    """Tells a file from every other, and from itself after a change: its place, size, time of change and beginning."""
+    """A hash of a file's path, size, modification time and beginning, which identifies the file until it changes."""
     status = file.stat()
     with file.open("rb") as opened:
         head = opened.read(_HEAD)
-    place = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0"
-    return hashlib.sha256(place.encode("utf-8", "surrogateescape") + head).digest()
+    identity = f"{file.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\0"
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape") + head).digest()
 
 
 class Bookmark:
@@ -34,7 +34,7 @@ class Bookmark:
         self._kept_at = time.monotonic()
 
     async def read(self) -> Outcome:
-        """What became of the beginning of the file; nothing where there is no bookmark. Raises TidemarkError."""
+        """The outcome of the part before the bookmark; an empty one if there is no bookmark. Raises TidemarkError."""
         async with self._database.session() as connection:
             await statements().remove_old_bookmarks.run(connection)
             row = await statements().read_bookmark.row(connection, **self._key)
@@ -44,7 +44,7 @@ class Bookmark:
         return Outcome(row["accepted"], row["rejected"], rejections=rejections)
 
     async def keep(self, outcome: Outcome) -> None:
-        """Move the bookmark to the end of what `outcome` tells of, unless that was done just now."""
+        """Move the bookmark to the end of the records in `outcome`, unless it was moved a moment ago."""
         if time.monotonic() - self._kept_at < EVERY_SECONDS:
             return
         async with self._database.session() as connection:
@@ -58,6 +58,6 @@ class Bookmark:
         self._kept_at = time.monotonic()
 
     async def remove(self) -> None:
-        """Take the bookmark out: the next import of the file begins at its beginning."""
+        """Remove the bookmark, so that the next import of the file starts from the beginning."""
         async with self._database.session() as connection:
             await statements().remove_bookmark.run(connection, **self._key)

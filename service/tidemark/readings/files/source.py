@@ -1,4 +1,4 @@
-"""Files of readings, read piece by piece in constant memory, whatever their size."""
+"""Reads files of readings piece by piece, in constant memory whatever their size."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -31,7 +31,8 @@ async def pieces(
 ) -> AsyncGenerator[Piece, None]:
     """The readings of a file after its first `skip` records.
 
-    `progress` hears how many bytes have been read, of how many. Raises BodyError where the file cannot be read further.
+    Calls `progress` with the number of bytes read so far and the total. Raises BodyError if the file cannot be read any
+    further.
     """
     if form.name == PARQUET:
         async for piece in _in_thread(_parquet(file, clock, skip, progress)):
@@ -47,7 +48,7 @@ async def pieces(
 
 
 def rest(piece: Piece, first: int, skip: int) -> Piece:
-    """What is left of a piece without the records before `skip`; `first` is the index of its first one."""
+    """A piece without the records before `skip`; `first` is the index of its first record."""
     kept = piece.index >= skip
     gone = len(piece) - int(kept.sum())
     return replace(
@@ -75,7 +76,7 @@ def _bytes(file: Path, compression: str, progress: Callable[[int, int], None]) -
 def _parquet(file: Path, clock: Clock, skip: int, progress: Callable[[int, int], None]) -> Iterator[Piece]:
     size = file.stat().st_size
     try:
-        # A name with * or [ is the name of one file all the same.
+        # Without glob, a name with * or [ is the name of one file too.
         frame = pl.scan_parquet(file, glob=False, hive_partitioning=False)
         frame = frame.select(_as_records(frame.collect_schema()))
         total = frame.select(pl.len()).collect().item()
@@ -89,7 +90,7 @@ def _parquet(file: Path, clock: Clock, skip: int, progress: Callable[[int, int],
 
 
 def _as_records(schema: pl.Schema) -> list[pl.Expr]:
-    """The columns of a Parquet file as the common rules for records take them. Raises BodyError."""
+    """The columns of a Parquet file, converted to what the rules for records accept. Raises BodyError."""
     for name in schema:
         if name not in FIELDS:
             raise BodyError(f"There is no column {name[:50]!r}; the columns are {', '.join(FIELDS)}.")
@@ -109,7 +110,7 @@ def _as_field(name: str, kind: pl.DataType) -> pl.Expr:
         return column.cast(pl.Float64)
     if kind in (pl.String, pl.Categorical, pl.Enum, pl.Null):
         column = column.cast(pl.String)
-        return column if name in REQUIRED else column.replace("", None)  # as CSV has it
+        return column if name in REQUIRED else column.replace("", None)  # an empty text is absent, as in CSV
     raise BodyError(f"The column {name!r} has the type {kind}, which it cannot have.")
 
 

@@ -1,6 +1,6 @@
-"""Files of readings, written piece by piece in constant memory.
+"""Writes files of readings piece by piece, in constant memory.
 
-A writer takes its pieces from a plain iterator, in a thread; `Pull` lets it have what comes from the event loop.
+A writer runs in a thread and reads its pieces from a plain iterator; `Pull` hands it those of an asynchronous one.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
 ROW_GROUP = 50_000
-"""Readings of a Parquet row group, which is the most that a writer or reader holds at once."""
+"""Readings in a Parquet row group, which a writer or reader must hold in memory."""
 _TYPES: dict[str, Any] = {"sensor": pl.String, "timestamp": pl.Datetime("us", "UTC"), "value": pl.Float64} | {
     column.name: pl.Float64 if isinstance(column, NumberColumn) else pl.String for column in OPTIONAL
 }
@@ -38,7 +38,7 @@ Item = TypeVar("Item")
 
 
 class Pull(Generic[Item]):
-    """What an asynchronous generator of this event loop yields, one by one, for a thread."""
+    """Lets a thread iterate over the items of an asynchronous generator of this event loop."""
 
     def __init__(self, items: AsyncGenerator[Item, None]) -> None:
         self._items = items
@@ -56,7 +56,7 @@ class Pull(Generic[Item]):
         return await anext(self._items, None)
 
     async def into(self, write: Callable[[Iterator[Item]], None]) -> None:
-        """Run a writer to its end in a thread; when this is cancelled the items end, and the writer with them."""
+        """Run a writer in a thread until it ends. When this is cancelled, the items end, and so does the writer."""
         writing = asyncio.ensure_future(asyncio.to_thread(write, iter(self)))
         try:
             await asyncio.shield(writing)
@@ -68,7 +68,7 @@ class Pull(Generic[Item]):
 
 @contextmanager
 def replacing(file: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name when it is complete and on disk; until then, what had the name stays as it was."""
+    """A file that gets its name once it is complete and on disk; until then, a file that already has the name stays."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as opened:
@@ -86,7 +86,7 @@ def replacing(file: Path) -> Iterator[IO[bytes]]:
 
 
 def write(pieces: Iterator[SensorRows], form: FileFormat, opened: IO[bytes]) -> None:
-    """Write the readings of all pieces to a file that is open for it. Raises OSError, and what the pieces raise."""
+    """Write the readings of all pieces to an open file. Raises OSError, and whatever the pieces raise."""
     if form.name == PARQUET:
         _write_parquet(pieces, opened)
         return
@@ -122,7 +122,7 @@ def _ndjson_lines(sensor: str, rows: "list[Record]") -> str:
 
 
 def _texts(rows: "list[Record]", written: "Sequence[Callable[[Any], str]]") -> list[list[str]]:
-    """The columns of readings from the instant on, as a format writes them; empty where a value is absent."""
+    """The columns of readings, from the instant on, as a format writes them; an absent value is an empty text."""
     if not rows:
         return []
     _, *columns = zip(*rows, strict=True)
@@ -157,7 +157,7 @@ _LINES: "dict[str, Callable[[str, list[Record]], str]]" = {CSV: _csv_rows, NDJSO
 def _write_parquet(pieces: Iterator[SensorRows], opened: IO[bytes]) -> None:
     failures: list[Exception] = []
 
-    def frames(_columns: object, _predicate: object, _most: object, _size: object) -> Iterator[pl.DataFrame]:
+    def frames(_columns: object, _predicate: object, _row_limit: object, _batch_size: object) -> Iterator[pl.DataFrame]:
         try:
             for sensor, rows in pieces:
                 if rows:
@@ -169,7 +169,7 @@ def _write_parquet(pieces: Iterator[SensorRows], opened: IO[bytes]) -> None:
     try:
         register_io_source(frames, schema=_SCHEMA).sink_parquet(opened, row_group_size=ROW_GROUP)
     except pl.exceptions.ComputeError:
-        if failures:  # polars knows only its text
+        if failures:  # polars passes on only its text
             raise failures[0] from None
         raise
 
