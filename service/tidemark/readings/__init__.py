@@ -1,1 +1,1 @@
-"""Readings of sensors: the way in, the roll-ups, the way out."""
+"""Readings of sensors: writing them, rolling them up, and reading them."""

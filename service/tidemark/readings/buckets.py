@@ -1,4 +1,4 @@
-"""The buckets that a window is cut into: minutes and hours of UTC, or the days of a time zone.
+"""The buckets that a window is divided into: minutes and hours of UTC, or the days of a time zone.
 
 Bounds are microseconds since 1970 UTC, in order; bucket number i holds bounds[i] ≤ instant < bounds[i + 1].
 """
@@ -15,29 +15,29 @@ ONE_DAY = timedelta(days=1)
 
 
 class Grid(Protocol):
-    """One way to cut time into buckets."""
+    """A way to divide time into buckets."""
 
     def bounds(self, window: Window) -> Sequence[int]:
-        """The bounds of all buckets that hold a part of the window, whole; empty for an empty window."""
+        """The bounds of all buckets that overlap the window, not clipped to it; empty for an empty window."""
 
     def around(self, at: int) -> Window:
-        """The bucket that holds an instant."""
+        """The bucket that contains an instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Even:
-    """Buckets of one length, in microseconds, that begin at its multiples since 1970 UTC."""
+    """Buckets of equal length, in microseconds, that begin at multiples of it since 1970 UTC."""
 
     unit: int
 
     def bounds(self, window: Window) -> Sequence[int]:
-        """The bounds of all buckets that hold a part of the window, whole; empty for an empty window."""
+        """The bounds of all buckets that overlap the window, not clipped to it; empty for an empty window."""
         if window.finish <= window.start:
             return ()
         return range(floor(window.start, self.unit), ceil(window.finish, self.unit) + 1, self.unit)
 
     def around(self, at: int) -> Window:
-        """The bucket that holds an instant."""
+        """The bucket that contains an instant."""
         return Window(floor(at, self.unit), floor(at, self.unit) + self.unit)
 
 
@@ -46,18 +46,18 @@ UTC_DAYS = Even(DAY)
 
 
 def enclosing(grid: Grid) -> Even | None:
-    """The next coarser buckets that roll-ups have and these divide: hours or UTC days; none for days of a time zone."""
+    """The next coarser buckets of the roll-ups, hours or UTC days, which these divide; None for days of a time zone."""
     return next((one for one in (HOURS, UTC_DAYS) if isinstance(grid, Even) and grid.unit < one.unit), None)
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarDays:
-    """Days of a time zone, each from the first instant of its date to the first of the next: 23 to 25 hours, mostly."""
+    """Days of a time zone, each from the first instant of its date to that of the next: usually 23 to 25 hours."""
 
     zone: ZoneInfo
 
     def bounds(self, window: Window) -> list[int]:
-        """The bounds of all days that hold a part of the window, whole; empty for an empty window."""
+        """The bounds of all days that overlap the window, not clipped to it; empty for an empty window."""
         if window.finish <= window.start:
             return []
         day = self._date(window.start)
@@ -65,24 +65,24 @@ class CalendarDays:
         while found[-1] < window.finish:
             day += ONE_DAY
             start = day_start(day, self.zone)
-            # A zone that crosses the date line leaves a date out.
+            # A zone that moves across the date line skips a date.
             if start > found[-1]:
                 found.append(start)
         return found
 
     def around(self, at: int) -> Window:
-        """The day that holds an instant."""
+        """The day that contains an instant."""
         first, last = self.bounds(Window(at, at + 1))
         return Window(first, last)
 
     def _date(self, at: int) -> date:
         day = instant(at).astimezone(self.zone).date()
-        # A clock set back over midnight shows the old date again; the day has begun all the same.
+        # A clock that is set back across midnight shows the old date again, but the new day has already begun.
         return day + ONE_DAY if day_start(day + ONE_DAY, self.zone) <= at else day
 
 
 def day_start(day: date, zone: ZoneInfo) -> int:
-    """The first instant of a date: its midnight, or where clocks skip that, the instant at which they do."""
+    """The first instant of a date: its midnight, or, if clocks skip midnight, the instant at which they do."""
     return microseconds(datetime.combine(day, time(), zone).astimezone(UTC))
 
 

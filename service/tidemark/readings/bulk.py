@@ -1,9 +1,9 @@
-"""Writes readings that come many at a time, at the database's own speed.
+"""Writes readings that arrive in bulk, as fast as the database accepts them.
 
-COPY is several times as fast as an upsert but cannot overwrite. A reading newer than the newest stored one of its
-series cannot be a repeat, nor can one that a look at the table does not find; those are copied straight to their table,
-the others go by a staging table. Should another writer have stored one of the former meanwhile, the primary key refuses
-the copy, and the whole batch goes by the staging table.
+COPY is several times as fast as an upsert but cannot overwrite. A reading that is newer than the newest stored one of
+its series cannot be a duplicate, nor can one that a lookup in the table does not find. Such readings are copied
+straight to their table; the others go through a staging table. If another writer has stored one of the former in the
+meantime, the copy violates the primary key, and the whole batch goes through the staging table.
 """
 
 import asyncio
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 MAX_BATCH = 15_000
-"""Readings in one commit; larger ones would stall the others."""
+"""Largest number of readings in one commit; larger commits would stall other writers."""
 CONNECTIONS = 2
-"""Connections that write at once: one commits while the other's readings are still on their way."""
+"""Connections that write at the same time: one commits while the other is still sending readings."""
 REMEMBERED = 1_000_000
-"""Series whose newest instant is remembered at most."""
+"""Largest number of series whose newest instant is remembered."""
 COPY_BYTES = 256 * 1024
-"""How much is given to the database's connection at a time."""
+"""Bytes that are passed to the database connection at a time."""
 WORTH_LOOKING = 500
-"""Readings from which looking for those that are stored already costs less than it saves."""
+"""Number of possible duplicates from which looking up the stored ones saves more than it costs."""
 DENSE = 8
-"""How many times as many stored readings as there are new ones are looked through."""
+"""Largest number of stored readings per new one that are looked through."""
 
 
 class BulkWriter:
-    """Stores blocks of readings, over some connections side by side."""
+    """Stores blocks of readings over several connections in parallel."""
 
     def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._newest: dict[int, int] = {}
@@ -56,7 +56,7 @@ class BulkWriter:
         )
 
     async def store(self, block: Block) -> None:
-        """Store a block; see GroupCommit.stored. Which of two blocks that wait together commits first is open."""
+        """Store a block; see GroupCommit.stored. Two blocks that wait at the same time commit in any order."""
         await self._group.stored(block, len(block))
 
     async def close(self) -> None:
@@ -70,7 +70,7 @@ class BulkWriter:
         attempts = count()
 
         async def write(connection: "Connection[Any]") -> None:
-            # A second attempt takes the way that always works.
+            # A second attempt uses the staging table, which always works.
             await self._write(connection, block, staging=next(attempts) > 0)
 
         await committer.commit(write, len(block))
@@ -103,7 +103,7 @@ class BulkWriter:
                 await sql.write_staged.run(connection)
 
     async def _newer(self, connection: "Connection[Any]", block: Block) -> npt.NDArray[np.bool_]:
-        """Which readings are newer than all that is stored of their series, as far as this process knows."""
+        """Flags the readings that, as far as this process knows, are newer than every stored one of their series."""
         series_ids, inverse = np.unique(block.series_id, return_inverse=True)
         unknown = [one for one in series_ids.tolist() if one not in self._newest]
         if unknown:
@@ -117,40 +117,40 @@ class BulkWriter:
 
 
 async def _stored(connection: "Connection[Any]", block: Block) -> npt.NDArray[np.bool_]:
-    """Which readings of a sorted block are stored; where much more is stored than it has, all that may be."""
+    """Flags the readings of a sorted block that are stored; if far more are stored, all that might be."""
     ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
     starts = np.append(0, ends[:-1] + 1)
-    most = (ends - starts + 1) * DENSE
+    limits = (ends - starts + 1) * DENSE
     rows = await statements().stored_instants.rows(
         connection,
         series_ids=block.series_id[ends].tolist(),
         first_us=block.at[starts].tolist(),
         last_us=block.at[ends].tolist(),
-        most=most.tolist(),
+        most=limits.tolist(),
         start=instant(int(block.at.min())),
         finish=instant(int(block.at.max())),
     )
     if not rows:
         return np.zeros(len(block), dtype=bool)
-    places, found = np.array([tuple(row) for row in rows], dtype=np.int64).T
-    full: npt.NDArray[np.bool_] = np.bincount(places, minlength=len(ends)) == most
-    # A reading as one number: the place of its series, and that of its instant among all of the block.
+    positions, found = np.array([tuple(row) for row in rows], dtype=np.int64).T
+    full: npt.NDArray[np.bool_] = np.bincount(positions, minlength=len(ends)) == limits
+    # Each reading as a single number, made of the index of its series and the index of its instant in the block.
     instants, of_reading = np.unique(block.at, return_inverse=True)
     series = np.repeat(np.arange(len(ends)), ends - starts + 1)
     nearest = np.searchsorted(instants, found).clip(max=len(instants) - 1)
     same = instants[nearest] == found
-    stored = np.isin(series * len(instants) + of_reading, places[same] * len(instants) + nearest[same])
+    stored = np.isin(series * len(instants) + of_reading, positions[same] * len(instants) + nearest[same])
     return np.logical_or(stored, full[series])
 
 
 async def _copy(connection: "Connection[Any]", table: str, block: Block) -> None:
-    # Without texts this takes less time than handing it to a thread.
+    # Without texts, encoding takes less time than a switch to a thread.
     payload = await asyncio.to_thread(copy_payload, block) if has_texts(block) else copy_payload(block)
     await connection.copy_to_table(table, source=_pieces(payload.data), columns=payload.columns, format="binary")
 
 
 def _hours(block: Block) -> tuple[list[int], list[int]]:
-    """The distinct (series, hour) of a block."""
+    """The distinct (series, hour) pairs of a block."""
     pairs = np.unique(np.stack([block.series_id.astype(np.int64), block.at // HOUR * HOUR]), axis=1)
     return pairs[0].tolist(), pairs[1].tolist()
 

@@ -1,4 +1,4 @@
-"""Readings in columns: what every bulk format is decoded to, and what is stored."""
+"""Readings in columns: the form to which every bulk format is decoded, and in which readings are stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ Integers: TypeAlias = npt.NDArray[np.int64]
 
 @dataclass(slots=True, kw_only=True)
 class Columns:
-    """Readings, with an array for each column, all of the same length. Subclasses add which sensor each belongs to."""
+    """Readings, with an array for each column, all of the same length. Subclasses add the sensor of each reading."""
 
     at: Integers
     """Microseconds since 1970 UTC."""

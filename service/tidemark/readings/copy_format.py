@@ -1,8 +1,8 @@
 """PostgreSQL's binary COPY format, built from columns by numpy.
 
-The format is that of the PostgreSQL documentation, "COPY", section "Binary Format": a header, then for each row the
-number of its fields and for each field its length and its bytes, all big-endian; −1 for a length is null. Instants are
-microseconds since 2000-01-01 UTC.
+The PostgreSQL documentation of COPY describes the format in the section "Binary Format": a header, then for each row
+the number of its fields and for each field its length and its bytes, all big-endian; a length of −1 means null.
+Instants are microseconds since 2000-01-01 UTC.
 """
 
 from collections.abc import Iterable
@@ -23,14 +23,14 @@ _POSTGRES_EPOCH = 946_684_800_000_000
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What COPY takes: the columns, and the bytes."""
+    """The input of COPY: the names of the columns, and the bytes."""
 
     columns: list[str]
     data: bytes
 
 
 def copy_payload(block: Block) -> Payload:
-    """The readings of a block as COPY takes them. They keep their order unless some of them lack optional numbers."""
+    """The readings of a block in COPY's format. They keep their order unless some of them lack optional numbers."""
     numbers, texts = _optional(block, numbers=True), _optional(block, numbers=False)
     columns = ["series_id", "ts", "value", *numbers, *texts]
     # Rows with the same numbers present have the same layout; there are few such patterns.
@@ -50,12 +50,12 @@ def copy_payload(block: Block) -> Payload:
 
 
 def has_texts(block: Block) -> bool:
-    """Whether a block has texts, which are encoded one by one. Numbers take a fraction of a millisecond."""
+    """Whether a block has texts, which are encoded one by one; encoding numbers takes a fraction of a millisecond."""
     return bool(_optional(block, numbers=False))
 
 
 def _optional(block: Block, *, numbers: bool) -> dict[str, Array]:
-    """The optional columns of a block that are numbers, or those that are texts."""
+    """The optional columns of a block that are numbers or, if not `numbers`, those that are texts."""
     return {
         column.name: block.optional[column.name]
         for column in OPTIONAL
@@ -72,18 +72,18 @@ def _rows(
 ) -> npt.NDArray[np.void]:
     layout = [("fields", ">i2"), ("n0", ">i4"), ("series", ">i4"), ("n1", ">i4"), ("at", ">i8")]
     layout += [("n2", ">i4"), ("value", ">f8")]
-    for place, is_given in enumerate(given):
-        layout += [(f"length{place}", ">i4"), *([(f"number{place}", ">f8")] if is_given else [])]
+    for number, is_given in enumerate(given):
+        layout += [(f"length{number}", ">i4"), *([(f"number{number}", ">f8")] if is_given else [])]
     rows = np.empty(len(chosen), dtype=layout)
     rows["fields"] = field_count
     rows["n0"], rows["n1"], rows["n2"] = 4, 8, 8
     rows["series"] = block.series_id[chosen]
     rows["at"] = block.at[chosen] - _POSTGRES_EPOCH
     rows["value"] = block.value[chosen]
-    for place, is_given in enumerate(given):
-        rows[f"length{place}"] = 8 if is_given else -1
+    for number, is_given in enumerate(given):
+        rows[f"length{number}"] = 8 if is_given else -1
         if is_given:
-            rows[f"number{place}"] = numbers[place][chosen]
+            rows[f"number{number}"] = numbers[number][chosen]
     return rows
 
 

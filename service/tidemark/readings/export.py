@@ -1,4 +1,4 @@
-"""Every reading of an organization, as of one moment, however many there are."""
+"""Every reading of an organization as of one moment, however many there are."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tidemark.database.database import Connected
 
 SensorRows: TypeAlias = tuple[str, list[Record]]
-"""The id of a sensor, and some of its readings."""
+"""The id of a sensor and some of its readings."""
 
 _ALL = 2**62
 
@@ -25,11 +25,11 @@ class Snapshot:
 
     def __init__(self, connection: "Connected", sensors: dict[str, int]) -> None:
         self.sensors = sensors
-        """The series of each sensor, by its id."""
+        """The series of each sensor, keyed by the sensor's id."""
         self._connection = connection
 
     async def pieces(self, window: Window) -> AsyncGenerator[SensorRows, None]:
-        """Sensor by sensor, each in order of time: its id, and some of its readings; the last piece of each is empty.
+        """The readings of each sensor in turn, in order of time and in pieces; the last piece of each sensor is empty.
 
         The columns of a reading are those of `tidemark.readings.raw`. Raises TidemarkError.
         """
@@ -46,7 +46,10 @@ class Snapshot:
 async def snapshot(
     database: Database, company_id: int, sensor_ids: Sequence[str] | None = None
 ) -> AsyncIterator[Snapshot]:
-    """The readings of these sensors of an organization, or of all. Raises TidemarkError for an unknown sensor."""
+    """The readings of these sensors of an organization, or of all of its sensors, as of one moment.
+
+    Raises TidemarkError for an unknown sensor.
+    """
     async with database.long_snapshot(company_id) as connection, connection.transaction():
         rows = await statements().sensors_to_export.rows(connection, company_id=company_id, ids=sensor_ids)
         sensors = {row["id"]: row["series_id"] for row in rows}

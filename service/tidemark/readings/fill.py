@@ -1,4 +1,4 @@
-"""What stands for buckets without readings."""
+"""How buckets without readings are filled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Fill(Enum):
-    """Nothing, an empty bucket, the last value known, or the straight line between two."""
+    """What an empty bucket becomes: nothing, one without a value, or one with the previous or interpolated value."""
 
     NONE = "none"
     NULL = "null"
@@ -16,9 +16,9 @@ class Fill(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A bucket of one group: where it begins (microseconds since 1970 UTC), and what its readings come to.
+    """A bucket of a group: its start (microseconds since 1970 UTC), and the count, mean and extremes of its readings.
 
-    One that was filled has no readings, so neither a minimum nor a maximum; its value may be None.
+    A filled bucket has no readings, hence neither a minimum nor a maximum; its value may be None.
     """
 
     at: int
@@ -37,24 +37,24 @@ def fill_gaps(
     before: Mapping[int, Point],
     after: Mapping[int, Point],
 ) -> list[Point]:
-    """Every bucket of each group, ordered by time and group, those that are not known filled.
+    """Return every bucket of each group, ordered by time and group, and fill those that are not known.
 
-    `starts` says where the buckets begin; `before` and `after` have, by group, the nearest known buckets around them.
+    `starts` has the starts of the buckets; `before` and `after` have, by group, the nearest known buckets around them.
     """
-    at_hand = {(point.at, point.group): point for point in known}
+    known_points = {(point.at, point.group): point for point in known}
     following = dict(after)
     next_known: dict[tuple[int, int], Point | None] = {}
     if fill is Fill.LINEAR:
         for at in reversed(starts):
             for group in range(groups):
                 next_known[at, group] = following.get(group)
-                if (at, group) in at_hand:
-                    following[group] = at_hand[at, group]
+                if (at, group) in known_points:
+                    following[group] = known_points[at, group]
     last_known = dict(before)
     filled = []
     for at in starts:
         for group in range(groups):
-            point = at_hand.get((at, group))
+            point = known_points.get((at, group))
             if point is None:
                 value = _value(fill, at, last_known.get(group), next_known.get((at, group)))
                 filled.append(Point(at, group, 0, value, None, None))

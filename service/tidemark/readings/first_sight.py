@@ -1,4 +1,4 @@
-"""The sensors that a bulk body names: by their ids, or by the names of series, which become sensors on first sight."""
+"""Finds the sensors that a bulk body names, by id or by series name; a new series name becomes a sensor."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class KnownSensors:
-    """Sensors by their ids; one that is unknown, or of a cooling unit that the caller may not see, is refused."""
+    """Finds sensors by id; rejects unknown ones, and those of a cooling unit that the caller may not see."""
 
     def __init__(self, directory: Directory, principal: Principal) -> None:
         self._directory = directory
         self._principal = principal
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
-        """The series of each sensor, or why there is none. Raises TidemarkError."""
+        """The series of each sensor, or an error message if there is none. Raises TidemarkError."""
         found = await self._directory.sensors(self._principal.company_id, names)
         seen = {name: sensor.series_id for name, sensor in found.items() if self._principal.sees(sensor.asset_id)}
         return [seen.get(name, f"There is no sensor {name[:100]!r}.") for name in names]
 
 
-NO_ROOM = "The organization has as many sensors as its limit allows; this series is new."
+NO_ROOM = "This series is new, and the organization has as many sensors as its limit allows."
 
 
 class NamedSeries:
-    """Series by their names; a new one becomes a sensor, up to the organization's limit."""
+    """Finds series by name; a new name becomes a sensor, up to the organization's limit."""
 
     def __init__(self, directory: Directory, database: Database, company_id: int) -> None:
         self._directory = directory
@@ -39,7 +39,7 @@ class NamedSeries:
         self._company_id = company_id
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
-        """The series of each name, or why there is none. Raises TidemarkError."""
+        """The series of each name, or an error message if there is none. Raises TidemarkError."""
         found = self._directory.remembered_series(self._company_id, names)
         unknown = [name for name in names if name not in found]
         if unknown:
@@ -51,7 +51,7 @@ class NamedSeries:
         return [found.get(name, NO_ROOM) for name in names]
 
     async def without_room(self, names: Sequence[str]) -> list[str]:
-        """Those of the names that the limit has no room for; nothing is made. Raises TidemarkError."""
+        """The names for which the limit has no room; creates nothing. Raises TidemarkError."""
         unknown = self._unknown(names)
         if not unknown:
             return []
@@ -60,7 +60,7 @@ class NamedSeries:
         return refused
 
     async def make_all(self, names: Sequence[str]) -> list[str]:
-        """Make every sensor that is missing, or none: where the limit has no room for some names, these are the answer.
+        """Create all missing sensors, or none if the limit lacks room; returns the names without room.
 
         Raises TidemarkError.
         """
@@ -95,7 +95,7 @@ async def _found(connection: "Connected", company_id: int, names: Sequence[str])
 
 
 async def _fitting(connection: "Connected", company_id: int, names: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The names without a sensor: those that the limit has room for, and the others."""
+    """The names without a sensor: those for which the limit has room, and the others."""
     found = await _found(connection, company_id, names)
     missing = [name for name in names if name not in found]
     left = max(0, await statements().sensors_left.value(connection, company_id=company_id))

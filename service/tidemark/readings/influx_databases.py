@@ -1,6 +1,6 @@
-"""Databases, or buckets, that InfluxDB's clients make and look for before they write.
+"""Databases, or buckets, which InfluxDB's clients create and look up before they write.
 
-Readings go by their organization alone. A database is a name that its organization made and finds again.
+Readings belong to an organization, not to a database. A database is only a name that its organization has created.
 """
 
 from datetime import UTC, datetime
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from tidemark.database.database import Connected
 
 DEFAULT = "tidemark"
-"""What every organization has."""
+"""The database that every organization has."""
 KEPT = 100
-"""So many are kept of an organization, those that were made last."""
+"""Largest number of databases per organization; only the newest are kept."""
 
 
 class InfluxDatabase(NamedTuple):
-    """A database by its name."""
+    """A database and the time of its creation."""
 
     name: str
     made_at: datetime
 
 
 async def make(connection: "Connected", company_id: int, name: Any) -> InfluxDatabase:
-    """Make one; one that is there already stays. Raises TidemarkError for what is no name."""
+    """Create a database unless it exists. Raises TidemarkError for an invalid name."""
     rules.text("name", name)
     if name == DEFAULT:
         return _default()
@@ -40,7 +40,7 @@ async def make(connection: "Connected", company_id: int, name: Any) -> InfluxDat
 
 
 async def every(connection: "Connected", company_id: int) -> list[InfluxDatabase]:
-    """The default one, then those that were made, by name."""
+    """The default database, then those that were created, ordered by name."""
     rows = await statements().influx_databases.rows(connection, company_id=company_id)
     return [_default(), *(InfluxDatabase(*row) for row in rows)]
 

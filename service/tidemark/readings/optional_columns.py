@@ -1,4 +1,4 @@
-"""The optional columns of a reading, defined once. Whatever decodes, stores or writes readings goes over this list.
+"""The optional columns of a reading, defined once. Code that decodes, stores or writes readings loops over this list.
 
 There are two kinds, numbers and JSON, and every format supports both. docs/architecture.md, "The columns of a reading",
 describes how to add a column.
@@ -18,40 +18,40 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class NumberColumn:
-    """Doubles. In arrays, NaN where a reading has none."""
+    """Doubles. In arrays, NaN stands for an absent value."""
 
     name: str
     parameter: str
-    """The parameter of the fetch endpoints that asks for it."""
+    """The parameter of the fetch endpoints that requests this column."""
     largest: float = MAX_VALUE
     """Largest absolute value."""
     rule: str = TOO_LARGE
-    """The error message for larger numbers."""
+    """The error message for larger absolute values."""
 
     dtype: ClassVar = np.float64
     absent: ClassVar = np.nan
     text: ClassVar = staticmethod(format_number)
-    """Writes a value as it stands in JSON and CSV."""
+    """Formats a value for JSON and CSV."""
 
     def parse(self, sent: str | float) -> float:
-        """Return the number that a text or a JSON number gives. Raises FieldError."""
+        """Convert a text or a JSON number. Raises FieldError."""
         number = parse_number(sent, self.name)
         if abs(number) > self.largest:
             raise FieldError(self.name, self.rule)
         return number
 
     def is_empty(self, array: Array) -> bool:
-        """Whether every reading lacks it."""
+        """Whether no reading has a value."""
         return bool(np.isnan(array).all())
 
 
 @dataclass(frozen=True, slots=True)
 class JsonColumn:
-    """JSON documents as compact text. In arrays, None where a reading has none; null counts as none."""
+    """JSON documents as compact text. In arrays, None stands for an absent document; null counts as absent."""
 
     name: str
     parameter: str
-    """The parameter of the fetch endpoints that asks for it."""
+    """The parameter of the fetch endpoints that requests this column."""
 
     dtype: ClassVar = np.object_
     absent: ClassVar = None
@@ -63,7 +63,7 @@ class JsonColumn:
         return None if text == "null" else text
 
     def is_empty(self, array: Array) -> bool:
-        """Whether every reading lacks it."""
+        """Whether no reading has a value."""
         return all(text is None for text in array)
 
 

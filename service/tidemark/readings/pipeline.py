@@ -1,4 +1,4 @@
-"""Bodies of readings on their way: their sensors found, counted against the limit, stored."""
+"""Bodies of readings: their sensors are looked up, then they are counted against the limit and stored."""
 
 from collections.abc import Sequence
 from operator import attrgetter
@@ -14,23 +14,24 @@ from tidemark.readings.wire.piece import Piece
 
 
 class Resolver(Protocol):
-    """Finds the series behind the sensors that a format names."""
+    """Finds the series of the sensors that a body names."""
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
-        """For each name its series, or the reason why there is none. Raises TidemarkError."""
+        """The series of each name, or an error message if there is none. Raises TidemarkError."""
 
 
 class Spend(Protocol):
     """Counts readings against a limit."""
 
     async def __call__(self, readings: int, *, together: bool) -> int:
-        """How many of them may be stored; all or none where they have to be stored together. Raises TidemarkError
-        where none may.
+        """Return how many of the readings may be stored: all of them if they must be stored together.
+
+        Raises TidemarkError if none may be stored.
         """
 
 
 class ReadingPipeline(BodyPipeline[Piece, Block]):
-    """A body of readings. `spend` is asked before they are stored: see `quota.spend`."""
+    """A body of readings. `spend` is called before they are stored; see `quota.spend`."""
 
     def __init__(
         self,
@@ -56,23 +57,23 @@ class ReadingPipeline(BodyPipeline[Piece, Block]):
         return block.take(slice(granted)), block.take(slice(granted, None))
 
     async def _known(self, piece: Piece) -> tuple[Block, Outcome]:
-        """The readings whose sensors exist, and what becomes of the others."""
+        """The readings whose sensors exist, and the outcome for the others."""
         found = await self._resolver.series_ids(piece.names)
         series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[piece.sensor]
         block = Block(series_id=series_ids, at=piece.at, value=piece.value, optional=piece.optional)
-        taken = series_ids >= 0
+        kept = series_ids >= 0
         rejections, rejected = piece.rejections, piece.rejected
-        if not taken.all():
+        if not kept.all():
             unknown = [
-                Rejection(int(piece.index[place]), "sensor", str(found[piece.sensor[place]]))
-                for place in np.flatnonzero(~taken)
+                Rejection(int(piece.index[row]), "sensor", str(found[piece.sensor[row]]))
+                for row in np.flatnonzero(~kept)
             ]
             rejections = sorted([*rejections, *unknown], key=attrgetter("index"))
             rejected += len(unknown)
         if len(rejections) == rejected and (last := self._last(rejections)) is not None:
-            taken &= piece.index <= last
+            kept &= piece.index <= last
             rejections = [one for one in rejections if one.index <= last]
             rejected = len(rejections)
         result = Outcome(skipped=piece.skipped)
         result.note(rejections, rejected)
-        return block if taken.all() else block.take(taken), result
+        return block if kept.all() else block.take(kept), result

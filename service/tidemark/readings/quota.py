@@ -1,4 +1,4 @@
-"""How many readings an organization may send a minute; counted in the database, for all server processes together."""
+"""The limit on readings per minute of an organization, counted in the database for all server processes together."""
 
 import time
 
@@ -9,8 +9,10 @@ from tidemark.database.statements import statements
 
 
 async def spend(database: Database, principal: Principal, readings: int, *, together: bool = True) -> int:
-    """Count readings that are about to be stored; answers how many may be: all, or, where they need not be stored
-    together, at least one. Raises TidemarkError (429) where the minute's limit has no room.
+    """Count readings that are about to be stored, and return how many of them may be.
+
+    That is all of them or, if they need not be stored together, at least one. Raises TidemarkError (429) if this
+    minute's limit has no room.
     """
     if principal.readings_per_minute is None or readings == 0:
         return readings
@@ -20,12 +22,10 @@ async def spend(database: Database, principal: Principal, readings: int, *, toge
         )
     if granted:
         return granted
-    many = (
-        " This is more than a minute's at once; send it in parts." if readings > principal.readings_per_minute else ""
-    )
+    hint = " This request has more than that; send it in parts." if readings > principal.readings_per_minute else ""
     raise TidemarkError(
         Kind.RATE_LIMIT_EXCEEDED,
-        f"The organization may send {principal.readings_per_minute} readings a minute; go on in the next one."
-        + (many if together else ""),
+        f"The organization may send {principal.readings_per_minute} readings a minute; try again in the next one."
+        + (hint if together else ""),
         retry_after=60 - int(time.time()) % 60,
     )

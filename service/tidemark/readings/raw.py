@@ -1,4 +1,4 @@
-"""Raw readings of a window."""
+"""Raw readings in a window."""
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
 AT_ONCE = 20_000
-"""Rows that are fetched in one piece; more are streamed, so that memory stays flat whatever is asked for."""
+"""Largest number of rows that are fetched at once; more are streamed, so memory use stays flat."""
 
 
 async def readings(
@@ -26,8 +26,8 @@ async def readings(
 ) -> "AsyncGenerator[list[Record], None]":
     """The first `limit` readings of each series of an organization, in pieces, all as of one moment.
 
-    Rows of a series follow each other in the order asked for (`timestamp` or `value`); the series come one after
-    another as given. Columns: series_id, ts, value and the optional ones in their order. Raises TidemarkError.
+    The series follow one another as given, with the rows of each ordered by `order_by` (`timestamp` or `value`).
+    Columns: series_id, ts, value and the optional ones in their order. Raises TidemarkError.
     """
     statement = _in_order(order_by, descending=descending)
     bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}

@@ -1,4 +1,4 @@
-"""How finely a window is shown: as raw readings, or in buckets of minutes, hours or days."""
+"""The resolution in which a window is shown: raw readings, or buckets of minutes, hours or days."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -23,32 +23,33 @@ _EVEN: Mapping[str, Even] = {
 AGGREGATIONS = (RAW, *_EVEN, DAILY)
 """From fine to coarse."""
 MAX_BUCKETS = 50_000
-"""Buckets of an aggregation that is asked for by name: 34 days of minutes, more than five years of hours, a century of
-days and more. A window of `auto` is as long as days allow; what it is shown in keeps within `max_points`."""
+"""Largest number of buckets of an aggregation requested by name: 34 days of minutes, more than five years of hours,
+more than a century of days. With `auto`, a window may be as long as with days, and `max_points` limits the result."""
 MAX_SUMMED = 20_000_000
-"""Raw readings that one answer may sum up into minutes, since no roll-up has them; that takes some ten seconds."""
+"""Largest number of raw readings that one response may sum up by minutes, for which there is no roll-up: some ten
+seconds of work."""
 
 _NOUNS = {"minute": "minutes", "5_minutes": "five minutes", "15_minutes": "quarters of an hour", "hourly": "hours"}
 
 
 def grid_of(aggregation: str, zone: ZoneInfo) -> Grid:
-    """The buckets of an aggregation that has some, days by this time zone."""
+    """The buckets of an aggregation other than raw; days are those of the time zone."""
     return _EVEN.get(aggregation) or CalendarDays(zone)
 
 
-def check_length(window: Window, aggregation: str, most: int = MAX_BUCKETS) -> None:
-    """Raise TidemarkError for a window of too many buckets; raw and auto may be as long as daily."""
+def check_length(window: Window, aggregation: str, limit: int = MAX_BUCKETS) -> None:
+    """Raise TidemarkError for a window of too many buckets; for raw and auto, the length may be that of daily."""
     days, buckets = -(-(window.finish - window.start) // DAY), _count(window, aggregation)
     if days > MAX_BUCKETS:
         raise _too_much(f"{MAX_BUCKETS} days")
-    if buckets > most:
-        raise _too_much(f"{most} {_NOUNS[aggregation]}")
+    if buckets > limit:
+        raise _too_much(f"{limit} {_NOUNS[aggregation]}")
 
 
 async def check_summed(
     connection: "Connected", series_ids: Sequence[int], window: Window, aggregation: str, fill: Fill
 ) -> None:
-    """Raise TidemarkError where too many readings would be summed up by minutes; with a fill, a page reads its own."""
+    """Raise TidemarkError if too many readings would be summed up by minutes; with a fill, each page reads its own."""
     if fill is not Fill.NONE or not _is_short(aggregation):
         return
     if await count_readings(connection, series_ids, window) > MAX_SUMMED:
@@ -58,11 +59,11 @@ async def check_summed(
 async def finest(
     connection: "Connected", series_ids: Sequence[int], window: Window, zone: ZoneInfo, fill: Fill, max_points: int
 ) -> str:
-    """The finest aggregation that has at most so many items, of all series together. Raises TidemarkError.
+    """The finest aggregation with at most `max_points` items over all series. Raises TidemarkError if there is none.
 
-    With a fill every bucket of the window is an item, without one those that hold readings. Readings and hours are
-    counted by roll-ups. Only where the hours that hold readings fit, and not all the minutes of the window do, are raw
-    readings looked through for shorter buckets, up to where there are too many of these.
+    With a fill, every bucket of the window is an item; without one, only buckets that hold readings are. Roll-ups count
+    the readings and the hours. Raw readings are scanned for shorter buckets only if the hours that hold readings fit
+    but all the minutes of the window would not, and only until there are too many buckets.
     """
     groups = [[one] for one in series_ids]
     if fill is Fill.NONE:
@@ -82,7 +83,7 @@ async def finest(
     )
     raise invalid(
         "max_points",
-        f"Even by days there are {days} points, more than {max_points}; shorten the window, ask for fewer sensors, or "
+        f"Even by day there are {days} points, more than {max_points}; shorten the window, ask for fewer sensors, or "
         "raise max_points.",
     )
 
@@ -90,9 +91,9 @@ async def finest(
 async def _finest_held(
     connection: "Connected", groups: Groups, window: Window, zone: ZoneInfo, names: Sequence[str], max_points: int
 ) -> str | None:
-    """The finest of some aggregations, given from fine to coarse, or else days, of which at most so many hold readings.
+    """The finest of `names` (from fine to coarse), or else days, with at most `max_points` buckets that hold readings.
 
-    None that is finer than one with too many has fewer. Days are apart: midnight may cut an hour in two.
+    Once one has too many, all finer ones have too many. Days are checked separately: midnight may cut an hour in two.
     """
     found = None
     for name in reversed(names):
@@ -108,7 +109,7 @@ async def _finest_held(
 
 
 def _slots(groups: Groups, window: Window, grid: Grid) -> int:
-    """How many buckets a window is cut into, those of each group counted for themselves, whether they hold readings."""
+    """The number of buckets in a window, with or without readings, counted for each group separately."""
     return len(groups) * max(0, len(grid.bounds(window)) - 1)
 
 
@@ -117,10 +118,10 @@ def _is_short(aggregation: str) -> bool:
 
 
 def _count(window: Window, aggregation: str) -> int:
-    """How many buckets a window is cut into, about."""
+    """The approximate number of buckets in a window."""
     unit = _EVEN[aggregation].unit if aggregation in _EVEN else DAY
     return -(-(window.finish - window.start) // unit)
 
 
 def _too_much(what: str) -> TidemarkError:
-    return invalid("end", f"From start to end there are more than {what}; ask for less at a time.")
+    return invalid("end", f"The window from start to end has more than {what}; shorten it.")

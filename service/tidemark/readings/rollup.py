@@ -1,7 +1,7 @@
-"""What keeps hourly and daily roll-ups exact and near: docs/decisions.md, "Exact statistics".
+"""Keeps hourly and daily roll-ups exact and up to date; see docs/decisions.md, "Exact statistics".
 
-The maintenance job moves the lines on every hour, repairs hours that late readings touched within about a second, and
-on TimescaleDB lets refreshes absorb old repairs.
+The maintenance job advances the lines every hour, repairs hours within about a second of late readings and, on
+TimescaleDB, lets refreshes absorb old repairs.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 GRACE = timedelta(minutes=5)
-"""How long an hour stays open for readings that arrive on time, before it is rolled up."""
+"""How long after its end an hour is rolled up, to leave time for readings that arrive without much delay."""
 REPAIR_BATCH = 5000
 
 
@@ -31,20 +31,20 @@ def _floor_day(moment: datetime) -> datetime:
 
 
 async def move_line(connection: "Connected", engine: str, line: datetime) -> bool:
-    """Roll up all hours before `line` (cut to a whole hour) and let readers trust them; False where they do already.
+    """Roll up all hours before `line` (truncated to the hour) and let readers use them; False if they do already.
 
     The connection must not be in a transaction.
     """
     sql, of_engine = statements(), engine_statements(engine)
     lines = await sql.rollup_lines.row(connection)
-    assert lines is not None  # the migration made it
+    assert lines is not None  # a migration inserts the row
     start, finish = lines["read_line"], max(_floor_hour(line), lines["mark_line"])
     if start == finish:
         return False
     async with connection.transaction():
         await sql.lock_mark_line.run(connection)
         await sql.move_mark_line.run(connection, line=finish)
-    # From here on whatever still comes in before `finish` is marked; what came in before is visible.
+    # From here on, any new reading before `finish` marks its hour; all earlier ones are visible.
     await of_engine.roll_up_hours.run(connection, start=start, finish=finish)
     first_day, last_day = _floor_day(start), _floor_day(finish)
     if first_day < last_day:
@@ -56,21 +56,21 @@ async def move_line(connection: "Connected", engine: str, line: datetime) -> boo
 
 
 async def repair(connection: "Connected", engine: str) -> int:
-    """Recompute hours that changed after they were rolled up; answers how many marks that settled."""
-    # Repeatable read has one snapshot for planning and execution. With two, a chunk that comes into being between them
-    # would be left out of the plan, and the marks that came with it deleted without its readings.
+    """Recompute hours that changed after they were rolled up; returns the number of marks settled."""
+    # Repeatable read uses one snapshot for planning and execution. With two, the plan would miss a chunk created
+    # between them, and the marks that came with it would be deleted without counting its readings.
     async with connection.transaction(isolation="repeatable_read"):
         return await repair_in_snapshot(connection, engine)
 
 
 async def repair_in_snapshot(connection: "Connected", engine: str) -> int:
-    """The same in the repeatable read transaction that the connection is in."""
+    """Do the same within the repeatable read transaction that the connection is in."""
     settled: int = await engine_statements(engine).repair_late_hours.value(connection, most=REPAIR_BATCH)
     return settled
 
 
 async def absorb(connection: "Connected", engine: str) -> bool:
-    """Refresh one week that holds many or old repairs, and forget them; False where there is none."""
+    """Refresh one week that has many or old repairs, and remove these; False if there is no such week."""
     of_engine = engine_statements(engine)
     found = await of_engine.absorbable_window.row(connection)
     if found is None:
@@ -84,8 +84,11 @@ async def absorb(connection: "Connected", engine: str) -> bool:
 
 
 async def prepare_storage(connection: Any) -> None:
-    """Make room for readings of the months to come; there is a year's time to find the table free for a moment."""
+    """Prepare storage for readings of the coming months, or leave it to a later run if the table is busy.
+
+    Storage is prepared a year ahead, which leaves plenty of time to find the table free for a moment.
+    """
     try:
         await statements().prepare_storage.run(connection)
     except asyncpg.LockNotAvailableError:
-        log.info("room for the months to come is made later, the table is busy")
+        log.info("storage for the coming months is left to a later run, the table is busy")

@@ -1,6 +1,6 @@
-"""Series over a window: raw readings, or buckets with gaps filled; a page of them, or all, in pieces.
+"""Series in a window: raw readings, or buckets with gaps filled; one page of them, or all of them in pieces.
 
-Everything that one answer needs is read in one snapshot, so the connection has to be in a repeatable read transaction.
+A response is read in one snapshot, so the connection must be in a repeatable read transaction.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from tidemark.database.database import Connected
 
 Groups = Sequence[Sequence[int]]
-"""Series ids, group by group; the readings of a group are pooled."""
+"""The series ids of each group; the readings of a group are pooled."""
 
 SLICE_READINGS = 20_000
-"""Readings that are put in order at a time, where an hour has no more."""
+"""Largest number of readings that are sorted at a time, unless a single hour has more."""
 SLICE_BUCKETS = 10_000
-"""Buckets that are worked out at a time."""
+"""Largest number of buckets that are computed at a time."""
 
 _ALL = 2**62
 
@@ -42,24 +42,24 @@ class Sample:
 
 
 async def count_readings(connection: "Connected", series_ids: Sequence[int], window: Window) -> int:
-    """How many readings a window holds, from roll-ups as far as they go."""
+    """The number of readings in a window, counted by roll-ups as far as possible."""
     counted, _ = await _buckets(connection, [series_ids], window, [window.start, window.finish], 1, 0)
     return counted[0].count if counted else 0
 
 
 async def page_of_readings(
-    connection: "Connected", series_ids: Sequence[int], window: Window, most: int, skip: int
+    connection: "Connected", series_ids: Sequence[int], window: Window, limit: int, skip: int
 ) -> tuple[list[Sample], int]:
-    """Some of the readings of a window, by time and then in the order of the series; and how many there are in all.
+    """A page of the readings in a window, ordered by time and then as the series are given; and their total number.
 
-    What a page leaves out is counted by days and hours, not read.
+    Readings before and after the page are not read but counted by days and hours.
     """
     days, _ = await _all_buckets(connection, series_ids, window, UTC_DAYS)
     total = sum(day.count for day in days)
     if skip >= total:
         return [], total
     first, skipped = _holding(days, skip)
-    last, _ = _holding(days, min(skip + most, total) - 1)
+    last, _ = _holding(days, min(skip + limit, total) - 1)
     window = _overlap(window, Window(first.at, UTC_DAYS.around(last.at).finish))
     if skip > skipped:
         one_day = _overlap(window, UTC_DAYS.around(first.at))
@@ -71,7 +71,7 @@ async def page_of_readings(
         series_ids=series_ids,
         start=instant(window.start),
         finish=instant(window.finish),
-        most=most,
+        most=limit,
         skip=skip - skipped,
     )
     return _readings(rows), total
@@ -80,7 +80,7 @@ async def page_of_readings(
 async def every_reading(
     connection: "Connected", series_ids: Sequence[int], window: Window
 ) -> AsyncGenerator[list[Sample], None]:
-    """All readings of a window in pieces, by time and then in the order of the series, in constant memory."""
+    """All readings in a window, in pieces and in constant memory, ordered by time and then as the series are given."""
     async for part in _slices(connection, series_ids, window):
         bounds = {"start": instant(part.start), "finish": instant(part.finish)}
         pieces = statements().readings_in_order.pieces(connection, series_ids=series_ids, **bounds, most=_ALL, skip=0)
@@ -89,35 +89,35 @@ async def every_reading(
 
 
 async def count_buckets(connection: "Connected", groups: Groups, window: Window, grid: Grid) -> int:
-    """How many buckets of a window hold readings, those of each group counted for themselves."""
+    """The number of buckets in a window that hold readings, counted for each group separately."""
     _, total = await page_of_buckets(connection, groups, window, grid, Fill.NONE, 0, 0)
     return total
 
 
 async def page_of_buckets(
-    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, most: int, skip: int
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, limit: int, skip: int
 ) -> tuple[list[Point], int]:
-    """Some of the buckets of a window, by time and group; and how many there are in all.
+    """A page of the buckets in a window, ordered by time and group; and their total number.
 
-    Without a fill these are the buckets that hold readings, else every bucket of each group. Only what lies in the
-    window counts, in its first and last bucket too.
+    Without a fill these are the buckets that hold readings, otherwise every bucket of each group. Only readings in the
+    window count, also in its first and last bucket.
     """
     if fill is Fill.NONE:
-        return await _page_of_held(connection, groups, window, grid, most, skip)
+        return await _page_of_held(connection, groups, window, grid, limit, skip)
     bounds = grid.bounds(window)
     total = max(0, len(bounds) - 1) * len(groups)
     if skip >= total:
         return [], total
-    first, last = skip // len(groups), (min(skip + most, total) - 1) // len(groups)
+    first, last = skip // len(groups), (min(skip + limit, total) - 1) // len(groups)
     filled = await _stretch(connection, groups, window, grid, fill, bounds[first : last + 2])
     skip -= first * len(groups)
-    return filled[skip : skip + most], total
+    return filled[skip : skip + limit], total
 
 
 async def every_bucket(
     connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill
 ) -> AsyncGenerator[list[Point], None]:
-    """What `page_of_buckets` has on all its pages, in pieces and in constant memory."""
+    """All buckets that `page_of_buckets` has on its pages, in pieces and in constant memory."""
     size = max(1, SLICE_BUCKETS // max(1, len(groups)))
     if fill is Fill.NONE:
         async for cut in _held_buckets(connection, groups, window, grid, repeat(size)):
@@ -129,30 +129,30 @@ async def every_bucket(
         yield await _stretch(connection, groups, window, grid, fill, bounds[first : first + size + 1])
 
 
-async def has_at_most(connection: "Connected", groups: Groups, window: Window, grid: Grid, most: int) -> bool:
-    """Whether no more than so many buckets of a window hold readings, those of each group counted for themselves.
+async def has_at_most(connection: "Connected", groups: Groups, window: Window, grid: Grid, limit: int) -> bool:
+    """Whether at most `limit` buckets in a window hold readings, counted for each group separately.
 
-    Reads about twice as far as there are so many, and no further.
+    Reads at most about twice as many buckets.
     """
     found = 0
-    sizes = _doubled(max(1, most // max(1, len(groups))))
+    sizes = _doubled(max(1, limit // max(1, len(groups))))
     async with aclosing(_held_buckets(connection, groups, window, grid, sizes)) as cuts:
         async for cut in cuts:
             _, count = await _buckets(connection, groups, _within(window, cut), cut, 0, 0)
             found += count
-            if found > most:
+            if found > limit:
                 break
-    return found <= most
+    return found <= limit
 
 
 async def _page_of_held(
-    connection: "Connected", groups: Groups, window: Window, grid: Grid, most: int, skip: int
+    connection: "Connected", groups: Groups, window: Window, grid: Grid, limit: int, skip: int
 ) -> tuple[list[Point], int]:
     found: list[Point] = []
     total = 0
     async for cut in _held_buckets(connection, groups, window, grid, repeat(SLICE_BUCKETS)):
         points, count = await _buckets(
-            connection, groups, _within(window, cut), cut, most - len(found), max(0, skip - total)
+            connection, groups, _within(window, cut), cut, limit - len(found), max(0, skip - total)
         )
         found += points
         total += count
@@ -162,9 +162,9 @@ async def _page_of_held(
 async def _held_buckets(
     connection: "Connected", groups: Groups, window: Window, grid: Grid, sizes: Iterator[int]
 ) -> AsyncGenerator[Sequence[int], None]:
-    """The bounds of buckets that hold all readings of a window, in order, no more buckets at a time than `sizes` says.
+    """The bounds of buckets that hold all readings in a window, in order; `sizes` has the largest size of each piece.
 
-    Where empty stretches are left out, each of them lies in one bucket more, which is never the first of its piece.
+    Empty stretches may be merged into one longer bucket each, which is never the first of its piece.
     """
     bounds: list[int] = []
     size = next(sizes)
@@ -186,16 +186,16 @@ async def _held_buckets(
 async def _held_parts(
     connection: "Connected", groups: Groups, window: Window, grid: Grid
 ) -> AsyncGenerator[Window, None]:
-    """The parts of a window that hold all its readings, in order; no bucket lies in two of them.
+    """The parts of a window that hold all its readings, in order; no bucket is in two of them.
 
-    That is all of a window of few buckets. A longer one may be empty for years, so roll-ups tell by days, and of these
-    by hours, where its readings are; buckets are cut only there.
+    A window of few buckets is returned whole. A longer one may be empty for years, so roll-ups locate its readings by
+    day and within these by hour, and only these parts are divided into buckets.
     """
     coarser = enclosing(grid)
     if coarser is None or len(grid.bounds(window)) - 1 <= SLICE_BUCKETS:
         start = window.start
         while start < window.finish:
-            # No more than a slice of days: to look up the midnights of a century would keep everybody else waiting.
+            # Only a slice of days at a time: computing the midnights of a century would block the event loop.
             last = min(start + SLICE_BUCKETS * DAY, window.finish) - 1
             finish = min(grid.around(last).finish, window.finish)
             yield Window(start, finish)
@@ -210,7 +210,7 @@ async def _held_parts(
 
 
 def _doubled(size: int) -> Iterator[int]:
-    """Sizes of pieces, each twice that of the one before, up to that of a slice."""
+    """Sizes of pieces, each twice the previous one, up to `SLICE_BUCKETS`."""
     while True:
         size = min(size, SLICE_BUCKETS)
         yield size
@@ -220,7 +220,7 @@ def _doubled(size: int) -> Iterator[int]:
 async def _stretch(
     connection: "Connected", groups: Groups, window: Window, grid: Grid, fill: Fill, shown: Sequence[int]
 ) -> list[Point]:
-    """All items of the buckets between some bounds of a window that follow each other, gaps filled."""
+    """All buckets of each group between consecutive bounds in a window, with gaps filled."""
     part = _within(window, shown)
     known, _ = await _buckets(connection, groups, part, shown, (len(shown) - 1) * len(groups), 0)
     before: Mapping[int, Point] = {}
@@ -237,7 +237,7 @@ async def _stretch(
 
 
 async def _buckets(
-    connection: "Connected", groups: Groups, window: Window, bounds: Sequence[int], most: int, skip: int
+    connection: "Connected", groups: Groups, window: Window, bounds: Sequence[int], limit: int, skip: int
 ) -> tuple[list[Point], int]:
     members = [(series_id, number) for number, group in enumerate(groups) for series_id in group]
     if not members or len(bounds) < 2:
@@ -246,7 +246,7 @@ async def _buckets(
     trust = await statements().late_hours.row(
         connection, series_ids=series_ids, start=instant(window.start), finish=instant(window.finish)
     )
-    assert trust is not None  # the line always stands
+    assert trust is not None  # the query always returns a row
     plan = cover(window, bounds, microseconds(trust["read_line"]), map(microseconds, trust["late_hours"]))
     rows = await statements().buckets.rows(
         connection,
@@ -257,7 +257,7 @@ async def _buckets(
         raw_finishes=[instant(finish) for _, finish in plan.raw],
         raw_hours=[instant(hour) for hour in plan.raw_hours],
         open_days=[instant(day) for day in plan.open_days],
-        most=most,
+        most=limit,
         skip=skip,
         hours_start=instant(plan.tiers.hours_start),
         days_start=instant(plan.tiers.days_start),
@@ -287,7 +287,7 @@ async def _all_buckets(
 
 
 async def _slices(connection: "Connected", series_ids: Sequence[int], window: Window) -> AsyncGenerator[Window, None]:
-    """The parts of a window that hold readings, in order: days, or hours of a day that has many."""
+    """The parts of a window that hold readings, in order: days, or the hours of a day with many readings."""
     days, _ = await _all_buckets(connection, series_ids, window, UTC_DAYS)
     for some in _portions(days):
         part = _overlap(window, Window(some[0].at, UTC_DAYS.around(some[-1].at).finish))
@@ -300,12 +300,12 @@ async def _slices(connection: "Connected", series_ids: Sequence[int], window: Wi
 
 
 def _portions(points: Sequence[Point]) -> Iterator[Sequence[Point]]:
-    """Points in order, as many at a time as have few enough samples together; one that has more by itself."""
+    """Runs of points with at most `SLICE_READINGS` samples together; a point with more is a run by itself."""
     first = held = 0
-    for place, point in enumerate(points):
-        if place > first and held + point.count > SLICE_READINGS:
-            yield points[first:place]
-            first, held = place, 0
+    for index, point in enumerate(points):
+        if index > first and held + point.count > SLICE_READINGS:
+            yield points[first:index]
+            first, held = index, 0
         held += point.count
     if points:
         yield points[first:]
@@ -320,9 +320,9 @@ async def _nearest(
     *,
     first: bool = False,
 ) -> dict[int, Point]:
-    """The last bucket of a window that holds a reading of a group, or the first; by group, for the wanted ones.
+    """The last bucket in a window, or the first, that holds a reading of a group; for the wanted groups, by number.
 
-    That is one bucket of each group, far away perhaps, so its raw readings are read.
+    This is only one bucket per group, but perhaps far away, so it is computed from raw readings.
     """
     group_of = {series_id: number for number in wanted for series_id in groups[number]}
     if not group_of or window.finish <= window.start:
@@ -366,19 +366,19 @@ def _readings(rows: "Sequence[Record]") -> list[Sample]:
 
 
 def _missing(groups: Groups, known: Sequence[Point], at: int) -> list[int]:
-    """The groups without a known bucket that begins at an instant."""
+    """The numbers of the groups without a known bucket that starts at an instant."""
     present = {point.group for point in known if point.at == at}
     return [number for number in range(len(groups)) if number not in present]
 
 
-def _holding(points: Sequence[Point], place: int) -> tuple[Point, int]:
-    """The point among whose samples the one at a place is, and how many stand before the point."""
+def _holding(points: Sequence[Point], position: int) -> tuple[Point, int]:
+    """The point that holds the sample at a position, and the number of samples before that point."""
     before = 0
     for point in points:
-        if place < before + point.count:
+        if position < before + point.count:
             return point, before
         before += point.count
-    raise IndexError(place)
+    raise IndexError(position)
 
 
 def _overlap(one: Window, other: Window) -> Window:
@@ -386,5 +386,5 @@ def _overlap(one: Window, other: Window) -> Window:
 
 
 def _within(window: Window, bounds: Sequence[int]) -> Window:
-    """What of a window lies between the first and the last bound."""
+    """The part of a window between the first and the last bound."""
     return _overlap(window, Window(bounds[0], bounds[-1]))

@@ -1,4 +1,4 @@
-"""Exact min, max and mean of series over a window, whatever its length."""
+"""Exact minimum, maximum and mean of series in a window of any length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """What the readings of one series in a window come to; all None where there is no reading."""
+    """The statistics of one series in a window; without readings, the count is 0 and the others are None."""
 
     count: int
     minimum: float | None
@@ -24,14 +24,14 @@ class Statistics:
 
 
 class StatisticsQuery:
-    """Answers statistics; remembers the read line from one answer to the next."""
+    """Queries statistics, and remembers the read line between queries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._read_line = EARLIEST
 
     async def of(self, series_ids: Sequence[int], window: Window) -> dict[int, Statistics]:
-        """The statistics of each series. Raises TidemarkError where the database is unavailable."""
+        """The statistics of each series. Raises TidemarkError if the database is unavailable."""
         async with self._database.snapshot() as connection:
             found, self._read_line = await statistics(connection, series_ids, window, self._read_line)
         return found
@@ -40,10 +40,10 @@ class StatisticsQuery:
 async def statistics(
     connection: "Connected", series_ids: Sequence[int], window: Window, read_line: int
 ) -> tuple[dict[int, Statistics], int]:
-    """The statistics of each series, and the read line as it is now.
+    """The statistics of each series, and the current read line.
 
-    `read_line` is the one to plan with, in microseconds since 1970 UTC: any that was the line once. The statements of
-    the connection must each have one snapshot for planning and execution.
+    `read_line` is used for planning: any present or past read line, in microseconds since 1970 UTC. Each statement of
+    the connection must use one snapshot for planning and execution.
     """
     if not series_ids:
         return {}, read_line
@@ -53,7 +53,7 @@ async def statistics(
         rows = await statements().statistics_with_late_hours.rows(connection, series_ids=series_ids, **bounds)
     line = microseconds(rows[0]["read_line"])
     if line < read_line:
-        # A line never moves back: this is not the database that it was.
+        # The read line never moves back, so this is a different database.
         return await statistics(connection, series_ids, window, line)
     found = {
         row["series_id"]: Statistics(
@@ -68,6 +68,6 @@ async def statistics(
 
 
 def mean_of(total: float | None, count: int, minimum: float, maximum: float) -> float | None:
-    """The mean of so many values of this sum, None without any."""
-    # Rounding may carry the quotient past the extremes by a last digit; a mean lies between them.
+    """The mean of `count` values with this sum; None without values."""
+    # A mean lies between the extremes, but rounding may put the quotient just outside.
     return None if total is None or count == 0 else min(max(total / count, minimum), maximum)

@@ -1,4 +1,4 @@
-"""Which tier answers which part of a window: raw readings, hourly or daily roll-ups."""
+"""Plans which tier serves which part of a window: raw readings, hourly or daily roll-ups."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from tidemark.base.time import DAY, HOUR, WEEK, Window, ceil, floor, instant
 
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """A window cut at six bounds, in order; microseconds since 1970 UTC.
+    """A window divided by six bounds, in order; microseconds since 1970 UTC.
 
-    Raw readings answer start to hours_start and hours_finish to finish, hours answer hours_start to days_start and
-    days_finish to hours_finish, days answer days_start to days_finish; any of them may be empty.
+    Raw readings serve start to hours_start and hours_finish to finish; hours serve hours_start to days_start and
+    days_finish to hours_finish; days serve days_start to days_finish. Any of these may be empty.
     """
 
     start: int
@@ -24,7 +24,7 @@ class Tiers:
     finish: int
 
     def instants(self) -> dict[str, datetime]:
-        """The bounds as statements take them."""
+        """The bounds as parameters of statements."""
         return {
             "start": instant(self.start),
             "hours_start": instant(self.hours_start),
@@ -36,9 +36,9 @@ class Tiers:
 
 
 def plan(window: Window, read_line: int) -> Tiers:
-    """Cut a window into the fewest parts that roll-ups before the read line allow.
+    """Divide a window into the fewest parts that roll-ups before the read line allow.
 
-    The read line is a whole hour; an older one than the true one costs time, never exactness.
+    The read line is a whole hour. A line older than the current one costs time, never exactness.
     """
     start, finish = window.start, max(window.start, window.finish)
     hours_start, hours_finish = ceil(start, HOUR), min(floor(finish, HOUR), read_line)
@@ -52,10 +52,10 @@ def plan(window: Window, read_line: int) -> Tiers:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """What answers which part of a window that is cut into buckets; microseconds since 1970 UTC.
+    """The tiers that serve each part of a window with buckets; microseconds since 1970 UTC.
 
-    Days answer the tiers' days but `open_days`, hours answer those and the tiers' hours but `raw_hours`. Raw readings
-    answer the rest, `raw`: each from its first to before its second instant, in order.
+    Days serve the days of `tiers` except `open_days`; hours serve those and the hours of `tiers`, except `raw_hours`.
+    Raw readings serve the rest, `raw`: intervals in order, each without its end.
     """
 
     tiers: Tiers
@@ -65,10 +65,10 @@ class Cover:
 
 
 def cover(window: Window, bounds: Sequence[int], read_line: int, late_hours: Iterable[int]) -> Cover:
-    """Plan a window whose buckets have these bounds; `late_hours` are the starts of hours that roll-ups lag behind.
+    """Plan a window whose buckets have these bounds; `late_hours` has the starts of hours whose roll-ups are outdated.
 
-    An hour that is late, or that a bound cuts in two, is read raw; days serve where no bound cuts one. Buckets shorter
-    than an hour are read raw throughout, but for empty stretches: each is one longer bucket, never the first.
+    Late hours, and hours that a bound cuts in two, are read raw. Days are used only if no bound cuts one. Buckets
+    shorter than an hour are all read raw, except empty stretches: each of these is one longer bucket, never the first.
     """
     if len(bounds) > 1 and bounds[1] - bounds[0] < HOUR:
         finish = max(window.start, window.finish)
@@ -96,9 +96,9 @@ def cover(window: Window, bounds: Sequence[int], read_line: int, late_hours: Ite
 
 
 def _held(window: Window, bounds: Sequence[int]) -> list[tuple[int, int]]:
-    """A window without those of its empty stretches after which a piece would come to span more than four weeks.
+    """A window without those empty stretches that would make one of its parts span more than four weeks.
 
-    A scan that spans decades opens every chunk (or partition) of them, held or not.
+    A scan that spans decades opens all of their chunks (or partitions), even those without matching readings.
     """
     unit, start = bounds[1] - bounds[0], window.start
     found: list[tuple[int, int]] = []

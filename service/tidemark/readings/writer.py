@@ -22,7 +22,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 class Writer:
-    """Stores readings that come one at a time, over a connection of its own."""
+    """Stores readings that arrive one at a time, over a connection of its own."""
 
     def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._committer = Committer(database)
@@ -35,7 +35,7 @@ class Writer:
         await self._group.stored(_row(series_id, reading))
 
     def shared_commit(self, series_id: int, reading: Reading) -> "asyncio.Future[None]":
-        """The same for the express lane; see GroupCommit.shared_commit."""
+        """Store a reading from the express lane; see GroupCommit.shared_commit."""
         return self._group.shared_commit(_row(series_id, reading))
 
     async def close(self) -> None:
@@ -44,7 +44,7 @@ class Writer:
         await self._committer.close()
 
     async def _store(self, rows: list[Row]) -> None:
-        # The last write of a (series, instant) wins; in order, since crossing writers would deadlock otherwise.
+        # The last write of a (series, instant) wins. Rows are sorted, because writers could deadlock otherwise.
         last = {row[:2]: row for row in rows}
         columns: tuple[tuple[Any, ...], ...] = tuple(zip(*(last[key] for key in sorted(last)), strict=True))
         series_ids, at, values, *optional = columns
