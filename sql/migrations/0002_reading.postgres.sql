@@ -10,8 +10,8 @@ CREATE TABLE reading (
     metadata text,
     PRIMARY KEY (series_id, ts)
 ) PARTITION BY RANGE (ts);
--- Rolling up reads all series of a few hours; readings arrive nearly in time order, so a block range index finds them
--- at almost no cost to the writers.
+-- A roll-up reads all series for a few hours. Readings arrive nearly in time order, so a block range index finds them
+-- at almost no cost to writers.
 CREATE INDEX reading_ts ON reading USING brin (ts) WITH (pages_per_range = 32);
 
 CREATE TABLE reading_hourly (

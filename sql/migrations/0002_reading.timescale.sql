@@ -13,12 +13,12 @@ CREATE TABLE reading (
     PRIMARY KEY (series_id, ts)
 );
 SELECT create_hypertable('reading', by_range('ts', INTERVAL '7 days'), create_default_indexes => false);
--- A refresh reads all series of a few hours; readings arrive nearly in time order, so a block range index finds them
--- at almost no cost to the writers.
+-- A refresh reads all series for a few hours. Readings arrive nearly in time order, so a block range index finds them
+-- at almost no cost to writers.
 CREATE INDEX reading_ts ON reading USING brin (ts) WITH (pages_per_range = 32);
 
--- Materialized only, and refreshed by Tidemark alone: see docs/decisions.md, "Exact statistics".
--- Few, large chunks keep the planning of a year's statistics short.
+-- Materialized only, and refreshed only by Tidemark: see docs/decisions.md, "Exact statistics". With few, large chunks,
+-- planning a year's statistics takes little time.
 CREATE MATERIALIZED VIEW reading_hourly_aggregate WITH (
     timescaledb.continuous, timescaledb.materialized_only = true, timescaledb.chunk_interval = '364 days'
 ) AS
@@ -47,8 +47,8 @@ FROM reading_hourly_aggregate
 GROUP BY series_id, time_bucket(INTERVAL '1 day', bucket)
 WITH NO DATA;
 
--- Buckets that changed after they were materialized, recomputed. They come before the aggregate's own row until a
--- refresh of their window has taken them in.
+-- Recomputed buckets that changed after they were materialized. They take precedence over the aggregate's own rows
+-- until a refresh of their window has absorbed them.
 CREATE TABLE reading_hourly_repair (
     series_id integer NOT NULL,
     bucket timestamptz NOT NULL,

@@ -1,6 +1,6 @@
--- What keeps statistics exact while late readings stream in; the protocol stands in docs/decisions.md, "Exact
--- statistics". Advisory locks: 7463001 migrations, 7463002 the mark line, 7463003 the maintenance job, 7463004 partitions,
--- 7463005 with a company id: its sensors made on first sight.
+-- What keeps statistics exact while late readings arrive; docs/decisions.md, "Exact statistics", describes the
+-- protocol. Advisory locks: 7463001 migrations, 7463002 the mark line, 7463003 the maintenance job, 7463004 partitions,
+-- 7463005 with a company id: the sensors that its new series create.
 
 -- Writers mark what they change before mark_line; readers trust roll-ups before read_line, which is never after it.
 CREATE TABLE rollup_line (
@@ -9,11 +9,11 @@ CREATE TABLE rollup_line (
     read_line timestamptz NOT NULL,
     CHECK (read_line <= mark_line)
 );
--- No reading is older than the table, so the roll-ups of all hours up to now are right: they are empty.
+-- No reading was stored before this table exists, so the roll-ups of all hours up to now are correct: they are empty.
 INSERT INTO rollup_line (mark_line, read_line)
 VALUES (date_trunc('hour', now(), 'UTC'), date_trunc('hour', now(), 'UTC'));
 
--- Append-only: an hour that changed twice stands here twice, and each row goes only with a repair that has seen it.
+-- Append-only: an hour that changed twice has two rows, and only a repair that has seen a row deletes it.
 CREATE TABLE late_mark (
     series_id integer NOT NULL,
     hour timestamptz NOT NULL

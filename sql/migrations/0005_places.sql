@@ -1,4 +1,4 @@
--- Where things stand: locations, and the assets that are cooling units; web sites; requests counted against limits.
+-- Locations, assets that are cooling units, websites, and requests counted against limits.
 
 CREATE TABLE location (
     company_id integer NOT NULL REFERENCES organization ON DELETE CASCADE,
@@ -29,8 +29,8 @@ CREATE TABLE site (
 );
 CREATE INDEX site_company ON site (company_id, site_id);
 
--- Requests of the current minute, one counter for all server processes. What a crash of the server loses here is at most
--- a minute's count, so the counter needs no journal.
+-- Requests in the current minute, with one counter for all server processes. If the server crashes, at most a minute's
+-- count is lost, so the counter needs no write-ahead log.
 CREATE UNLOGGED TABLE token_usage (
     token_id uuid PRIMARY KEY REFERENCES api_token ON DELETE CASCADE,
     minute timestamptz NOT NULL,

@@ -1,3 +1,3 @@
--- Partitions for all readings that there can be, made ahead of them by prepare_storage() instead of on demand by this: see
+-- prepare_storage() creates partitions for all possible readings in advance; this function created them on demand. See
 -- docs/decisions.md, "Partitions".
 DROP FUNCTION IF EXISTS prepare_reading_storage(bigint []);

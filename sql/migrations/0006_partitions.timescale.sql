@@ -1,2 +1,2 @@
--- Chunks come by themselves.
+-- TimescaleDB creates chunks by itself.
 DROP FUNCTION IF EXISTS prepare_reading_storage(bigint []);

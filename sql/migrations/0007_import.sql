@@ -1,4 +1,4 @@
--- How far the import of a file into an organization has come, for an interrupted one to go on from there.
+-- How far the import of a file into an organization has come, so that it can continue after an interruption.
 CREATE TABLE import_bookmark (
     company_id integer NOT NULL REFERENCES organization ON DELETE CASCADE,
     file bytea NOT NULL,

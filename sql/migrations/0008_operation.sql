@@ -1,7 +1,7 @@
--- Business operations and what the analytics of cooling units read: see docs/decisions.md, "Roll-ups of operations".
--- Advisory lock 7463006 with a company id: its operations change.
+-- Business operations, and the tables that the analytics of cooling units read: see docs/decisions.md, "Roll-ups of
+-- operations". Advisory lock 7463006 with a company id: changes of its operations.
 
--- The operations as they were sent. A check-out also has what its payments make of it: is_paid and paid_with.
+-- The operations as they were sent. A check-out also has what follows from its payments: is_paid and paid_with.
 CREATE TABLE operation (
     company_id integer NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -37,8 +37,8 @@ BEGIN
 END
 $$;
 
--- An operation may be sent again with another time, so its id is unique here, not in a table partitioned by time. Of a
--- payment it is also kept what it pays, since the check-out may be another day's.
+-- An operation may be sent again with another time, so its id is unique here, not in a table partitioned by time. For a
+-- payment, this table also says what it pays, since the check-out may be on another day.
 CREATE TABLE operation_key (
     company_id integer NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -49,7 +49,7 @@ CREATE TABLE operation_key (
 );
 CREATE INDEX operation_key_payment ON operation_key (company_id, check_out_id) WHERE check_out_id IS NOT NULL;
 
--- Users by a small number, and what their latest registration says of them.
+-- Users, each with a small number, and what their latest registration says about them.
 CREATE TABLE customer (
     company_id integer NOT NULL,
     user_id text COLLATE "C" NOT NULL,
@@ -79,9 +79,9 @@ CREATE TABLE deactivation (
     PRIMARY KEY (company_id, id)
 );
 
--- Everything below is by days of the company's time zone. A bucket is a day, a week's Monday, or the first of a month.
--- crate_days is the sum of crates in less crates out, each times its day (days since 1970): from it and the plain
--- sums, the sum of the stock at the end of each of many days follows without going through them.
+-- Everything below is by days in the company's time zone. A bucket is a day, a week's Monday, or the first of a month.
+-- crate_days is the sum of crates in minus crates out, each multiplied by its day (days since 1970). From it and the
+-- plain sums, the sum of the stock at the end of each of many days follows without going through them.
 CREATE TABLE storage_rollup (
     company_id integer NOT NULL,
     period text COLLATE "C" NOT NULL,
@@ -124,7 +124,7 @@ CREATE TABLE user_day (
     PRIMARY KEY (company_id, cooling_unit_id, customer, day, crop)
 );
 
--- On which days of a year (bit 0: 1 January) a user checked in or out at a unit.
+-- The days of a year (bit 0: January 1) on which a user checked in or out at a unit.
 CREATE TABLE activity (
     company_id integer NOT NULL,
     cooling_unit_id integer NOT NULL,
@@ -134,7 +134,7 @@ CREATE TABLE activity (
     PRIMARY KEY (company_id, cooling_unit_id, year, customer)
 ) WITH (fillfactor = 70);
 
--- Baseline surveys in the company's currency. A share is cut (not rounded) to 18 decimals.
+-- Baseline surveys in the company's currency. A share is truncated (not rounded) to 18 decimals.
 CREATE TABLE baseline (
     company_id integer NOT NULL,
     id text COLLATE "C" NOT NULL,
@@ -149,8 +149,8 @@ CREATE TABLE baseline (
 );
 CREATE INDEX baseline_latest ON baseline (company_id, cooling_unit_id, customer, crop, occurred_at, id);
 
--- A user's crop in a month that has market surveys; the baseline is null where there is none yet. A mean price is cut
--- to 18 decimals.
+-- A user's crop in a month that has market surveys; the baseline is null if there is none yet. A mean price is
+-- truncated to 18 decimals.
 CREATE TABLE surveyed_month (
     company_id integer NOT NULL,
     cooling_unit_id integer NOT NULL,

@@ -1,9 +1,9 @@
--- Web analytics: what collectors take, as a hypertable.
+-- Web analytics: collected records, as a hypertable.
 
 CREATE TYPE web_record_kind AS ENUM ('pageview', 'event', 'leave');
 
--- A page view, a custom event, or a leaving. `day` is the site's day at its arrival; `visitor` is good for that day only.
--- The id tells records of one instant apart, and a batch that is sent again from a new one.
+-- A page view, a custom event, or a leave. `day` is the site's day when it arrived; `visitor` is valid for that day
+-- only. The id distinguishes records of the same instant, and a batch that is sent again from a new one.
 CREATE TABLE web_record (
     site_number integer NOT NULL,
     ts timestamptz NOT NULL,

@@ -1,7 +1,7 @@
--- Web analytics: roll-ups by site day, the lines and marks that keep them exact, and the keys of visitors. Advisory lock
--- 7463007: the lines.
+-- Web analytics: roll-ups by site day, the lines and marks that keep them exact, and the keys of visitors. Advisory
+-- lock 7463007: the lines.
 
--- Roll-ups by site day; figures of a day without records have no row. `viewers` are visitors with a page view.
+-- Roll-ups by site and day; a day without records has no row. `viewers` are visitors with a page view.
 CREATE TABLE web_daily (
     site_number integer NOT NULL,
     day date NOT NULL,
@@ -14,8 +14,8 @@ CREATE TABLE web_daily (
     PRIMARY KEY (site_number, day)
 );
 
--- What page views (and of facet `event`: custom events) of a day came to by one of their properties: `page`, `referrer`,
--- `browser`, `country`, `event`. Visitors are counted for pages alone.
+-- The number of page views (for the facet `event`, custom events) of a day by one of their properties: `page`,
+-- `referrer`, `browser`, `country` or `event`. Visitors are counted only for pages.
 CREATE TABLE web_daily_facet (
     site_number integer NOT NULL,
     day date NOT NULL,
@@ -26,7 +26,8 @@ CREATE TABLE web_daily_facet (
     PRIMARY KEY (site_number, day, facet, name)
 );
 
--- The facets of the days before a site's read_day, summed up: of as many as make a range together with the day itself.
+-- The facets of the days before a site's read_day, summed up over as many days as complete a range that ends with
+-- read_day itself.
 CREATE TABLE web_recent_facet (
     site_number integer NOT NULL,
     facet text COLLATE "C" NOT NULL,
@@ -53,7 +54,8 @@ CREATE TABLE web_late_mark (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 CREATE INDEX web_late_mark_site ON web_late_mark (site_number, day);
 
--- The random keys that make visitors of addresses. Vacuumed as soon as one is destroyed, so that it is gone from the disk.
+-- The random keys that turn addresses into visitors. The table is vacuumed as soon as a key is destroyed, so that it is
+-- gone from the disk.
 CREATE TABLE visitor_key (
     site_number integer NOT NULL REFERENCES site ON DELETE CASCADE,
     day date NOT NULL,

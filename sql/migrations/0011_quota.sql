@@ -1,2 +1,2 @@
--- Nothing but functions, which stand in sql/functions/ as they are now.
+-- Only functions, whose current definitions are in sql/functions/.
 SELECT;

@@ -1,10 +1,10 @@
--- What a token for some cooling units may change: its units' operations, whoever writes at the same moment. It is decided
--- here, where a company's operations change one transaction after the other.
+-- A token for certain cooling units may change only the operations of its units, whoever else writes at the same
+-- moment. The database decides that, where one transaction at a time changes a company's operations.
 
--- Of a payment: the cooling units of the token that sent it, null for all. It pays its check-out as long as that is of one
--- of them, so that no check-out that later comes to have this id at another unit is paid by it.
+-- For a payment, the cooling units of the token that sent it, null for all. It pays its check-out only while that
+-- belongs to one of them, so it does not pay for a check-out that later gets the same id at another unit.
 ALTER TABLE operation ADD COLUMN sender_units integer [];
 ALTER TABLE operation_key ADD COLUMN sender_units integer [];
 
--- It has a parameter now.
+-- The function now has a parameter.
 DROP FUNCTION IF EXISTS write_operations();

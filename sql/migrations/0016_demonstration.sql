@@ -1,4 +1,4 @@
--- Organizations of the demonstration, which commands do not mean unless they are named.
+-- Organizations of the demonstration, which commands use only when they are named.
 ALTER TABLE organization ADD COLUMN demonstration boolean NOT NULL DEFAULT false;
 
 UPDATE organization SET demonstration = true

@@ -1,4 +1,4 @@
--- What clients of InfluxDB made as a database or bucket before they wrote: a name that they find again, and no more.
+-- The databases and buckets that InfluxDB's clients create before they write: names that they can find again, no more.
 CREATE TABLE influx_database (
     company_id integer NOT NULL REFERENCES organization ON DELETE CASCADE,
     name text COLLATE "C" NOT NULL,

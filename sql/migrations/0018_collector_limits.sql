@@ -1,14 +1,14 @@
--- Limits of the public collector: records a minute of a site and from an address, distinct names of a site's day. See
+-- Limits of the public collector: records a minute per site and per address, and distinct names in a site's day. See
 -- docs/decisions.md, "Limits of the collector". Advisory lock 7463011 with a site number: its names.
 
--- Minutes are counted since 1970 UTC; those that are over are deleted by the maintenance job. What a crash of the server
--- loses here is a minute's counts, so they need no journal, and what is not in a journal is in no backup of it either.
+-- Minutes are counted since 1970 UTC; the maintenance job deletes those that are over. If the server crashes, a
+-- minute's counts are lost, so they need no write-ahead log, and therefore are in no archive of it either.
 CREATE UNLOGGED TABLE address_key (
     minute integer PRIMARY KEY,
     key bytea NOT NULL
 );
 
--- An address is a hash under the key of the minute.
+-- An address is stored as a hash with the key of the minute.
 CREATE UNLOGGED TABLE address_usage (
     minute integer NOT NULL,
     address uuid NOT NULL,
@@ -22,8 +22,8 @@ CREATE UNLOGGED TABLE site_usage (
     PRIMARY KEY (minute, site_number)
 ) WITH (fillfactor = 50);
 
--- The names that a site's day has, by facet: `page`, `event`, `referrer`, `browser`; as the first half of their SHA-256,
--- for they may be long. They are needed for as long as the day may get records.
+-- The names in a site's day, by facet: `page`, `event`, `referrer`, `browser`. They may be long, so this is the first
+-- half of their SHA-256. They are needed as long as the day may get records.
 CREATE TABLE web_name (
     site_number integer NOT NULL,
     day date NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE web_name_count (
     PRIMARY KEY (site_number, day, facet)
 ) WITH (fillfactor = 50);
 
--- It has more parameters now.
+-- The function now has more parameters.
 DROP FUNCTION IF EXISTS write_web_records(
     integer [], bigint [], bigint [], date [], uuid [], text [], text [], text [], text [], text [], text []
 );

@@ -1,5 +1,5 @@
--- A token is for all cooling units (null), or for those of a list that is not empty. The empty list stood for all of them,
--- so a list that came out empty somewhere would have opened everything.
+-- A token is for all cooling units (null), or for those in a list that is not empty. The empty list used to mean all of
+-- them, so a list that became empty by mistake would have given access to everything.
 ALTER TABLE api_token
 ALTER COLUMN cooling_unit_ids DROP NOT NULL,
 ALTER COLUMN cooling_unit_ids DROP DEFAULT;

@@ -1,4 +1,4 @@
--- Server processes keep keys and sensors in memory; this tells them which tenant's to forget.
+-- Server processes keep keys and sensors in memory; this tells them whose to forget.
 CREATE OR REPLACE FUNCTION announce_catalog_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('tidemark_catalog', OLD.company_id::text);
@@ -6,7 +6,7 @@ BEGIN
 END
 $$;
 
--- Only what server processes remember is worth telling them.
+-- The triggers fire only for columns that server processes remember.
 CREATE OR REPLACE TRIGGER organization_changed
 AFTER UPDATE OF api_key_hash, sensor_limit, readings_per_minute OR DELETE ON organization
 FOR EACH ROW EXECUTE FUNCTION announce_catalog_change();

@@ -1,4 +1,5 @@
--- Brings what is derived from a company's operations up to operation_change, and empties that. The company is locked.
+-- Applies operation_change to everything that is derived from a company's operations, and empties it. The company must
+-- be locked.
 CREATE OR REPLACE FUNCTION apply_operation_change(company integer) RETURNS void LANGUAGE plpgsql
 SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$

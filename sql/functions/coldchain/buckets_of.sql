@@ -1,4 +1,4 @@
--- The buckets of the roll-ups that a day is in.
+-- The buckets of the roll-ups that a day belongs to.
 CREATE OR REPLACE FUNCTION buckets_of(day date) RETURNS TABLE (period text, bucket date) LANGUAGE sql IMMUTABLE AS $$
     VALUES
     ('day', day),

@@ -1,4 +1,4 @@
--- Days are of the company's time zone, and impact is in its currency: when either changes, all is derived anew.
+-- Days follow the company's time zone, and impact is in its currency: when either changes, everything is derived anew.
 CREATE OR REPLACE FUNCTION derive_operations_anew() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7463006, NEW.company_id);

@@ -1,4 +1,4 @@
--- A cooling unit takes its operations along.
+-- Deletes the operations of a cooling unit that is deleted.
 CREATE OR REPLACE FUNCTION forget_operations_of_unit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7463006, OLD.company_id);

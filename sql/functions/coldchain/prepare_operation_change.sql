@@ -1,4 +1,5 @@
--- Room for what a transaction changes: operations that come in; operations that go (sign -1) or come (sign 1).
+-- Creates the temporary tables of a transaction's changes: operations that were sent, and operations that are removed
+-- (sign -1) or added (sign 1).
 CREATE OR REPLACE FUNCTION prepare_operation_change() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     CREATE TEMPORARY TABLE IF NOT EXISTS incoming_operation (LIKE operation) ON COMMIT DELETE ROWS;

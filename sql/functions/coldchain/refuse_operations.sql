@@ -1,7 +1,7 @@
--- Takes out of incoming_operation what a token for these units may not change, and answers what and why: `elsewhere` where
--- it would replace an operation that is not of these units, `check_out_missing` and `check_out_elsewhere` where a payment
--- has no check-out of them. A stored payment is of the unit whose check-out it pays; what is of no unit no such token
--- replaces. The company is locked.
+-- Removes from incoming_operation what a token for these units may not change. Returns what was removed and why:
+-- `elsewhere` if it would replace an operation of another unit, `check_out_missing` or `check_out_elsewhere` if it is a
+-- payment without a check-out at these units. A stored payment belongs to the unit of the check-out that it pays. No
+-- such token may replace an operation that belongs to no unit. The company must be locked.
 CREATE OR REPLACE FUNCTION refuse_operations(company integer, seen integer [])
 RETURNS TABLE (operation_id text, reason text) LANGUAGE plpgsql
 SET plan_cache_mode = force_custom_plan SET jit = off

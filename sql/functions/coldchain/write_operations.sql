@@ -1,8 +1,8 @@
--- Stores incoming_operation, where each (company, id) stands once, and empties it. `seen` are the cooling units of the
--- token that sent it, null for all of them; answers what such a token may not change, as refuse_operations. A company is
--- locked to the end of the transaction, so its operations change one transaction after the other. Plans are made each
--- time: the temporary tables hold one row now and thousands then. Raises lock_not_available where the company is locked
--- for long, as by a change of its time zone.
+-- Stores incoming_operation, which has each (company, id) once, and empties it. `seen` are the cooling units of the
+-- token that sent it, null for all of them. Returns what such a token may not change, as refuse_operations does. A
+-- company is locked until the end of the transaction, so one transaction at a time changes its operations. Each call
+-- plans anew, since the temporary tables may have one row or thousands. Raises lock_not_available if the company stays
+-- locked, for example by a change of its time zone.
 CREATE OR REPLACE FUNCTION write_operations(seen integer [])
 RETURNS TABLE (operation_id text, reason text) LANGUAGE plpgsql
 SET plan_cache_mode = force_custom_plan SET jit = off SET lock_timeout = '3s'
@@ -19,7 +19,7 @@ BEGIN
             RETURN QUERY SELECT * FROM refuse_operations(company, seen);
         END IF;
 
-        -- A unit that was deleted at this very moment takes its operations along, after they replaced what was stored.
+        -- Operations of a unit that has just been deleted are dropped, and so are the stored ones that they replace.
         gone := array(
             SELECT i.id FROM incoming_operation AS i
             WHERE i.company_id = company AND i.cooling_unit_id IS NOT NULL AND NOT EXISTS (
@@ -38,7 +38,7 @@ BEGIN
         INNER JOIN operation_key AS k ON k.company_id = company AND k.id = i.id
         INNER JOIN operation AS o ON o.company_id = company AND o.id = k.id AND o.occurred_at = k.occurred_at;
 
-        -- What is stored already, just as it comes, changes nothing.
+        -- Operations that are already stored exactly as they were sent change nothing.
         IF FOUND THEN
             DELETE FROM incoming_operation AS i
             USING operation_change AS c
@@ -71,7 +71,7 @@ BEGIN
             payment_method = excluded.payment_method,
             sender_units = excluded.sender_units;
 
-        -- Check-outs that payments come to or go from change too.
+        -- Check-outs that gain or lose payments change too.
         INSERT INTO operation_change
         SELECT o.*, -1
         FROM (

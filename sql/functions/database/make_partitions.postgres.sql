@@ -1,8 +1,8 @@
--- Makes the partitions of a table that are missing from 1970 to thirteen months from now: months from two years ago on,
--- before that years and one for each of the two stretches before 2010, or where the past is coarse one for all of it.
--- Raises lock_not_available where the table is busy for long: it is locked against everybody meanwhile, since a partition
--- that comes into being while a session builds its list of partitions can be missing from that list for as long as the
--- session lives, for reading too; see docs/decisions.md, "Partitions".
+-- Creates the missing partitions of a table from 1970 to thirteen months from now: months for the last two years and
+-- the future; before that, years back to 2010 and one partition each for the 2000s and for 1970 to 1999, or, if
+-- `coarse`, a single partition. Locks the table against everybody meanwhile: a partition that is created while a
+-- session builds its list of partitions can be missing from that list, even for reading, as long as the session lives;
+-- see docs/decisions.md, "Partitions". Raises lock_not_available if the table stays busy.
 CREATE OR REPLACE FUNCTION make_partitions(parent text, coarse boolean) RETURNS void
 LANGUAGE plpgsql SET timezone = 'UTC' SET lock_timeout = '1s' AS $$
 DECLARE
@@ -34,14 +34,14 @@ BEGIN
                     WHEN month >= '2000-01-01' THEN '2000-01-01'
                     ELSE '1970-01-01'
                 END AS stretch,
-                row_number() OVER (ORDER BY month) AS place
+                row_number() OVER (ORDER BY month) AS number
             FROM generate_series('1970-01-01'::timestamptz, this_month + interval '13 months', '1 month') AS month
             WHERE NOT EXISTS (SELECT FROM existing WHERE month >= start AND month < finish)
         ),
 
-        -- Months that follow each other without one that exists have the same distance to their place.
+        -- Consecutive missing months have the same distance from their number.
         runs AS (
-            SELECT month, stretch, month - place * interval '1 month' AS distance FROM missing
+            SELECT month, stretch, month - number * interval '1 month' AS distance FROM missing
         )
 
         SELECT min(month) AS start, max(month) + interval '1 month' AS finish

@@ -1,2 +1,2 @@
--- Chunks come by themselves.
+-- TimescaleDB creates chunks by itself.
 CREATE OR REPLACE FUNCTION prepare_storage() RETURNS void LANGUAGE sql AS '';

@@ -1,4 +1,5 @@
--- Deletes a sensor's readings with start ≤ ts < finish; statistics are exact as soon as the transaction has committed.
+-- Deletes a sensor's readings with start ≤ ts < finish. Returns how many; statistics are exact as soon as the
+-- transaction has committed.
 CREATE OR REPLACE FUNCTION delete_readings(series integer, start timestamptz, finish timestamptz) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,4 +1,4 @@
--- Deletes what is stored of a series; its number is never used again.
+-- Deletes everything that is stored for a series. Its number is never used again.
 CREATE OR REPLACE FUNCTION forget_series(series integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM reading WHERE series_id = series;

@@ -1,5 +1,5 @@
--- Deletes what is stored of a series. What the continuous aggregates still hold of it nobody can ask for, since its
--- number is never used again; their next refresh drops it.
+-- Deletes everything that is stored for a series, except for its rows in the continuous aggregates. Nobody can query
+-- those, since its number is never used again, and the next refresh drops them.
 CREATE OR REPLACE FUNCTION forget_series(series integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM reading WHERE series_id = series;

@@ -1,5 +1,5 @@
--- The line that decides what a transaction has to mark. The lock is held to its end, so the line cannot pass it; being
--- a statement of its own, the line is read after the lock has been had.
+-- The line that decides what a transaction has to mark. The lock is held until the end of the transaction, so the line
+-- cannot move in the meantime. A separate statement reads the line, so that it sees the value after locking.
 CREATE OR REPLACE FUNCTION hold_mark_line() RETURNS timestamptz LANGUAGE plpgsql AS $$
 DECLARE
     line timestamptz;

@@ -1,22 +1,22 @@
--- Counts readings against an organization's limit of this minute and answers how many of those asked for may be stored:
--- all, or as many as there is room for; of those that belong together all or none.
+-- Counts readings against an organization's limit for this minute. Returns how many of those asked for may be stored:
+-- as many as there is room for or, if `together`, all or none.
 CREATE OR REPLACE FUNCTION spend_readings(company integer, asked bigint, together boolean)
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     this_minute CONSTANT timestamptz := date_trunc('minute', now(), 'UTC');
-    most bigint;
+    per_minute bigint;
     spent bigint;
     granted bigint;
 BEGIN
-    SELECT readings_per_minute INTO most FROM organization WHERE company_id = company;
-    IF most IS NULL THEN
+    SELECT readings_per_minute INTO per_minute FROM organization WHERE company_id = company;
+    IF per_minute IS NULL THEN
         RETURN asked;
     END IF;
     INSERT INTO ingest_usage (company_id, minute, readings) VALUES (company, this_minute, 0)
     ON CONFLICT (company_id) DO NOTHING;
     SELECT CASE WHEN minute >= this_minute THEN readings ELSE 0 END INTO spent
     FROM ingest_usage WHERE company_id = company FOR UPDATE;
-    granted := least(asked, greatest(most - spent, 0));
+    granted := least(asked, greatest(per_minute - spent, 0));
     IF together AND granted < asked THEN
         RETURN 0;
     END IF;

@@ -1,9 +1,9 @@
--- Sums up the raw readings of pieces of series: of each series from its start to before its finish, bucket by bucket
--- (width_bucket of the bounds; one bucket where there are none). A piece without readings has no row.
+-- Sums up the raw readings of pieces of series, each from its start (included) to its finish (excluded), by bucket
+-- (width_bucket of the bounds; a single bucket without bounds). A piece without readings has no row.
 --
--- Pieces near each other in time are looked up together, by a statement whose plan knows in which months they lie. One
--- statement for all of them would try every chunk of the table for every piece: three thousand pieces scattered over
--- fifty years took half a minute.
+-- Pieces that are close in time are looked up together, by a statement whose plan knows the months in question. A
+-- single statement for all of them would try every chunk of the table for every piece: three thousand pieces scattered
+-- over fifty years took half a minute.
 CREATE OR REPLACE FUNCTION sums_of_pieces(
     series integer [], starts timestamptz [], finishes timestamptz [], bounds timestamptz []
 ) RETURNS TABLE (

@@ -1,6 +1,6 @@
--- Stores readings given in columns, each (series, instant) once, sorted by it: crossing writers would deadlock
--- otherwise. Instants are microseconds since 1970, UTC. The last write wins; a repeat that changes nothing writes nothing:
--- bit for bit, since 0 equals −0, and the last of the two has to win all the same.
+-- Stores readings, given as columns, with each (series, instant) once and sorted by it, since concurrent writers could
+-- otherwise deadlock. Instants are microseconds since 1970 UTC. The last write wins, and a repeat that changes nothing
+-- writes nothing. Values are compared bit by bit, since 0 equals −0, but the last of the two must win.
 CREATE OR REPLACE FUNCTION write_readings(
     series_ids integer [],
     at_us bigint [],

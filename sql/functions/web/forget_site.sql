@@ -1,5 +1,5 @@
--- Deletes what was collected for a site that is being deleted. Writers under way end first, later ones find no site; the
--- line's row is what the maintenance job holds while it rolls up.
+-- Deletes what was collected for a site that is being deleted. The lock waits for writers that have begun, and later
+-- ones no longer find the site. The maintenance job locks the row of web_line while it rolls up.
 CREATE OR REPLACE FUNCTION forget_site(number integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7463007);

@@ -1,5 +1,5 @@
--- The names of records that the days do not have yet; of those that are refused none. A name is looked up by its key, one
--- after the other: a join would be planned for the table as it was at another time of the day.
+-- The names in records, except refused ones, that their days do not have yet. Each name is looked up by its key, one
+-- after the other: a join might have a plan that was made for the table as it was at another time of the day.
 CREATE OR REPLACE FUNCTION new_web_names(
     site_numbers integer [],
     days date [],

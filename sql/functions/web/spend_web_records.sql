@@ -1,6 +1,6 @@
--- Counts records, given in columns, against the limits of their minutes: for each in its order null where it may be
--- stored, else `address` or `site`, whose limit has no room for it. The earlier ones have the right of way. What is
--- refused counts as well: what is full in a minute stays full.
+-- Counts records, given as columns, against the limits of their minutes. Returns, for each record in order, null if it
+-- may be stored, otherwise the limit that it exceeds, `address` or `site`. Earlier records take precedence. Refused
+-- records count too, so a limit that is reached stays so for the rest of the minute.
 CREATE OR REPLACE FUNCTION spend_web_records(
     site_numbers integer [], at_us bigint [], addresses uuid [], per_site bigint, per_address bigint
 ) RETURNS text [] LANGUAGE plpgsql

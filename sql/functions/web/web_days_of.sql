@@ -1,5 +1,5 @@
--- The figures of site days out of their records; start and finish are instants that enclose those days. A session is a
--- visitor's consecutive records no more than 30 minutes apart.
+-- The figures of a site's days, computed from their records; start and finish are instants that enclose those days. A
+-- session consists of a visitor's consecutive records that are no more than 30 minutes apart.
 CREATE OR REPLACE FUNCTION web_days_of(site integer, site_days date [], start timestamptz, finish timestamptz)
 RETURNS TABLE (
     day date,

@@ -1,4 +1,4 @@
--- Page views (events) of site days by their properties; who asks for one facet pays for that one alone.
+-- The page views and events of a site's days, by property. A query that selects one facet computes only that one.
 CREATE OR REPLACE FUNCTION web_facets_of(site integer, site_days date [], start timestamptz, finish timestamptz)
 RETURNS TABLE (day date, facet text, name text, records bigint, visitors bigint) LANGUAGE sql STABLE AS $$
     SELECT p.day, 'page'::text, p.pathname, sum(p.records)::bigint, count(*)

@@ -1,4 +1,4 @@
--- Names of one facet as they are stored: themselves where their day has them, else `(other)`. Looked up as in
+-- Names of one facet as they are stored: unchanged if their day has them, otherwise `(other)`. They are looked up as in
 -- new_web_names.
 CREATE OR REPLACE FUNCTION web_names_or_other(site_numbers integer [], days date [], of_facet text, names text [])
 RETURNS text [] LANGUAGE plpgsql STABLE

@@ -1,7 +1,8 @@
--- Stores records given in columns, sorted by (site, instant, id); what is stored already and records of sites that no
--- longer exist are left out. Answers which are refused, counted from 1, and whose limit it is: `address` or `site`. Names
--- beyond those that a site's day may have become `(other)`. Each statement sees what had committed before it, so lines,
--- sites and names are as they are once the locks are had; locks are held to the commit.
+-- Stores records, given as columns and sorted by (site, instant, id), except those that are already stored and those of
+-- sites that no longer exist. Returns the refused ones, as place counted from 1 and the limit that they exceed,
+-- `address` or `site`. Names beyond the limit of a site's day become `(other)`. Each statement sees what was committed
+-- before it, so it sees lines, sites and names as they are after the locks were acquired; locks are held until the
+-- commit.
 CREATE OR REPLACE FUNCTION write_web_records(
     site_numbers integer [],
     at_us bigint [],

@@ -1,15 +1,15 @@
--- What is read of assets is what a token may see: what is of the cooling units :seen, all for null.
+-- Reads return only what a token may see: the assets among the cooling units :seen, or all if that is null.
 
 -- part: assets_of_name
--- Of any name for null.
+-- With any name if it is null.
 FROM asset
 WHERE
     company_id = :company_id AND (:name::text IS NULL OR name = :name)
     AND (:seen::integer [] IS NULL OR id = ANY (:seen))
 
 -- name: next_asset_id
--- One after the largest id that there is or was made up before, so that none is given out twice. The row of the
--- organization is locked by that, and assets get their ids one at a time.
+-- The number after the largest id that exists or was generated before, so that none is generated twice. This locks the
+-- organization's row, so ids are generated one at a time.
 UPDATE organization
 SET last_asset_id = 1 + greatest(
     last_asset_id, (SELECT max(id) FROM asset WHERE asset.company_id = organization.company_id)

@@ -1,10 +1,10 @@
--- What is read of cooling units is what a token may see: what is of the cooling units :seen, all for null.
+-- Reads return only what a token may see: the cooling units :seen, or all if that is null.
 
 -- part: cooling_unit_columns
 id, name, location_id, capacity_crates, capacity_kg
 
 -- part: cooling_units_of_name
--- Of any name for null.
+-- With any name if it is null.
 FROM asset
 WHERE
     company_id = :company_id AND is_cooling_unit AND (:name::text IS NULL OR name = :name)
@@ -44,7 +44,7 @@ RETURNING {cooling_unit_columns};
 DELETE FROM asset WHERE company_id = :company_id AND id = :id AND is_cooling_unit RETURNING id;
 
 -- name: cooling_units
--- Those of a company's cooling units that a token may see (null: all), by id.
+-- A company's cooling units that a token may see (null: all), by id.
 SELECT {cooling_unit_columns}
 FROM asset
 WHERE company_id = :company_id AND is_cooling_unit AND (:seen::integer [] IS NULL OR id = ANY (:seen))

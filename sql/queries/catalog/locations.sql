@@ -1,4 +1,4 @@
--- What is read of locations is what a token may see: what is of the cooling units :seen, all for null.
+-- Reads return only what a token may see: the locations of the cooling units :seen, or all if that is null.
 
 -- part: location_is_seen
 (
@@ -12,7 +12,7 @@
 )
 
 -- part: locations_of_name
--- Of any name for null.
+-- With any name if it is null.
 FROM location
 WHERE
     company_id = :company_id AND (:name::text IS NULL OR name = :name)

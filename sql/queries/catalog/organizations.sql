@@ -5,7 +5,7 @@ company_id, organization_id, name, country, currency, timezone, sensor_limit, re
 SELECT EXISTS (SELECT FROM organization);
 
 -- name: lock_first_organization
--- Processes that start together on an empty database take turns.
+-- Processes that start at the same time on an empty database take turns.
 SELECT pg_advisory_xact_lock(7463001);
 
 -- name: insert_organization
@@ -23,7 +23,7 @@ FROM organization
 ORDER BY company_id;
 
 -- name: list_own_organizations
--- Those that are no demonstrations.
+-- All except demonstrations.
 SELECT company_id, organization_id, name FROM organization WHERE NOT demonstration ORDER BY company_id;
 
 -- name: mark_demonstration

@@ -1,10 +1,10 @@
--- What is read of sensors is what a token may see: what is of the cooling units :seen, all for null.
+-- Reads return only what a token may see: the sensors of the cooling units :seen, or all if that is null.
 
 -- part: sensor_columns
 id, name, measure_unit, asset_id, specification_type
 
 -- part: sensors_of_name
--- Of any name for null.
+-- With any name if it is null.
 FROM sensor
 WHERE
     company_id = :company_id AND (:name::text IS NULL OR name = :name)

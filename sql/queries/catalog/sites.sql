@@ -3,7 +3,7 @@ site_id AS "siteId", name, domain, timezone, is_active AS "isActive",
 to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt"
 
 -- part: sites_of_name
--- Of any name for null.
+-- With any name if it is null.
 FROM site WHERE company_id = :company_id AND (:name::text IS NULL OR name = :name)
 
 -- name: insert_site

@@ -17,7 +17,7 @@ LIMIT :size OFFSET :skip;
 SELECT count(*) FROM api_token WHERE company_id = :company_id;
 
 -- name: revoke_token
--- Of one organization, or of whichever it is for null.
+-- A token of this organization, or of any if that is null.
 UPDATE api_token
 SET revoked = true
 WHERE id = :id AND (:company_id::integer IS NULL OR company_id = :company_id)

@@ -1,12 +1,12 @@
 -- name: analytics_company
--- What figures depend on beside the operations; the day of now in the company's time zone.
+-- What figures depend on besides the operations; today's date is in the company's time zone.
 SELECT country, currency, (now() AT TIME ZONE timezone)::date AS today
 FROM organization
 WHERE company_id = :company_id;
 
 -- name: storage_of_periods
--- Sums of each unit and period (its place among the starts): whole buckets, and days where buckets would not do. Crates
--- until today come apart, for stock is only told of days that have begun.
+-- Sums for each unit and period (by its place among the starts), from whole buckets, and from days where buckets do not
+-- fit. Crates until today are summed separately, because stock is only reported for days that have begun.
 SELECT
     r.cooling_unit_id,
     width_bucket(r.bucket, :starts::date []) - 1 AS place,
@@ -25,7 +25,7 @@ WHERE r.cooling_unit_id = ANY (:units::integer [])
 GROUP BY 1, 2;
 
 -- name: stock_before
--- All in minus all out before a day.
+-- Everything checked in, minus everything checked out, before a day.
 SELECT
     cooling_unit_id,
     sum(crates_in - crates_out)::bigint AS crates,
@@ -55,8 +55,8 @@ WHERE r.cooling_unit_id = ANY (:units::integer []) AND r.check_outs > 0
 GROUP BY 1, 2, 3, 4, 5;
 
 -- name: activity_of_units
--- Who was active on any of the days in question (bits of each year): users (4 bytes each), their groups (3 × gender + type,
--- 2 bytes), and their days (50 bytes, of which the first 4 are a length).
+-- The users who were active on any of the requested days (bits of each year): users (4 bytes each), their groups (3 ×
+-- gender + type, 2 bytes each), and their days (50 bytes each, of which the first 4 are a length).
 WITH asked AS MATERIALIZED (
     SELECT year, mask::bit(368) AS mask FROM unnest(:years::smallint [], :masks::text []) AS given (year, mask)
 )
@@ -81,8 +81,8 @@ WHERE a.cooling_unit_id = ANY (:units::integer [])
 GROUP BY a.cooling_unit_id, a.year;
 
 -- name: registrations_of_units
--- Of each unit all registrations: users, days, and the days on which those users were deactivated first (the largest number
--- where never); days since 1970, 4 bytes each.
+-- All registrations of each unit: users, days, and the days on which those users were first deactivated (the largest
+-- number if never); days since 1970, 4 bytes each.
 SELECT
     r.cooling_unit_id,
     string_agg(int4send(r.customer), ''::bytea) AS customers,
@@ -111,7 +111,7 @@ WHERE
 GROUP BY cooling_unit_id, month;
 
 -- name: impact_of_days
--- The same of the periods that cut these months, out of days.
+-- The same for the periods that contain only parts of these months, computed from days.
 SELECT
     s.cooling_unit_id,
     width_bucket(d.day, :starts::date []) - 1 AS place,

@@ -2,11 +2,11 @@
 SELECT prepare_operation_change();
 
 -- name: write_operations
--- Answers what a token for these cooling units (null: for all) may not change, and why.
+-- Returns what a token for these cooling units (null: for all) may not change, and why.
 SELECT operation_id, reason FROM write_operations(:seen::integer []);
 
 -- name: known_cooling_units
--- Which of these ids are cooling units of the company that a token may see (null: all).
+-- Those of these ids that are cooling units of the company and that a token may see (null: all).
 SELECT id
 FROM asset
 WHERE

@@ -1,12 +1,12 @@
 -- name: typed_sensors
--- The sensors of a cooling unit that say what they measure, by that and by id.
+-- The sensors of a cooling unit that have a specification type, by type and id.
 SELECT series_id, id, specification_type
 FROM sensor
 WHERE company_id = :company_id AND asset_id = :asset_id AND specification_type IS NOT NULL
 ORDER BY specification_type COLLATE "C", id;
 
 -- name: known_types
--- Those of these types that some sensor has that a token may see (null: all).
+-- Those of these types that occur among the sensors that a token may see (null: all).
 SELECT DISTINCT specification_type
 FROM sensor
 WHERE

@@ -1,9 +1,9 @@
 -- name: be_waited_for
--- Held for as long as the session listens, so that those who announce find it.
+-- Held as long as the session listens, so that the announcing session finds it.
 SELECT pg_advisory_lock_shared(7463010);
 
 -- name: listeners
--- Sessions of this database that hold that lock.
+-- The sessions of this database that hold that lock.
 SELECT pid
 FROM pg_locks
 WHERE

@@ -1,7 +1,7 @@
 -- name: timescale_state
--- The server's version number, the version of TimescaleDB that it has or offers (null for none), whether it is preloaded
--- (by a setting of its loader, since shared_preload_libraries is not for every role to read), and the licence where one
--- is set.
+-- The server's version number, the version of TimescaleDB that is installed or available (null for none), whether it is
+-- preloaded (by a setting of its loader, since not every role may read shared_preload_libraries), and its license (null
+-- if not set).
 SELECT
     current_setting('server_version_num')::integer AS server_version,
     (
@@ -28,7 +28,7 @@ SELECT coalesce(max(version), 0) AS version, max(engine) AS engine FROM schema_m
 INSERT INTO schema_migration (version, name, engine) VALUES (:version, :name, :engine);
 
 -- name: create_function_table
--- The fingerprint of the file that each function was last defined by.
+-- The fingerprint of the file that last defined each function.
 CREATE TABLE IF NOT EXISTS schema_function (
     name text PRIMARY KEY,
     fingerprint text NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE IF NOT EXISTS schema_function (
 SELECT name, fingerprint FROM schema_function;
 
 -- name: check_no_function_bodies
--- Functions may be defined in any order, whichever of them calls which.
+-- Lets functions be defined in any order, even before those that they call.
 SET LOCAL check_function_bodies = off;
 
 -- name: record_function
@@ -47,7 +47,7 @@ INSERT INTO schema_function (name, fingerprint) VALUES (:name, :fingerprint)
 ON CONFLICT (name) DO UPDATE SET fingerprint = excluded.fingerprint, applied_at = excluded.applied_at;
 
 -- name: forget_functions
--- All but those that there are.
+-- Those that no longer exist.
 DELETE FROM schema_function WHERE name <> ALL (:current::text []);
 
 -- name: prepare_storage

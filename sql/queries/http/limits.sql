@@ -1,5 +1,5 @@
 -- name: count_request
--- Counts a request of a token in this minute; no row where the token is revoked.
+-- Counts a request of a token in this minute; no row if the token is revoked.
 INSERT INTO token_usage AS u (token_id, minute, requests)
 SELECT id, date_trunc('minute', now(), 'UTC'), 1 FROM api_token WHERE id = :token_id AND NOT revoked
 ON CONFLICT (token_id) DO UPDATE SET

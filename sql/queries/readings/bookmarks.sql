@@ -16,5 +16,5 @@ ON CONFLICT (company_id, file) DO UPDATE SET
 DELETE FROM import_bookmark WHERE company_id = :company_id AND file = :file;
 
 -- name: remove_old_bookmarks
--- Of files that were never imported to their end.
+-- The bookmarks of imports that were never finished.
 DELETE FROM import_bookmark WHERE kept_at < now() - interval '30 days';

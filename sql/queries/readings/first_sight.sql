@@ -5,7 +5,7 @@ WHERE company_id = :company_id AND name = ANY (:names::text [])
 GROUP BY name;
 
 -- name: lock_first_sights
--- Processes that see new series of one organization at once take turns, so that each gets one sensor.
+-- Processes that see new series of an organization at the same time take turns, so that each series gets one sensor.
 SELECT pg_advisory_xact_lock(7463005, :company_id);
 
 -- name: sensors_left

@@ -1,9 +1,9 @@
 -- name: lock_influx_databases
--- Processes that make databases of one organization at once take turns.
+-- Processes that create databases of an organization at the same time take turns.
 SELECT pg_advisory_xact_lock(7463012, :company_id);
 
 -- name: make_influx_database
--- One that exists keeps its place among the newest, since whoever makes it again still uses it.
+-- One that already exists counts as new again, since a client that creates it again still uses it.
 INSERT INTO influx_database AS d (company_id, name) VALUES (:company_id, :name)
 ON CONFLICT (company_id, name) DO UPDATE SET made_at = greatest(d.made_at, excluded.made_at)
 RETURNING name, made_at;

@@ -1,6 +1,5 @@
 -- part: seen_sensors
--- Of a company's sensors those with the given ids, of one asset, or all (null: any); of those that a token may see (null:
--- all).
+-- A company's sensors: those with these ids (null: any) and this asset (null: any) that a token may see (null: all).
 FROM sensor
 WHERE
     company_id = :company_id
@@ -9,7 +8,7 @@ WHERE
     AND (:seen::integer [] IS NULL OR asset_id = ANY (:seen))
 
 -- name: latest_of_sensors
--- The last reading of each sensor, by id; null where a sensor has none.
+-- The last reading of each sensor, by id; null if a sensor has none.
 SELECT sensor.id, sensor.name, sensor.asset_id, sensor.specification_type, sensor.measure_unit, r.ts, r.value
 FROM (
     SELECT * {seen_sensors}

@@ -1,6 +1,6 @@
 -- part: first_readings(order)
--- The first readings of each series in a window, in order within the series. A limit inside LATERAL leaves only a
--- nested loop to join with, so the rows of a series come together and in their order without a sort of the whole.
+-- The first readings of each series in a window, in order within the series. With a limit inside LATERAL, the only
+-- possible join is a nested loop, so the rows of a series come together and in order, without a sort of all rows.
 SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
 FROM unnest(:series_ids::integer []) AS s (series_id)
 CROSS JOIN LATERAL (

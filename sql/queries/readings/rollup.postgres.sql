@@ -1,4 +1,4 @@
--- The maintenance job on plain PostgreSQL: roll-ups are tables, recomputed in place.
+-- The maintenance job on plain PostgreSQL: roll-ups are tables that are recomputed in place.
 
 -- name: roll_up_hours
 INSERT INTO reading_hourly AS h (series_id, bucket, sample_count, value_sum, value_min, value_max)
@@ -17,7 +17,7 @@ GROUP BY series_id, date_bin('1 day', bucket, 'epoch')
 {replacing_bucket};
 
 -- name: settle_repaired_days
--- Days are rolled up from hours that hold every repair already.
+-- Nothing to do: days are rolled up from hours that already include every repair.
 SELECT :start::timestamptz, :finish::timestamptz;
 
 -- name: repair_late_hours
@@ -38,7 +38,7 @@ repaired_days AS (
 {settled_marks};
 
 -- name: absorbable_window
--- Repairs stand in the roll-ups themselves; there is nothing to absorb.
+-- Nothing to absorb: repairs are in the roll-ups themselves.
 SELECT null::timestamptz AS start WHERE false;
 
 -- name: forget_absorbed

@@ -2,7 +2,7 @@
 SELECT mark_line, read_line FROM rollup_line;
 
 -- name: lock_mark_line
--- Waits for every writer that still goes by the old line.
+-- Waits for every writer that still uses the old line.
 SELECT pg_advisory_xact_lock(7463002);
 
 -- name: move_mark_line
@@ -19,8 +19,8 @@ ON CONFLICT (series_id, bucket) DO UPDATE SET
     value_max = excluded.value_max
 
 -- part: late_buckets
--- Recomputes at most so many marked hours, and their days where those are rolled up, in one statement: its one snapshot
--- sees the marks that it deletes together with everything that was written with them. Answers how many marks it took.
+-- Recomputes a limited number of marked hours, and their days if those are rolled up. It is one statement, so that one
+-- snapshot sees the marks that it deletes and everything that was written with them. Returns how many marks it deleted.
 WITH marks AS MATERIALIZED (
     SELECT ctid AS mark, series_id, hour FROM late_mark LIMIT :most
 ),

@@ -1,5 +1,5 @@
--- The maintenance job on TimescaleDB: continuous aggregates, refreshed by force where the line moves, and repaired
--- buckets beside them that a later refresh absorbs.
+-- The maintenance job on TimescaleDB: continuous aggregates, for which a refresh is forced when the line moves, and
+-- separate tables of repaired buckets, which a later refresh absorbs.
 
 -- name: roll_up_hours
 CALL refresh_continuous_aggregate('reading_hourly_aggregate', :start::timestamptz, :finish::timestamptz, force => true);
@@ -8,8 +8,7 @@ CALL refresh_continuous_aggregate('reading_hourly_aggregate', :start::timestampt
 CALL refresh_continuous_aggregate('reading_daily_aggregate', :start::timestamptz, :finish::timestamptz, force => true);
 
 -- name: settle_repaired_days
--- The daily aggregate does not see repaired hours; the days that have some are computed from the hours as readers see
--- them.
+-- The daily aggregate does not see repaired hours; days that have any are computed from the hours as readers see them.
 INSERT INTO reading_daily_repair (series_id, bucket, sample_count, value_sum, value_min, value_max)
 SELECT h.series_id, d.day, sum(h.sample_count), sum(h.value_sum), min(h.value_min), max(h.value_max)
 FROM (
@@ -41,8 +40,8 @@ repaired_days AS (
 {settled_marks};
 
 -- name: absorbable_window
--- The first day of the week with the most repaired hours, where there are many or they have stood for long. Weeks begin
--- as the table's chunks do, on Thursday, so that a refresh reads one chunk.
+-- The first day of the week with the most repaired hours, if there are many of them or they are old. Weeks begin on
+-- Thursday, like the table's chunks, so that a refresh reads one chunk.
 SELECT date_bin('7 days', bucket, 'epoch') AS start
 FROM reading_hourly_repair
 WHERE bucket < (SELECT date_bin('7 days', read_line, 'epoch') FROM rollup_line)
@@ -52,7 +51,7 @@ ORDER BY count(*) DESC
 LIMIT 1;
 
 -- name: forget_absorbed
--- Only what a refresh has taken in since; the job runs alone, so nothing was repaired meanwhile.
+-- Only what a refresh has absorbed: there is only one maintenance job, so nothing was repaired in the meantime.
 WITH hours AS (
     DELETE FROM reading_hourly_repair WHERE bucket >= :start AND bucket < :finish
 )

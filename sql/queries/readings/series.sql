@@ -1,5 +1,5 @@
 -- name: late_hours
--- How far roll-ups are to be trusted, and the hours of these series that they lag behind, as of this snapshot.
+-- How far roll-ups can be trusted, and the hours of these series in which they are outdated, as of this snapshot.
 SELECT
     read_line,
     ARRAY(
@@ -21,9 +21,9 @@ WHERE
     AND h.bucket <> ALL (:raw_hours::timestamptz [])
 
 -- name: buckets
--- Some of the buckets that hold readings, ordered by bucket and group, and how many there are in all; at least one row.
--- A bucket pools the series of one group: series_ids and groups go together. Bucket n begins at the n-th of the bounds,
--- counted from 1. What is read where is planned in tidemark.readings.tiers, with late_hours of the same snapshot.
+-- A page of the buckets that have readings, ordered by bucket and group, and how many there are in all; at least one
+-- row. A bucket pools the series of a group: series_ids and groups are parallel lists. Bucket n begins at the n-th of
+-- the bounds, counted from 1. tidemark.readings.tiers plans what is read where, with late_hours of the same snapshot.
 WITH member AS MATERIALIZED (
     SELECT series_id, group_number
     FROM unnest(:series_ids::integer [], :groups::integer []) AS m (series_id, group_number)
@@ -80,7 +80,7 @@ pooled AS MATERIALIZED (
         max(value_max) AS value_max
     FROM part
     GROUP BY bucket_number, group_number
-    -- A roll-up may say of a bucket that it is empty now.
+    -- In a roll-up, a bucket may be empty.
     HAVING sum(sample_count) > 0
 )
 
@@ -92,7 +92,7 @@ LEFT JOIN (
 ORDER BY shown.bucket_number, shown.group_number;
 
 -- name: pieces_of_series
--- Count, sum, min and max of the raw readings of each series over a stretch of its own; the stretches lie in
+-- Count, sum, min and max of the raw readings of each series over a window of its own; all of these windows are within
 -- start ≤ ts < finish.
 SELECT s.series_id, r.sample_count, r.value_sum, r.value_min, r.value_max
 FROM unnest(:series_ids::integer [], :starts::timestamptz [], :finishes::timestamptz []) AS s (series_id, start, finish)
@@ -113,16 +113,16 @@ CROSS JOIN LATERAL (
 ) AS r
 
 -- name: last_instants
--- When each series has its last reading of a window.
+-- The instant of each series' last reading in a window.
 {first_instant(ts DESC)};
 
 -- name: first_instants
--- When each series has its first reading of a window.
+-- The instant of each series' first reading in a window.
 {first_instant(ts)};
 
 -- name: readings_in_order
--- Some of the readings of a window, by time and, at one instant, in the order in which the series are given. No series
--- can give more than skip + most of them, so each is read no further.
+-- A page of the readings in a window, by time and, at the same instant, in the order in which the series are given. No
+-- series can contribute more than the skipped rows and the page, so each is read no further than that.
 SELECT s.series_id, r.ts, r.value
 FROM unnest(:series_ids::integer []) WITH ORDINALITY AS s (series_id, place)
 CROSS JOIN LATERAL (

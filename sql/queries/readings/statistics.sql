@@ -1,5 +1,5 @@
 -- part: raw_edges
--- The readings before the first hour and after the last one that roll-ups answer.
+-- The readings before the first hour and after the last hour that are read from roll-ups.
 SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
 FROM reading
 WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
@@ -11,10 +11,10 @@ WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
 GROUP BY series_id
 
 -- name: statistics
--- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, hours
--- and days from the roll-ups between. Answers the read line too: the bounds are right for every line at or after
--- hours_finish. Where has_late_hours is true the roll-ups are not to be trusted, and statistics_with_late_hours has the
--- answer; that takes several times as long to plan, and late hours are few and live for about a second.
+-- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, with
+-- hours and days from the roll-ups in between. Returns the read line too: the bounds are valid for every line at or
+-- after hours_finish. If has_late_hours is true, the roll-ups cannot be trusted, and statistics_with_late_hours has the
+-- answer. That one takes several times as long to plan; late hours are few and exist for about a second.
 WITH parts AS (
     SELECT
         series_id,
@@ -55,8 +55,8 @@ GROUP BY series_id;
 
 -- name: statistics_with_late_hours
 -- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, hours
--- and days from the roll-ups between, and raw rows again for hours that changed after they were rolled up. Answers the
--- read line too: the bounds are right for every line at or after hours_finish.
+-- and days from the roll-ups in between, and raw rows again for hours that changed after they were rolled up. Returns
+-- the read line too: the bounds are valid for every line at or after hours_finish.
 WITH late_hours AS MATERIALIZED (
     SELECT DISTINCT series_id, hour
     FROM late_mark

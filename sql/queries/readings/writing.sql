@@ -10,7 +10,7 @@ SELECT m.series_id, 'epoch'::timestamptz + m.us * interval '1 microsecond'
 FROM unnest(:series_ids::integer [], :hours_us::bigint []) AS m (series_id, us);
 
 -- name: newest_readings
--- The newest instant that is stored of each series, where there is one; microseconds since 1970.
+-- The newest stored instant of each series that has one, in microseconds since 1970 UTC.
 SELECT s.series_id, (extract(epoch FROM r.ts) * 1000000)::bigint AS at_us
 FROM unnest(:series_ids::integer []) AS s (series_id)
 CROSS JOIN LATERAL (
@@ -18,11 +18,12 @@ CROSS JOIN LATERAL (
 ) AS r;
 
 -- name: stored_instants
--- What is stored of each series from the first to the last of its instants, the first so many: the place of the series
--- in the list, from 0, and the instant; microseconds since 1970. The bounds of all of them are there to plan with.
-SELECT s.place - 1 AS place, (extract(epoch FROM r.ts) * 1000000)::bigint AS at_us
+-- The first stored instants of each series between the first and the last of the given ones, a limited number: the
+-- index of the series in the list, from 0, and the instant in microseconds since 1970 UTC. The bounds of all of them
+-- serve the planner.
+SELECT s.number - 1 AS index, (extract(epoch FROM r.ts) * 1000000)::bigint AS at_us
 FROM unnest(:series_ids::integer [], :first_us::bigint [], :last_us::bigint [], :most::bigint [])
-    WITH ORDINALITY AS s (series_id, first_us, last_us, most, place)
+    WITH ORDINALITY AS s (series_id, first_us, last_us, most, number)
 CROSS JOIN LATERAL (
     SELECT ts
     FROM reading
@@ -39,8 +40,9 @@ CROSS JOIN LATERAL (
 CREATE TEMPORARY TABLE IF NOT EXISTS staged_reading (LIKE reading) ON COMMIT DELETE ROWS;
 
 -- name: write_staged
--- Stores what was copied to the staging table; the last write wins, a repeat that changes nothing writes nothing: bit
--- for bit, since 0 equals −0. In order, since crossing writers would deadlock otherwise.
+-- Stores what was copied to the staging table. The last write wins, and a repeat that changes nothing writes nothing;
+-- values are compared bit by bit, since 0 equals −0. Rows are in order, since concurrent writers could otherwise
+-- deadlock.
 INSERT INTO reading AS stored
 SELECT *
 FROM staged_reading

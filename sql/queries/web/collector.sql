@@ -1,5 +1,5 @@
 -- name: write_web_records
--- Answers which of the records are refused, counted from 1, and whose limit it is: `address` or `site`.
+-- Returns the refused records, as place counted from 1 and the limit that they exceed: `address` or `site`.
 SELECT place, refusal
 FROM write_web_records(
     :site_numbers, :at_us, :ids, :days, :visitors, :kinds, :pathnames, :events, :referrers, :browsers, :countries,
@@ -7,13 +7,13 @@ FROM write_web_records(
 );
 
 -- name: address_key
--- The key of a minute, made by whoever comes first.
+-- The key of a minute, which the first caller stores.
 INSERT INTO address_key AS k (minute, key) VALUES (:minute, :key)
 ON CONFLICT (minute) DO UPDATE SET key = k.key
 RETURNING key;
 
 -- name: make_visitor_key
--- Whoever comes first makes it; all others wait for that commit and then read the same.
+-- The first caller stores the key; all others wait for that commit and then read the same key.
 INSERT INTO visitor_key (site_number, day, key)
 SELECT site_number, :day, :key FROM site WHERE site_number = :site_number
 ON CONFLICT DO NOTHING;
@@ -27,7 +27,7 @@ WHERE site_number = :site_number AND day = :day;
 DELETE FROM visitor_key WHERE created_at <= now() - interval '2 days';
 
 -- name: forget_collected
--- Counts of minutes that are over, with the keys that they were made with, and names of days that get no records any more.
+-- The counts of minutes that are over, with their keys, and the names of days that no longer get records.
 WITH line AS (
     SELECT (extract(epoch FROM now()) / 60)::integer - 2 AS minute, (now() - interval '2 days')::date AS day
 ),

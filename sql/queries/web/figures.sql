@@ -7,7 +7,7 @@ WHERE company_id = :company_id
 ORDER BY created_at, site_id;
 
 -- name: days_without_web_roll_up
--- Of a range of site days, those that only records answer, and whether the sums of ranges go up to the day.
+-- The days of a range that must be computed from records, and whether the sums of ranges end just before the day.
 SELECT d.day::date AS day, d.day = l.read_day AS summed_up_before
 FROM generate_series(:first_day::date, :last_day::date, interval '1 day') AS d (day)
 LEFT JOIN web_line AS l ON l.site_number = :site_number
@@ -18,7 +18,8 @@ WHERE
 ORDER BY d.day;
 
 -- name: web_days
--- The figures of each day of a range that has records; days without roll-up are in `raw_days`, within start and finish.
+-- The figures of each day of a range that has records. Days without roll-ups are in `raw_days`, between start and
+-- finish.
 SELECT day, visitors, viewers, pageviews, sessions, bounces, duration_us
 FROM web_daily
 WHERE
@@ -34,20 +35,20 @@ FROM web_facets_of(:site_number, :raw_days::date [], :start, :finish)
 WHERE facet = ANY (:facets::text [])
 
 -- part: largest_of_each_facet
--- Of `every` name with its records: the largest of each facet, at most so many, ties by name.
+-- Of `every` name with its records, the largest in each facet, a limited number, with ties ordered by name.
 summed AS (
     SELECT facet, name, sum(records)::bigint AS records FROM every GROUP BY facet, name HAVING sum(records) > 0
 ),
 
-placed AS (
-    SELECT facet, name, records, row_number() OVER (PARTITION BY facet ORDER BY records DESC, name) AS place
+ranked AS (
+    SELECT facet, name, records, row_number() OVER (PARTITION BY facet ORDER BY records DESC, name) AS number
     FROM summed
 )
 
-SELECT facet, name, records FROM placed WHERE place <= :most ORDER BY facet, place
+SELECT facet, name, records FROM ranked WHERE number <= :most ORDER BY facet, number
 
 -- name: web_top
--- The largest names of each facet asked for, at most so many, ties by name.
+-- The largest names in each requested facet, a limited number, with ties ordered by name.
 WITH every AS (
     SELECT facet, name, records
     FROM web_daily_facet
@@ -61,7 +62,8 @@ WITH every AS (
 {largest_of_each_facet};
 
 -- name: web_top_of_range
--- The same for a range of 7, 30 or 90 days whose last day alone has no roll-up: what stands before it is summed up.
+-- The same for a range of 7, 30 or 90 days of which only the last has no roll-up: the days before it are already
+-- summed.
 WITH every AS (
     SELECT
         facet,
@@ -80,7 +82,7 @@ WITH every AS (
 {largest_of_each_facet};
 
 -- name: web_page_days
--- Page views of one page and its visitors on each day that has any.
+-- The page views and visitors of one page, on each day that has any.
 SELECT f.day, f.records AS pageviews, f.visitors AS viewers
 FROM generate_series(:first_day::date, :last_day::date, interval '1 day') AS d (day)
 INNER JOIN web_daily_facet AS f
@@ -92,7 +94,7 @@ FROM web_facets_of(:site_number, :raw_days::date [], :start, :finish)
 WHERE facet = 'page' AND name = :pathname;
 
 -- name: web_active_pages
--- Visitors with a page view or event since an instant, each under the page of the latest.
+-- Visitors with a page view or event since an instant, each counted at the page of the latest one.
 SELECT pathname AS path, count(*) AS visitors
 FROM (
     SELECT DISTINCT ON (visitor) visitor, pathname

@@ -9,7 +9,7 @@ FROM site AS s
 INNER JOIN web_line AS l USING (site_number);
 
 -- name: lock_web_lines
--- Waits for every writer that still goes by the old lines.
+-- Waits for every writer that still uses the old lines.
 SELECT pg_advisory_xact_lock(7463007);
 
 -- name: move_web_mark_days
@@ -19,11 +19,11 @@ FROM unnest(:site_numbers::integer [], :days::date []) AS n (site_number, day)
 WHERE l.site_number = n.site_number;
 
 -- name: hold_web_line
--- Keeps the site from being deleted until the transaction ends; no row where it is gone already.
+-- Keeps the site from being deleted until the transaction ends; no row if it is already gone.
 SELECT mark_day, read_day FROM web_line WHERE site_number = :site_number FOR UPDATE;
 
 -- name: web_days_to_roll_up
--- Days of a site that have records, from the line on.
+-- The days of a site that have records, from the line on.
 SELECT DISTINCT day
 FROM web_record
 WHERE site_number = :site_number AND ts >= :start AND day >= :first_day AND day < :before_day
@@ -73,11 +73,11 @@ WHERE l.site_number = :site_number
 GROUP BY l.site_number, f.facet, f.name;
 
 -- name: any_web_late_mark
--- A site that has marks.
+-- Some site that has marks.
 SELECT site_number FROM web_late_mark LIMIT 1;
 
 -- name: settle_web_late_marks
--- Answers the days of the marks that it takes; those of days that no roll-up is trusted for just go.
+-- Deletes marks and returns their days. Marks of days without a trusted roll-up need nothing else.
 WITH gone AS (
     DELETE FROM web_late_mark
     WHERE ctid = ANY (ARRAY(SELECT ctid FROM web_late_mark WHERE site_number = :site_number LIMIT :most))
