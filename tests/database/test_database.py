@@ -52,8 +52,8 @@ async def test_an_organization_may_use_half_of_the_streams(migrated_url: str, mo
                 await mine.enter_async_context(database.long_snapshot(1))
                 await others.enter_async_context(database.long_snapshot(2))
             monkeypatch.setattr(module, "ACQUIRE_SECONDS", 0.1)
-            assert "of this organization" in await refusal(1)
-            assert "Too many large answers" in await refusal(3)
+            assert "This organization has too many streamed responses" in await refusal(1)
+            assert "Too many large responses" in await refusal(3)
         async with database.long_snapshot(1), database.long_snapshot(3):
             pass
     await database.close()

@@ -157,7 +157,7 @@ async def test_a_database_with_a_retention_time_is_refused(tenant: Tenant, kept:
             method, f"{tenant.base}/query", params=parameters, headers=tenant.keys
         ) as response:
             assert response.status == 400
-            assert "How long readings are kept" in (await response.json())["error"]
+            assert "Retention cannot be set" in (await response.json())["error"]
     assert await influx_query(tenant, "SHOW DATABASES") == databases("tidemark")
 
 
