@@ -1,7 +1,7 @@
 """The eight fetch endpoints: raw readings or statistics, by inputs or by asset, of a window or the latest."""
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -125,13 +125,13 @@ async def _raw(core: Core, principal: Principal, asked: _Asked) -> AsyncGenerato
     async with aclosing(found) as pieces:
         async for piece in pieces:
             parts: list[str] = []
-            for row in piece:
+            for row, record in zip(piece, _records(piece, fetch), strict=True):
                 if row["series_id"] != current:
                     current = row["series_id"]
                     parts.append(envelope.until(row["series_id"]))
                 else:
                     parts.append(",")
-                parts.append(_record(row, fetch))
+                parts += record, "}"
             yield "".join(parts).encode()
     yield envelope.rest().encode()
 
@@ -152,14 +152,21 @@ def _functions(statistics: Statistics, functions: Sequence[str]) -> str:
     return "{" + ",".join(f'"{name}":{_number(values[name])}' for name in functions) + "}"
 
 
-def _record(row: "Record", fetch: Fetch) -> str:
-    _, ts, number, *optional = row
+def _records(rows: "Sequence[Record]", fetch: Fetch) -> Iterable[str]:
+    """The records of some readings without their closing braces, built column by column, which is faster."""
+    if not rows:
+        return ()
+    _, instants, values, *optional = zip(*rows, strict=True)
     # asyncpg reads timestamptz as UTC, so the text ends in "+00:00".
-    shown = f'{{"timestamp":"{ts.isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(number)}"'
-    for one in fetch.attributes:
-        value = optional[one.index]
-        shown += f"{one.key}null" if value is None else f"{one.key}{one.quote}{one.text(value)}{one.quote}"
-    return shown + "}"
+    heads = [
+        f'{{"timestamp":"{ts.isoformat(timespec="microseconds")[:-6]}Z","value":"{format_number(value)}"'
+        for ts, value in zip(instants, values, strict=True)
+    ]
+    tails = [
+        [one.null if value is None else one.before + one.text(value) + one.after for value in optional[one.index]]
+        for one in fetch.attributes
+    ]
+    return map("".join, zip(heads, *tails, strict=True)) if tails else heads
 
 
 def _number(value: float | None) -> str:

@@ -74,7 +74,7 @@ def parse_fetch(query: Iterable[tuple[str, str]], *, of_asset: bool, latest: boo
         order_by=_ORDERS[order],
         descending=direction == "desc",
         functions=_functions(given.get("aggregation_func")),
-        attributes=tuple(one for one in ATTRIBUTES if _boolean(OPTIONAL[one.index].parameter, given)),
+        attributes=tuple(one for one in ATTRIBUTES if _boolean(one.parameter, given)),
     )
 
 

@@ -8,18 +8,22 @@ from tidemark.readings.optional_columns import OPTIONAL, NumberColumn, OptionalC
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """How a column is written: `key`, `quote`, the `text` of the value, `quote`."""
+    """How a column is written: `before`, the `text` of the value, `after`; or `null` if there is no value."""
 
+    parameter: str
+    """The parameter of the fetch endpoints that requests this column."""
     index: int
     """Index in `OPTIONAL`."""
-    key: str
-    quote: str
+    before: str
     text: Callable[[OptionalValue], str]
+    after: str
+    null: str
 
 
 def _attribute(index: int, column: OptionalColumn) -> Attribute:
-    return Attribute(index, f',"{column.name}":', '"' if isinstance(column, NumberColumn) else "", column.text)
+    key, quote = f',"{column.name}":', '"' if isinstance(column, NumberColumn) else ""
+    return Attribute(column.parameter, index, key + quote, column.text, quote, key + "null")
 
 
-ATTRIBUTES = sorted(map(_attribute, range(len(OPTIONAL)), OPTIONAL), key=lambda attribute: attribute.key)
+ATTRIBUTES = [_attribute(*item) for item in sorted(enumerate(OPTIONAL), key=lambda item: item[1].name)]
 """In the order in which documents list them: alphabetical."""

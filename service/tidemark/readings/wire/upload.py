@@ -96,7 +96,7 @@ def stored_document(series_id: int, reading: Reading) -> bytes:
     optional = reading.optional
     for one in ATTRIBUTES:
         if (value := optional[one.index]) is not None:
-            attributes += f"{one.key}{one.quote}{one.text(value)}{one.quote}"
+            attributes += one.before + one.text(value) + one.after
     return (
         f'{{"data":{{"type":"SensorData","id":"{reading_id(series_id, reading.at)}","attributes":{{{attributes}}},'
         f'"relationships":{{"sensor":{{"data":{{"type":"Sensor","id":{orjson.dumps(reading.sensor_id).decode()}'
