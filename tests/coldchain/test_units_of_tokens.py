@@ -81,7 +81,7 @@ async def compare(url: str, mine: frozenset[int] | None, asked: int | None, seve
     seen_sensors = {"company_id": 1, "ids": None, "asset_id": asked, "seen": principal.seen}
     of_asked = sensors if asked is None else sensors & {f"of-{asked}"}
     assert await sql.count_seen_sensors.value(connection, **seen_sensors) == len(of_asked)
-    latest = await sql.latest_of_sensors.rows(connection, **seen_sensors, most=100, skip=0)
+    latest = await sql.latest_of_sensors.rows(connection, **seen_sensors, max_rows=100, skip=0)
     assert [row["id"] for row in latest] == sorted(of_asked)
 
     known = await sql.known_cooling_units.rows(connection, company_id=1, ids=several, seen=principal.seen)

@@ -230,11 +230,11 @@ def test_a_part_replaces_its_name_where_it_is_included(tmp_path: Path) -> None:
     file = tmp_path / "some.sql"
     file.write_text(
         "-- part: window\nts >= :start\n\n-- part: first(order)\nSELECT ts WHERE {window} ORDER BY {order}\n\n"
-        "-- name: newest\n{first(ts DESC, id)} LIMIT :most;\n\n-- name: oldest\n{first(ts)} -- '{}'\n;\n"
+        "-- name: newest\n{first(ts DESC, id)} LIMIT :max_rows;\n\n-- name: oldest\n{first(ts)} -- '{}'\n;\n"
     )
     held = Statements(Sources.of([file]))
     assert held.newest == Statement(
-        "newest", "SELECT ts WHERE ts >= $1 ORDER BY ts DESC, id LIMIT $2;", ("start", "most")
+        "newest", "SELECT ts WHERE ts >= $1 ORDER BY ts DESC, id LIMIT $2;", ("start", "max_rows")
     )
     assert held.oldest.text == "SELECT ts WHERE ts >= $1 ORDER BY ts -- '{}'\n;"
     with pytest.raises(TypeError, match="newest takes"):

@@ -56,7 +56,7 @@ async def utilization(
     rows = await statements().storage_of_periods.rows(
         connection, company_id=question.company_id, units=ids, today=question.today, **question.parts()
     )
-    moved = {(row["cooling_unit_id"], row["place"]): _moved(row) for row in rows}
+    moved = {(row["cooling_unit_id"], row["period_index"]): _moved(row) for row in rows}
     before = {
         row["cooling_unit_id"]: (row["crates"], row["kg"])
         for row in await statements().stock_before.rows(

@@ -126,7 +126,7 @@ async def _stored(connection: "Connection[Any]", block: Block) -> npt.NDArray[np
         series_ids=block.series_id[ends].tolist(),
         first_us=block.at[starts].tolist(),
         last_us=block.at[ends].tolist(),
-        most=limits.tolist(),
+        max_rows=limits.tolist(),
         start=instant(int(block.at.min())),
         finish=instant(int(block.at.max())),
     )

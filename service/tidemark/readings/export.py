@@ -34,7 +34,7 @@ class Snapshot:
         The columns of a reading are those of `tidemark.readings.raw`. Raises TidemarkError.
         """
         statement = statements().readings_by_timestamp_asc
-        bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": _ALL}
+        bounds = {"start": instant(window.start), "finish": instant(window.finish), "max_rows": _ALL}
         with outages_as_unavailable():
             for sensor, series_id in self.sensors.items():
                 async for rows in statement.pieces(self._connection, series_ids=[series_id], **bounds):

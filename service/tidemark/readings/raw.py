@@ -30,7 +30,7 @@ async def readings(
     Columns: series_id, ts, value and the optional ones in their order. Raises TidemarkError.
     """
     statement = _in_order(order_by, descending=descending)
-    bounds = {"start": instant(window.start), "finish": instant(window.finish), "most": limit}
+    bounds = {"start": instant(window.start), "finish": instant(window.finish), "max_rows": limit}
     if len(series_ids) * limit <= AT_ONCE:
         async with database.snapshot() as connection:
             rows = await statement.rows(connection, series_ids=series_ids, **bounds)

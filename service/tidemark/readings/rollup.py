@@ -65,7 +65,7 @@ async def repair(connection: "Connected", engine: str) -> int:
 
 async def repair_in_snapshot(connection: "Connected", engine: str) -> int:
     """Do the same within the repeatable read transaction that the connection is in."""
-    settled: int = await engine_statements(engine).repair_late_hours.value(connection, most=REPAIR_BATCH)
+    settled: int = await engine_statements(engine).repair_late_hours.value(connection, max_rows=REPAIR_BATCH)
     return settled
 
 

@@ -71,7 +71,7 @@ async def page_of_readings(
         series_ids=series_ids,
         start=instant(window.start),
         finish=instant(window.finish),
-        most=limit,
+        max_rows=limit,
         skip=skip - skipped,
     )
     return _readings(rows), total
@@ -83,7 +83,9 @@ async def every_reading(
     """All readings in a window, in pieces and in constant memory, ordered by time and then as the series are given."""
     async for part in _slices(connection, series_ids, window):
         bounds = {"start": instant(part.start), "finish": instant(part.finish)}
-        pieces = statements().readings_in_order.pieces(connection, series_ids=series_ids, **bounds, most=_ALL, skip=0)
+        pieces = statements().readings_in_order.pieces(
+            connection, series_ids=series_ids, **bounds, max_rows=_ALL, skip=0
+        )
         async for rows in pieces:
             yield _readings(rows)
 
@@ -257,7 +259,7 @@ async def _buckets(
         raw_finishes=[instant(finish) for _, finish in plan.raw],
         raw_hours=[instant(hour) for hour in plan.raw_hours],
         open_days=[instant(day) for day in plan.open_days],
-        most=limit,
+        max_rows=limit,
         skip=skip,
         hours_start=instant(plan.tiers.hours_start),
         days_start=instant(plan.tiers.days_start),

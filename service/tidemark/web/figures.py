@@ -126,7 +126,7 @@ class _Asked:
 async def _top(connection: "Connected", asked: _Asked, facets: list[str], limit: int) -> "list[Record]":
     """The most frequent names of some facets, at most `limit` of each."""
     statement = statements().web_top_of_range if asked.summed_up else statements().web_top
-    return await statement.rows(connection, **asked.parameters, facets=facets, most=limit)
+    return await statement.rows(connection, **asked.parameters, facets=facets, max_rows=limit)
 
 
 async def _asked(connection: "Connected", site_number: int, days: SiteDays) -> _Asked:

@@ -64,7 +64,7 @@ async def settle_marks(connection: "Connected") -> int:
     async with connection.transaction():
         if await sql.hold_web_line.row(connection, site_number=site_number) is None:
             return 0
-        rows = await sql.settle_web_late_marks.rows(connection, site_number=site_number, most=SETTLED_AT_ONCE)
+        rows = await sql.settle_web_late_marks.rows(connection, site_number=site_number, max_rows=SETTLED_AT_ONCE)
         await _roll_up(connection, site_number, [row["day"] for row in rows])
         await _sum_up(connection, site_number)
     return len(rows)

@@ -5,11 +5,11 @@ FROM organization
 WHERE company_id = :company_id;
 
 -- name: storage_of_periods
--- Sums for each unit and period (by its place among the starts), from whole buckets, and from days where buckets do not
+-- Sums for each unit and period (by its index among the starts), from whole buckets, and from days where buckets do not
 -- fit. Crates until today are summed separately, because stock is only reported for days that have begun.
 SELECT
     r.cooling_unit_id,
-    width_bucket(r.bucket, :starts::date []) - 1 AS place,
+    width_bucket(r.bucket, :starts::date []) - 1 AS period_index,
     sum(r.check_ins)::bigint AS check_ins,
     sum(r.check_outs)::bigint AS check_outs,
     sum(r.crates_in)::bigint AS crates_in,
@@ -42,7 +42,7 @@ GROUP BY cooling_unit_id;
 -- name: revenue_of_periods
 SELECT
     r.cooling_unit_id,
-    width_bucket(r.bucket, :starts::date []) - 1 AS place,
+    width_bucket(r.bucket, :starts::date []) - 1 AS period_index,
     r.currency,
     r.is_paid,
     r.payment_method,
@@ -114,7 +114,7 @@ GROUP BY cooling_unit_id, month;
 -- The same for the periods that contain only parts of these months, computed from days.
 SELECT
     s.cooling_unit_id,
-    width_bucket(d.day, :starts::date []) - 1 AS place,
+    width_bucket(d.day, :starts::date []) - 1 AS period_index,
     sum(d.kg_out) AS kg_out,
     sum(d.loss_kg) AS loss_kg,
     sum(s.below_market_share * d.kg_out) AS baseline_loss_kg,

@@ -13,7 +13,7 @@ SELECT sensor.id, sensor.name, sensor.asset_id, sensor.specification_type, senso
 FROM (
     SELECT * {seen_sensors}
     ORDER BY id
-    LIMIT :most OFFSET :skip
+    LIMIT :max_rows OFFSET :skip
 ) AS sensor
 LEFT JOIN LATERAL (
     SELECT ts, value FROM reading WHERE series_id = sensor.series_id ORDER BY ts DESC LIMIT 1

@@ -8,7 +8,7 @@ CROSS JOIN LATERAL (
     FROM reading
     WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
     ORDER BY {order}
-    LIMIT :most
+    LIMIT :max_rows
 ) AS r
 
 -- name: readings_by_timestamp_asc

@@ -22,7 +22,7 @@ ON CONFLICT (series_id, bucket) DO UPDATE SET
 -- Recomputes a limited number of marked hours, and their days if those are rolled up. It is one statement, so that one
 -- snapshot sees the marks that it deletes and everything that was written with them. Returns how many marks it deleted.
 WITH marks AS MATERIALIZED (
-    SELECT ctid AS mark, series_id, hour FROM late_mark LIMIT :most
+    SELECT ctid AS mark, series_id, hour FROM late_mark LIMIT :max_rows
 ),
 
 hours AS MATERIALIZED (

@@ -87,7 +87,7 @@ pooled AS MATERIALIZED (
 SELECT total.total_count, shown.*
 FROM (SELECT count(*) AS total_count FROM pooled) AS total
 LEFT JOIN (
-    SELECT * FROM pooled ORDER BY bucket_number, group_number LIMIT :most OFFSET :skip
+    SELECT * FROM pooled ORDER BY bucket_number, group_number LIMIT :max_rows OFFSET :skip
 ) AS shown ON true
 ORDER BY shown.bucket_number, shown.group_number;
 
@@ -124,13 +124,13 @@ CROSS JOIN LATERAL (
 -- A page of the readings in a window, by time and, at the same instant, in the order in which the series are given. No
 -- series can contribute more than the skipped rows and the page, so each is read no further than that.
 SELECT s.series_id, r.ts, r.value
-FROM unnest(:series_ids::integer []) WITH ORDINALITY AS s (series_id, place)
+FROM unnest(:series_ids::integer []) WITH ORDINALITY AS s (series_id, number)
 CROSS JOIN LATERAL (
     SELECT ts, value
     FROM reading
     WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
     ORDER BY ts
-    LIMIT :skip::bigint + :most::bigint
+    LIMIT :skip::bigint + :max_rows::bigint
 ) AS r
-ORDER BY r.ts, s.place
-LIMIT :most OFFSET :skip;
+ORDER BY r.ts, s.number
+LIMIT :max_rows OFFSET :skip;

@@ -22,8 +22,8 @@ CROSS JOIN LATERAL (
 -- index of the series in the list, from 0, and the instant in microseconds since 1970 UTC. The bounds of all of them
 -- serve the planner.
 SELECT s.number - 1 AS index, (extract(epoch FROM r.ts) * 1000000)::bigint AS at_us
-FROM unnest(:series_ids::integer [], :first_us::bigint [], :last_us::bigint [], :most::bigint [])
-    WITH ORDINALITY AS s (series_id, first_us, last_us, most, number)
+FROM unnest(:series_ids::integer [], :first_us::bigint [], :last_us::bigint [], :max_rows::bigint [])
+    WITH ORDINALITY AS s (series_id, first_us, last_us, max_rows, number)
 CROSS JOIN LATERAL (
     SELECT ts
     FROM reading
@@ -33,7 +33,7 @@ CROSS JOIN LATERAL (
         AND ts >= 'epoch'::timestamptz + s.first_us * interval '1 microsecond'
         AND ts <= 'epoch'::timestamptz + s.last_us * interval '1 microsecond'
     ORDER BY ts
-    LIMIT s.most
+    LIMIT s.max_rows
 ) AS r;
 
 -- name: make_staging

@@ -45,7 +45,7 @@ ranked AS (
     FROM summed
 )
 
-SELECT facet, name, records FROM ranked WHERE number <= :most ORDER BY facet, number
+SELECT facet, name, records FROM ranked WHERE number <= :max_rows ORDER BY facet, number
 
 -- name: web_top
 -- The largest names in each requested facet, a limited number, with ties ordered by name.

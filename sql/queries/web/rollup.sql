@@ -80,7 +80,7 @@ SELECT site_number FROM web_late_mark LIMIT 1;
 -- Deletes marks and returns their days. Marks of days without a trusted roll-up need nothing else.
 WITH gone AS (
     DELETE FROM web_late_mark
-    WHERE ctid = ANY (ARRAY(SELECT ctid FROM web_late_mark WHERE site_number = :site_number LIMIT :most))
+    WHERE ctid = ANY (ARRAY(SELECT ctid FROM web_late_mark WHERE site_number = :site_number LIMIT :max_rows))
     RETURNING day
 )
 

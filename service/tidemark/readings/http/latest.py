@@ -64,7 +64,7 @@ async def read(request: web.Request) -> web.StreamResponse:
     async def find() -> Items:
         async with core.database.snapshot() as connection, connection.transaction():
             total = await _count(connection, which)
-            rows = await statements().latest_of_sensors.rows(connection, **which, most=page.size, skip=page.skip)
+            rows = await statements().latest_of_sensors.rows(connection, **which, max_rows=page.size, skip=page.skip)
         now = clock()
         return Items(COLUMNS, [_row(row, now) for row in rows], total)
 
@@ -86,7 +86,7 @@ async def _count(connection: "Connected", which: _Which) -> int:
 
 async def _pieces(connection: "Connected", which: _Which) -> AsyncGenerator[list[Row], None]:
     now = clock()
-    async for rows in statements().latest_of_sensors.pieces(connection, **which, most=_ALL, skip=0):
+    async for rows in statements().latest_of_sensors.pieces(connection, **which, max_rows=_ALL, skip=0):
         yield [_row(row, now) for row in rows]
 
 
