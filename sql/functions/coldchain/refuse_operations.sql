@@ -31,7 +31,7 @@ BEGIN
     WITH unpayable AS (
         SELECT
             i.id,
-            CASE WHEN named.id IS NULL AND o.type = 'check_out' THEN 'check_out_elsewhere' ELSE 'check_out_missing' END
+            CASE WHEN coalesce(named.type, o.type) = 'check_out' THEN 'check_out_elsewhere' ELSE 'check_out_missing' END
                 AS why
         FROM incoming_operation AS i
         LEFT JOIN incoming_operation AS named ON named.company_id = company AND named.id = i.check_out_id
@@ -41,7 +41,7 @@ BEGIN
             i.company_id = company AND i.type = 'payment'
             AND CASE
                 WHEN named.id IS NULL THEN (o.type = 'check_out' AND o.cooling_unit_id = ANY (seen)) IS NOT TRUE
-                ELSE named.type <> 'check_out'
+                ELSE (named.type = 'check_out' AND named.cooling_unit_id = ANY (seen)) IS NOT TRUE
             END
     )
 
