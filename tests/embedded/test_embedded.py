@@ -226,6 +226,11 @@ def test_a_folder_without_programs_is_refused(tmp_path: Path) -> None:
         find_programs(tmp_path, tmp_path)
 
 
+def test_programs_are_found_by_a_relative_path_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(AVAILABLE[0].folder.parent)
+    assert find_programs(tmp_path, Path(AVAILABLE[0].folder.name)).folder == AVAILABLE[0].folder
+
+
 async def test_programs_that_moved_are_replaced_by_others_of_their_version(tmp_path: Path) -> None:
     moved = tmp_path / "moved"
     moved.symlink_to(AVAILABLE[0].folder)

@@ -52,7 +52,7 @@ def find_programs(data_dir: Path, wanted: Path | None) -> Programs:
     """
     major = _cluster_major(data_dir)
     if wanted is not None:
-        programs = _inspect(wanted)
+        programs = _inspect(wanted.absolute())  # they are run in another working directory
         if programs is None:
             raise EmbeddedServerError(f"TIDEMARK_POSTGRES_BIN: {wanted} does not hold PostgreSQL's programs.")
     elif major is None:
