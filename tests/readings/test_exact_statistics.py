@@ -96,6 +96,19 @@ async def remove(connection: Connection, series: int, start: int, finish: int) -
     await committed(deleted)
 
 
+async def maintain(connection: Connection, engine: str, rng: random.Random, done: asyncio.Event) -> None:
+    """Do what the maintenance job does, at random, until `done` is set."""
+    line = BEGIN
+    while not done.is_set():
+        line = min(line + timedelta(hours=rng.randrange(30)), BEGIN + timedelta(days=DAYS))
+        await rollup.move_line(connection, engine, line)
+        for _ in range(rng.randrange(4)):
+            await rollup.repair(connection, engine)
+        if engine == "timescale" and rng.random() < 0.3:
+            await connection.execute("UPDATE reading_hourly_repair SET repaired_at = now() - interval '1 day'")
+            await rollup.absorb(connection, engine)
+
+
 async def check(connection: Connection, window: Window, read_line: int) -> int:
     """Compare with raw rows in one snapshot; answers the read line."""
     async with connection.transaction():
@@ -155,19 +168,6 @@ async def test_under_writers_line_moves_and_repairs(
             else:
                 await write(connection, random_readings(rng))
 
-    async def maintains() -> None:
-        rng = random.Random(seed)
-        connection = await connect()
-        line = BEGIN
-        while not done.is_set():
-            line = min(line + timedelta(hours=rng.randrange(30)), BEGIN + timedelta(days=DAYS))
-            await rollup.move_line(connection, engine, line)
-            for _ in range(rng.randrange(4)):
-                await rollup.repair(connection, engine)
-            if engine == "timescale" and rng.random() < 0.3:
-                await connection.execute("UPDATE reading_hourly_repair SET repaired_at = now() - interval '1 day'")
-                await rollup.absorb(connection, engine)
-
     async def reads() -> None:
         rng = random.Random(seed - 1)
         connection = await connect(QUERY_SESSION)
@@ -181,7 +181,7 @@ async def test_under_writers_line_moves_and_repairs(
         async with asyncio.TaskGroup() as group:
             for number in range(WRITERS):
                 group.create_task(writes(number))
-            group.create_task(maintains())
+            group.create_task(maintain(await connect(), engine, random.Random(seed), done))
             group.create_task(reads())
     finally:
         done.set()

@@ -35,6 +35,7 @@ from tests.readings.test_exact_statistics import (
     DAYS,
     SERIES,
     Connection,
+    maintain,
     random_instant,
     random_readings,
     remove,
@@ -246,19 +247,6 @@ async def test_under_writers_line_moves_and_repairs(
             else:
                 await write(connection, random_readings(rng))
 
-    async def maintains() -> None:
-        rng = random.Random(seed)
-        connection = await connections.one()
-        line = BEGIN
-        while not done.is_set():
-            line = min(line + timedelta(hours=rng.randrange(30)), BEGIN + timedelta(days=DAYS))
-            await rollup.move_line(connection, engine, line)
-            for _ in range(rng.randrange(4)):
-                await rollup.repair(connection, engine)
-            if engine == "timescale" and rng.random() < 0.3:
-                await connection.execute("UPDATE reading_hourly_repair SET repaired_at = now() - interval '1 day'")
-                await rollup.absorb(connection, engine)
-
     async def reads() -> None:
         rng = random.Random(seed - 1)
         connection = await connections.one(QUERY_SESSION)
@@ -270,7 +258,7 @@ async def test_under_writers_line_moves_and_repairs(
         async with asyncio.TaskGroup() as group:
             for number in range(2):
                 group.create_task(writes(number))
-            group.create_task(maintains())
+            group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
             group.create_task(reads())
     finally:
         done.set()
