@@ -60,11 +60,17 @@ class Block(Columns):
 def merged(blocks: Sequence[Block]) -> Block:
     """All readings sorted by (series, instant). Of several with the same series and instant, only the last is kept."""
     whole = blocks[0] if len(blocks) == 1 else Block.concat(blocks)
-    order = np.lexsort((whole.at, whole.series_id))  # stable: equal keys keep the order in which they arrived
-    whole = whole.take(order)
-    last = np.ones(len(whole), dtype=bool)
-    last[:-1] = (whole.series_id[1:] != whole.series_id[:-1]) | (whole.at[1:] != whole.at[:-1])
-    return whole if last.all() else whole.take(last)
+    return whole.take(newest(whole))
+
+
+def newest(block: Block) -> npt.NDArray[np.intp]:
+    """The positions of the last reading of each (series, instant), sorted by series and instant."""
+    # Stable, so equal keys keep the order in which they arrived; and fast on stretches that are sorted already.
+    order = np.lexsort((block.at, block.series_id))
+    series_id, at = block.series_id[order], block.at[order]
+    last = np.ones(len(order), dtype=bool)
+    last[:-1] = (series_id[1:] != series_id[:-1]) | (at[1:] != at[:-1])
+    return order if last.all() else order[last]
 
 
 def _joined(parts: Sequence[Columns], column: OptionalColumn) -> Array:

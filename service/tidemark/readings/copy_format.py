@@ -15,10 +15,11 @@ import numpy.typing as npt
 from tidemark.readings.columns import Block
 from tidemark.readings.optional_columns import OPTIONAL, Array, NumberColumn
 
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
-_NULL = b"\xff\xff\xff\xff"
-_POSTGRES_EPOCH = 946_684_800_000_000
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
+NULL = b"\xff\xff\xff\xff"
+POSTGRES_EPOCH = 946_684_800_000_000
+"""2000-01-01 UTC in microseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def copy_payload(block: Block) -> Payload:
     present = np.zeros(len(block), dtype=np.min_scalar_type(1 << len(numbers)))
     for bit, column in enumerate(numbers.values()):
         present |= (~np.isnan(column)).astype(present.dtype) << bit
-    parts = [_HEADER]
+    parts = [HEADER]
     for pattern in np.unique(present).tolist():
         chosen = np.flatnonzero(present == pattern)
         given = [bool(pattern >> bit & 1) for bit in range(len(numbers))]
@@ -46,7 +47,7 @@ def copy_payload(block: Block) -> Payload:
             parts += _with_texts(rows, [column[chosen] for column in texts.values()])
         else:
             parts.append(rows.tobytes())
-    return Payload(columns, b"".join([*parts, _TRAILER]))
+    return Payload(columns, b"".join([*parts, TRAILER]))
 
 
 def has_texts(block: Block) -> bool:
@@ -78,7 +79,7 @@ def _rows(
     rows["fields"] = field_count
     rows["n0"], rows["n1"], rows["n2"] = 4, 8, 8
     rows["series"] = block.series_id[chosen]
-    rows["at"] = block.at[chosen] - _POSTGRES_EPOCH
+    rows["at"] = block.at[chosen] - POSTGRES_EPOCH
     rows["value"] = block.value[chosen]
     for number, is_given in enumerate(given):
         rows[f"length{number}"] = 8 if is_given else -1
@@ -95,5 +96,5 @@ def _with_texts(rows: npt.NDArray[np.void], texts: list[Array]) -> Iterable[byte
 
 def _text_fields(texts: Array) -> list[bytes]:
     return [
-        _NULL if text is None else len(encoded := text.encode()).to_bytes(4, "big") + encoded for text in texts.tolist()
+        NULL if text is None else len(encoded := text.encode()).to_bytes(4, "big") + encoded for text in texts.tolist()
     ]
