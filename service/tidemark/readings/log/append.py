@@ -1,0 +1,142 @@
+"""Appends readings to the log: what many requests bring, single readings and blocks alike, by one COPY a commit."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from time import time_ns
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from tidemark.base.errors import TidemarkError, unavailable
+from tidemark.base.time import microseconds
+from tidemark.base.watch import Watch
+from tidemark.commit.committer import Committer
+from tidemark.commit.group_commit import GroupCommit
+from tidemark.database.database import Database
+from tidemark.readings.columns import Block
+from tidemark.readings.copy_format import has_texts
+from tidemark.readings.log.attempt import Attempt, Session, end, outwait
+from tidemark.readings.log.items import Item, OwnedBlock, OwnedReading, gathered
+from tidemark.readings.log.run import COPIED, Run, copied, run_of
+from tidemark.readings.reading import Reading
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+MAX_BATCH = 15_000
+"""A batch that has this many readings takes no more; larger ones would hold up the others."""
+LANES = 2
+"""Connections that append at once: one commits while the other's readings are still on their way."""
+
+
+class Appender:
+    """Appends readings to the log, over some connections side by side."""
+
+    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
+        self._lanes = [_Lane(database) for _ in range(LANES)]
+        self._group: GroupCommit[Item] = GroupCommit(
+            [lane.append for lane in self._lanes],
+            max_batch=MAX_BATCH,
+            max_pending=max_pending,
+            watch=watch,
+            name="appender",
+        )
+
+    async def store(self, company_id: int, series_id: int, reading: Reading) -> None:
+        """Store a reading of a company's series; see GroupCommit.stored."""
+        self._refuse_while_lost()
+        await self._group.stored(OwnedReading(company_id, series_id, reading))
+
+    def shared_commit(self, company_id: int, series_id: int, reading: Reading) -> "asyncio.Future[None]":
+        """Store a reading from the express lane; see GroupCommit.shared_commit."""
+        self._refuse_while_lost()
+        return self._group.shared_commit(OwnedReading(company_id, series_id, reading))
+
+    async def store_block(self, company_id: int, block: Block) -> None:
+        """Store a block of readings of a company's series; see GroupCommit.stored. Two items that wait at the same time
+        commit in any order.
+        """
+        self._refuse_while_lost()
+        await self._group.stored(OwnedBlock(company_id, block), len(block))
+
+    async def close(self) -> None:
+        """Commit what was accepted, then stop."""
+        await self._group.close()
+        for lane in self._lanes:
+            await lane.close()
+
+    def _refuse_while_lost(self) -> None:
+        """What comes now can be refused at once; it need not wait with those whose outcome is unknown."""
+        if any(lane.lost for lane in self._lanes):
+            raise unavailable("The database cannot be reached just now; send this again later.")
+
+
+class _Lane:
+    """One connection that appends, one run after the other."""
+
+    def __init__(self, database: Database) -> None:
+        self._committer = Committer(database)
+        self._session: Session | None = None
+        self._unknown: Attempt | None = None
+        """The attempt whose outcome is not known (yet)."""
+        self.lost = False
+        """Whether an attempt's outcome is unknown and the database out of reach."""
+
+    async def append(self, items: Sequence[Item]) -> None:
+        """Append items in the order of their arrival; return after the commit. Raises TidemarkError once it is certain
+        that whatever is written from then on wins over them.
+        """
+        company_id, block = gathered(items)
+        if not len(block):
+            return
+        run = run_of(company_id, block, time_ns() // 1_000)
+        try:
+            await self._committer.commit(partial(self._copy, run), len(block))
+        except TidemarkError:
+            await self._until_passed()
+            raise
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._committer.close()
+
+    async def _copy(self, run: Run, connection: "Connection[Any]") -> None:
+        if self._unknown is not None:
+            await end(self._unknown, connection)
+            self._unknown = None
+        session = await self._session_on(connection)
+        attempt = session.attempt()
+        payload = await _payload(run, attempt.deadline)
+        self._unknown = attempt
+        try:
+            await connection.copy_to_table(
+                "reading_log",
+                source=payload,  # type: ignore[arg-type]  # a buffer is welcome; the driver's stubs do not know it
+                columns=COPIED,
+                format="binary",
+            )
+        except asyncpg.PostgresError as error:
+            if not isinstance(error, asyncpg.PostgresConnectionError):  # that is what the driver says of a lost one
+                self._unknown = None
+            raise
+        self._unknown = None
+
+    async def _session_on(self, connection: "Connection[Any]") -> Session:
+        if self._session is None or not self._session.current_on(connection):
+            self._session = await Session.on(connection)
+        return self._session
+
+    async def _until_passed(self) -> None:
+        if self._unknown is not None:
+            self.lost = True
+            await outwait(self._unknown)
+            self._unknown, self.lost = None, False
+
+
+async def _payload(run: Run, deadline: datetime) -> memoryview:
+    # Numbers take a fraction of a millisecond, less than a thread does; texts are handled one by one. The driver would
+    # take bytes for a path.
+    build = partial(copied, run, microseconds(deadline))
+    return memoryview(await asyncio.to_thread(build) if has_texts(run.block) else build())
