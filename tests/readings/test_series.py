@@ -30,6 +30,7 @@ from tidemark.readings.series import (
     page_of_readings,
 )
 
+from tests.readings.log_by_hand import everything
 from tests.readings.test_exact_statistics import (
     BEGIN,
     DAYS,
@@ -160,8 +161,7 @@ async def check(connection: Connection, rng: random.Random) -> None:
         window = Window(first - rng.randrange(YEAR), last + rng.randrange(YEAR))
     most = rng.choice((1, 7, 100, 1000))
     async with connection.transaction():
-        rows = await connection.fetch("SELECT series_id, ts, value FROM reading")
-        raw = [(row["series_id"], microseconds(row["ts"]), row["value"]) for row in rows]
+        raw = [(*key, stored.value) for key, stored in (await everything(connection)).items()]
         items = expected(raw, groups, window, cut, fill)
         size = max((abs(value) for _, _, value in raw), default=0.0)
         for skip in {0, rng.randrange(len(items) + 2) // most * most, len(items) // most * most}:

@@ -254,6 +254,8 @@ async def _buckets(
         connection,
         series_ids=series_ids,
         groups=[number for _, number in members],
+        start=instant(window.start),
+        finish=instant(window.finish),
         bounds=[instant(bound) for bound in bounds],
         raw_starts=[instant(start) for start, _ in plan.raw],
         raw_finishes=[instant(finish) for _, finish in plan.raw],

@@ -49,8 +49,8 @@ async def statistics(
         return {}, read_line
     bounds = plan(window, read_line).instants()
     rows = await statements().statistics.rows(connection, series_ids=series_ids, **bounds)
-    if rows[0]["has_late_hours"]:
-        rows = await statements().statistics_with_late_hours.rows(connection, series_ids=series_ids, **bounds)
+    if not rows[0]["is_exact"]:
+        rows = await statements().exact_statistics.rows(connection, series_ids=series_ids, **bounds)
     line = microseconds(rows[0]["read_line"])
     if line < read_line:
         # The read line never moves back, so this is a different database.

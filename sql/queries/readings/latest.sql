@@ -9,16 +9,22 @@ WHERE
 
 -- name: latest_of_sensors
 -- The last reading of each sensor, by id; null if a sensor has none.
-SELECT sensor.id, sensor.name, sensor.asset_id, sensor.specification_type, sensor.measure_unit, r.ts, r.value
-FROM (
+WITH chosen AS MATERIALIZED (
     SELECT * {seen_sensors}
     ORDER BY id
     LIMIT :max_rows OFFSET :skip
-) AS sensor
+)
+
+SELECT
+    s.id, s.name, s.asset_id, s.specification_type, s.measure_unit,
+    greatest(u.ts, r.ts) AS ts,
+    CASE WHEN r.ts > u.ts OR u.ts IS NULL THEN r.value ELSE u.value END AS value
+FROM chosen AS s
 LEFT JOIN LATERAL (
-    SELECT ts, value FROM reading WHERE series_id = sensor.series_id ORDER BY ts DESC LIMIT 1
+    SELECT ts, value FROM reading WHERE series_id = s.series_id ORDER BY ts DESC LIMIT 1
 ) AS r ON true
-ORDER BY sensor.id;
+LEFT JOIN newest_unsettled(ARRAY(SELECT series_id FROM chosen)) AS u USING (series_id)
+ORDER BY s.id;
 
 -- name: count_seen_sensors
 SELECT count(*) {seen_sensors};

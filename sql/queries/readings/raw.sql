@@ -1,12 +1,34 @@
+-- part: is_not_overridden
+-- Whether a stored reading is not in the log too, where s is its row of series_with_unsettled.
+ts < s.first_at OR ts > s.last_at OR ts <> s.ts[width_bucket(ts, s.ts)]
+
 -- part: first_readings(order)
 -- The first readings of each series in a window, in order within the series. With a limit inside LATERAL, the only
 -- possible join is a nested loop, so the rows of a series come together and in order, without a sort of all rows.
+-- The log overrides at most as many stored readings as it has. They are filtered outside of that limit, because otherwise
+-- TimescaleDB would exclude chunks anew for each series.
 SELECT s.series_id, r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
-FROM unnest(:series_ids::integer []) AS s (series_id)
+FROM series_with_unsettled(:series_ids::integer [], :start::timestamptz, :finish::timestamptz, true) AS s
 CROSS JOIN LATERAL (
-    SELECT ts, value, latitude, longitude, x_axis_value, metadata
-    FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+    (
+        SELECT *
+        FROM (
+            SELECT ts, value, latitude, longitude, x_axis_value, metadata
+            FROM reading
+            WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+            ORDER BY {order}
+            LIMIT :max_rows::bigint + coalesce(cardinality(s.ts), 0)
+        ) AS stored
+        WHERE {is_not_overridden}
+        ORDER BY {order}
+    )
+    UNION ALL
+    (
+        SELECT
+            unnest(s.ts) AS ts, unnest(s.value) AS value,
+            unnest(s.latitude), unnest(s.longitude), unnest(s.x_axis_value), unnest(s.metadata)
+        ORDER BY {order}
+    )
     ORDER BY {order}
     LIMIT :max_rows
 ) AS r

@@ -53,7 +53,7 @@ fresh AS MATERIALIZED (
                 coalesce(array_agg(hour + interval '1 hour'), '{}') AS finishes
             FROM hours
         ) AS l
-        CROSS JOIN LATERAL sums_of_pieces(l.series_ids, l.starts, l.finishes, '{}') AS piece
+        CROSS JOIN LATERAL sums_of_pieces(l.series_ids, l.starts, l.finishes, '{}', false) AS piece
     ) AS r ON r.series_id = h.series_id AND r.start = h.hour
 ),
 

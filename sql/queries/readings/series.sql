@@ -1,13 +1,16 @@
 -- name: late_hours
--- How far roll-ups can be trusted, and the hours of these series in which they are outdated, as of this snapshot.
+-- How far roll-ups can be trusted, and the hours of these series in which they are outdated or do not include unsettled
+-- readings, as of this snapshot.
 SELECT
-    read_line,
+    line.read_line,
     ARRAY(
-        SELECT DISTINCT hour
+        SELECT hour
         FROM late_mark
         WHERE series_id = ANY (:series_ids::integer []) AND hour >= :start AND hour < :finish
+        UNION
+        SELECT hour FROM unsettled_hours(:series_ids, :start, least(:finish, line.read_line))
     ) AS late_hours
-FROM rollup_line;
+FROM rollup_line AS line;
 
 -- part: hours_in_buckets(window)
 SELECT
@@ -23,7 +26,8 @@ WHERE
 -- name: buckets
 -- A page of the buckets that have readings, ordered by bucket and group, and how many there are in all; at least one
 -- row. A bucket pools the series of a group: series_ids and groups are parallel lists. Bucket n begins at the n-th of
--- the bounds, counted from 1. tidemark.readings.tiers plans what is read where, with late_hours of the same snapshot.
+-- the bounds, counted from 1. tidemark.readings.tiers plans what is read where, with late_hours of the same snapshot, so
+-- every unsettled reading with start ≤ ts < finish is in a piece that is read raw.
 WITH member AS MATERIALIZED (
     SELECT series_id, group_number
     FROM unnest(:series_ids::integer [], :groups::integer []) AS m (series_id, group_number)
@@ -40,8 +44,12 @@ part AS (
         CROSS JOIN unnest(:raw_starts::timestamptz [], :raw_finishes::timestamptz []) AS p (start, finish)
     ) AS piece
     CROSS JOIN LATERAL sums_of_pieces(
-        piece.series_ids, piece.starts, piece.finishes, :bounds::timestamptz []
+        piece.series_ids, piece.starts, piece.finishes, :bounds::timestamptz [], true
     ) AS r
+    INNER JOIN member AS m USING (series_id)
+    UNION ALL
+    SELECT m.group_number, width_bucket(u.ts, :bounds), 1, u.value, u.value, u.value
+    FROM unsettled_readings(:series_ids, :start, :finish) AS u
     INNER JOIN member AS m USING (series_id)
     UNION ALL
     {hours_in_buckets(h.bucket >= :hours_start AND h.bucket < :days_start)}
@@ -92,15 +100,16 @@ LEFT JOIN (
 ORDER BY shown.bucket_number, shown.group_number;
 
 -- name: pieces_of_series
--- Count, sum, min and max of the raw readings of each series over a window of its own; all of these windows are within
--- start ≤ ts < finish.
-SELECT s.series_id, r.sample_count, r.value_sum, r.value_min, r.value_max
-FROM unnest(:series_ids::integer [], :starts::timestamptz [], :finishes::timestamptz []) AS s (series_id, start, finish)
-CROSS JOIN LATERAL (
-    SELECT count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
-    FROM reading
-    WHERE series_id = s.series_id AND ts >= s.start AND ts < s.finish AND ts >= :start AND ts < :finish
-) AS r;
+-- Count, sum, min and max of the readings of each series over a window of its own, in up to two rows: one of the store
+-- and one of the log. All of these windows are within start ≤ ts < finish.
+SELECT r.series_id, r.sample_count, r.value_sum, r.value_min, r.value_max
+FROM sums_of_pieces(:series_ids::integer [], :starts::timestamptz [], :finishes::timestamptz [], '{}', true) AS r
+UNION ALL
+SELECT u.series_id, count(*), sum(u.value), min(u.value), max(u.value)
+FROM unsettled_readings(:series_ids, :start, :finish) AS u
+INNER JOIN unnest(:series_ids, :starts, :finishes) AS s (series_id, start, finish) USING (series_id)
+WHERE u.ts >= s.start AND u.ts < s.finish
+GROUP BY u.series_id;
 
 -- part: first_instant(order)
 SELECT s.series_id, r.ts
@@ -113,24 +122,45 @@ CROSS JOIN LATERAL (
 ) AS r
 
 -- name: last_instants
--- The instant of each series' last reading in a window.
-{first_instant(ts DESC)};
+-- The instant of each series' last reading in a window, in up to two rows: one of the store and one of the log.
+{first_instant(ts DESC)}
+UNION ALL
+SELECT series_id, max(last_at)
+FROM unsettled_slices(:series_ids, :start, :finish, false)
+GROUP BY series_id;
 
 -- name: first_instants
--- The instant of each series' first reading in a window.
-{first_instant(ts)};
+-- The instant of each series' first reading in a window, in up to two rows: one of the store and one of the log.
+{first_instant(ts)}
+UNION ALL
+SELECT series_id, min(first_at)
+FROM unsettled_slices(:series_ids, :start, :finish, false)
+GROUP BY series_id;
 
 -- name: readings_in_order
 -- A page of the readings in a window, by time and, at the same instant, in the order in which the series are given. No
 -- series can contribute more than the skipped rows and the page, so each is read no further than that.
 SELECT s.series_id, r.ts, r.value
-FROM unnest(:series_ids::integer []) WITH ORDINALITY AS s (series_id, number)
+FROM series_with_unsettled(:series_ids::integer [], :start::timestamptz, :finish::timestamptz, false) AS s
 CROSS JOIN LATERAL (
-    SELECT ts, value
-    FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+    (
+        SELECT *
+        FROM (
+            SELECT ts, value
+            FROM reading
+            WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+            ORDER BY ts
+            LIMIT :skip::bigint + :max_rows::bigint + coalesce(cardinality(s.ts), 0)
+        ) AS stored
+        WHERE {is_not_overridden}
+        ORDER BY ts
+    )
+    UNION ALL
+    (
+        SELECT unnest(s.ts) AS ts, unnest(s.value) ORDER BY ts
+    )
     ORDER BY ts
-    LIMIT :skip::bigint + :max_rows::bigint
+    LIMIT :skip + :max_rows
 ) AS r
-ORDER BY r.ts, s.number
+ORDER BY r.ts, s.place
 LIMIT :max_rows OFFSET :skip;

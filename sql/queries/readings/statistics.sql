@@ -1,30 +1,61 @@
+-- part: unsettled_slices_of_window(columns)
+unsettled AS MATERIALIZED (
+    SELECT series_id, first_at, last_at, {columns}
+    FROM unsettled_slices(:series_ids::integer [], :start::timestamptz, :finish::timestamptz, false)
+)
+
+-- part: unsettled_sums
+SELECT u.series_id, v.sample_count, v.value_sum, v.value_min, v.value_max
+FROM unsettled AS u
+CROSS JOIN LATERAL (
+    SELECT count(*) AS sample_count, sum(one) AS value_sum, min(one) AS value_min, max(one) AS value_max
+    FROM unnest(u.value) AS one
+) AS v
+
 -- part: raw_edges
--- The readings before the first hour and after the last hour that are read from roll-ups.
-SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
+-- The stored readings before the first hour and after the last hour that are read from roll-ups.
+SELECT series_id, ts, value
 FROM reading
 WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
-GROUP BY series_id
 UNION ALL
-SELECT series_id, count(*), sum(value), min(value), max(value)
+SELECT series_id, ts, value
 FROM reading
 WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
-GROUP BY series_id
 
 -- name: statistics
--- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, with
--- hours and days from the roll-ups in between. Returns the read line too: the bounds are valid for every line at or
--- after hours_finish. If has_late_hours is true, the roll-ups cannot be trusted, and statistics_with_late_hours has the
--- answer. That one takes several times as long to plan; late hours are few and exist for about a second.
-WITH parts AS (
+-- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: unsettled readings, stored ones at the
+-- ragged edges, and hours and days from the roll-ups in between. Returns the read line too: the bounds are valid for every
+-- line at or after hours_finish. If is_exact is false, unsettled readings may override some of that, or hours are late,
+-- and exact_statistics has the answer. That one takes several times as long to plan, and is seldom needed: most unsettled
+-- readings are newer than everything stored of their series, and late hours exist for about a second.
+WITH {unsettled_slices_of_window(value)},
+
+edge AS MATERIALIZED (
+    SELECT
+        series_id,
+        count(*) AS sample_count,
+        sum(value) AS value_sum,
+        min(value) AS value_min,
+        max(value) AS value_max,
+        max(ts) AS last_at
+    FROM (
+        {raw_edges}
+    ) AS raw
+    GROUP BY series_id
+),
+
+parts AS (
     SELECT
         series_id,
         0::bigint AS sample_count,
         null::double precision AS value_sum,
         null::double precision AS value_min,
         null::double precision AS value_max
-    FROM unnest(:series_ids::integer []) AS series_id
+    FROM unnest(:series_ids) AS series_id
     UNION ALL
-    {raw_edges}
+    {unsettled_sums}
+    UNION ALL
+    SELECT series_id, sample_count, value_sum, value_min, value_max FROM edge
     UNION ALL
     SELECT series_id, sample_count, value_sum, value_min, value_max
     FROM reading_daily
@@ -46,21 +77,35 @@ SELECT
     min(value_min) AS value_min,
     max(value_max) AS value_max,
     (SELECT read_line FROM rollup_line) AS read_line,
-    EXISTS (
+    NOT EXISTS (
+        SELECT FROM unsettled WHERE first_at < :hours_finish AND last_at >= :hours_start
+    ) AND NOT EXISTS (
+        SELECT FROM unsettled AS u INNER JOIN edge AS e USING (series_id) WHERE u.first_at <= e.last_at
+    ) AND NOT EXISTS (
         SELECT FROM late_mark
         WHERE series_id = ANY (:series_ids) AND hour >= :hours_start AND hour < :hours_finish
-    ) AS has_late_hours
+    ) AS is_exact
 FROM parts
 GROUP BY series_id;
 
--- name: statistics_with_late_hours
--- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: raw rows at the ragged edges, hours
--- and days from the roll-ups in between, and raw rows again for hours that changed after they were rolled up. Returns
--- the read line too: the bounds are valid for every line at or after hours_finish.
-WITH late_hours AS MATERIALIZED (
-    SELECT DISTINCT series_id, hour
+-- name: exact_statistics
+-- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: unsettled readings, stored ones at the
+-- ragged edges that are not overridden by them, hours and days from the roll-ups in between, and stored readings again for
+-- hours that changed after they were rolled up or that have unsettled readings. Returns the read line too: the bounds are
+-- valid for every line at or after hours_finish.
+WITH {unsettled_slices_of_window(at, value)},
+
+unsettled_bounds AS MATERIALIZED (
+    SELECT coalesce(min(first_at), 'infinity') AS first_at, coalesce(max(last_at), '-infinity') AS last_at
+    FROM unsettled
+),
+
+late_hours AS MATERIALIZED (
+    SELECT series_id, hour
     FROM late_mark
-    WHERE series_id = ANY (:series_ids::integer []) AND hour >= :hours_start AND hour < :hours_finish
+    WHERE series_id = ANY (:series_ids) AND hour >= :hours_start AND hour < :hours_finish
+    UNION
+    SELECT series_id, hour FROM unsettled_hours(:series_ids, :hours_start, :hours_finish)
 ),
 
 late_days AS MATERIALIZED (
@@ -70,7 +115,17 @@ late_days AS MATERIALIZED (
 ),
 
 parts AS (
-    {raw_edges}
+    {unsettled_sums}
+    UNION ALL
+    SELECT series_id, count(*) AS sample_count, sum(value) AS value_sum, min(value) AS value_min, max(value) AS value_max
+    FROM (
+        {raw_edges}
+        OFFSET 0
+    ) AS raw
+    WHERE
+        ts < (SELECT first_at FROM unsettled_bounds) OR ts > (SELECT last_at FROM unsettled_bounds)
+        OR (series_id, ts) NOT IN (SELECT u.series_id, instant_of(unnest(u.at)) FROM unsettled AS u)
+    GROUP BY series_id
     UNION ALL
     SELECT series_id, sample_count, value_sum, value_min, value_max
     FROM reading_daily AS d
@@ -108,7 +163,7 @@ parts AS (
             coalesce(array_agg(hour + interval '1 hour'), '{}') AS finishes
         FROM late_hours
     ) AS l
-    CROSS JOIN LATERAL sums_of_pieces(l.series_ids, l.starts, l.finishes, '{}') AS r
+    CROSS JOIN LATERAL sums_of_pieces(l.series_ids, l.starts, l.finishes, '{}', true) AS r
 )
 
 SELECT

@@ -86,7 +86,9 @@ async def test_a_database_that_stops_midway_breaks_off_the_response(busy: tuple[
     assert b" 200 " in await reader.readline()
     end = """
         SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE datname = $1 AND query LIKE '%WITH ORDINALITY%' AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+        WHERE
+            datname = $1 AND query LIKE '%series_with_unsettled%' AND xact_start IS NOT NULL
+            AND pid <> pg_backend_pid()
     """
     async with asyncio.timeout(20):
         while not await connection.fetchval(end, database):
