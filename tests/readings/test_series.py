@@ -4,18 +4,15 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime, time, timedelta
 from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import pytest
 from tidemark.base.errors import TidemarkError
 from tidemark.base.time import DAY, EARLIEST, HOUR, MINUTE, Window, instant, microseconds
-from tidemark.database.database import QUERY_SESSION, SESSION
-from tidemark.readings import rollup
+from tidemark.database.database import QUERY_SESSION
 from tidemark.readings import series as query
 from tidemark.readings.buckets import HOURS, CalendarDays, Even, Grid
 from tidemark.readings.fill import Fill, Point
@@ -31,19 +28,27 @@ from tidemark.readings.series import (
 )
 
 from tests.readings.log_by_hand import everything
-from tests.readings.test_exact_statistics import (
+from tests.readings.store_and_log import (
     BEGIN,
     DAYS,
     SERIES,
     Connection,
+    Connections,
+    connections_to,
+    empty_store,
     maintain,
     random_instant,
-    random_readings,
+    random_values,
     remove,
+    roll_up,
+    settle_everything,
     write,
 )
 
 CHECKS = 60
+WRITERS = 2
+BATCHES = 4
+"""What writers may do beside a check, so that all there is stays few enough to recompute."""
 YEAR = 365 * DAY
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe")
 """The readings lie around the last Sunday of March and the first of April, when clocks change."""
@@ -52,24 +57,9 @@ Raw = list[tuple[int, int, float]]
 """Series, instant, value."""
 
 
-class Connections:
-    """Connections to a database whose lines stand where the readings begin."""
-
-    def __init__(self, url: str, stack: AsyncExitStack) -> None:
-        self._url, self._stack = url, stack
-
-    async def one(self, settings: dict[str, str] = SESSION) -> Connection:
-        """A connection that is closed at the end."""
-        connection: Connection = await asyncpg.connect(self._url, server_settings=settings)
-        self._stack.push_async_callback(connection.close)
-        return connection
-
-
 @pytest.fixture
 async def connections(migrated_url: str) -> AsyncIterator[Connections]:
-    async with AsyncExitStack() as stack:
-        found = Connections(migrated_url, stack)
-        await (await found.one()).execute("UPDATE rollup_line SET read_line = $1, mark_line = $1", BEGIN)
+    async with connections_to(migrated_url) as found:
         yield found
 
 
@@ -228,7 +218,7 @@ async def check_raw(connection: Connection, rng: random.Random, raw: Raw, window
         assert shown == [(at, one, value) for at, _, one, value in inside[skip : skip + most]]
 
 
-async def test_under_writers_line_moves_and_repairs(
+async def test_under_writers_deletes_and_the_settler(
     engine: str, connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(query, "SLICE_READINGS", 4)
@@ -236,36 +226,41 @@ async def test_under_writers_line_moves_and_repairs(
     seed = random.randrange(2**32)
     print("seed", seed)
     done = asyncio.Event()
+    turns: asyncio.Queue[bool] = asyncio.Queue()
 
     async def writes(number: int) -> None:
         rng = random.Random(seed + number)
         connection = await connections.one()
-        while not done.is_set():
-            if rng.random() < 0.3:
+        while await turns.get():
+            if rng.random() < 0.1:
                 start = random_instant(rng)
-                await remove(connection, rng.choice(SERIES), start, start + rng.choice((HOUR, DAY, 3 * DAY)))
+                window = Window(start, start + rng.choice((HOUR, DAY, 3 * DAY)))
+                await remove(connection, engine, rng.choice(SERIES), window)
             else:
-                await write(connection, random_readings(rng))
+                await write(connection, random_values(rng))
 
     async def reads() -> None:
         rng = random.Random(seed - 1)
         connection = await connections.one(QUERY_SESSION)
         for _ in range(CHECKS):
+            for _ in range(BATCHES):
+                turns.put_nowait(True)
             await check(connection, rng)
+        for _ in range(WRITERS):
+            turns.put_nowait(False)
         done.set()
 
     try:
         async with asyncio.TaskGroup() as group:
-            for number in range(2):
+            for number in range(WRITERS):
                 group.create_task(writes(number))
             group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
             group.create_task(reads())
     finally:
         done.set()
     connection, job = await connections.one(QUERY_SESSION), await connections.one()
-    await rollup.move_line(job, engine, BEGIN + timedelta(days=DAYS))
-    while await rollup.repair(job, engine):
-        pass
+    await settle_everything(job, engine)
+    await roll_up(job, engine, BEGIN + timedelta(days=DAYS))
     rng = random.Random(seed)
     for _ in range(CHECKS):
         await check(connection, rng)
@@ -290,7 +285,8 @@ async def test_a_window_of_decades_is_as_fine_as_its_few_readings(
     late = set(rng.sample(sorted(values), 100))
     await write(writer, {key: value for key, value in values.items() if key not in late})
     if rolled_up:
-        assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=30))
+        await settle_everything(writer, engine)
+        assert await roll_up(writer, engine, BEGIN + timedelta(days=30))
     await write(writer, {key: values[key] for key in late})
     longest = 0
     buckets = query._buckets
@@ -329,7 +325,8 @@ async def test_rolled_up_buckets_are_not_read_raw(engine: str, connections: Conn
     start = microseconds(BEGIN)
     quarters = {(series, start + at): float(at % 97) for series in (11, 12) for at in range(0, 5 * DAY, HOUR // 4)}
     await write(writer, quarters)
-    assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
+    await settle_everything(writer, engine)
+    assert await roll_up(writer, engine, BEGIN + timedelta(days=6))
     grid: Grid = HOURS if zone is None else CalendarDays(ZoneInfo(zone))
     window = Window(start, start + 5 * DAY)
     question = (reader, [[11, 12]], window, grid, Fill.NONE, 1000, 0)
@@ -337,7 +334,7 @@ async def test_rolled_up_buckets_are_not_read_raw(engine: str, connections: Conn
         before, total = await page_of_buckets(*question)
     assert (total == 5 * 24) if zone is None else (total in (5, 6))
     # Gone behind the back of the protocol: whatever is still counted did not come from raw readings.
-    await writer.execute("DELETE FROM reading")
+    await empty_store(writer)
     async with reader.transaction():
         after, _ = await page_of_buckets(*question)
     cut_hours = sum(1 for bound in grid.bounds(window)[1:-1] if bound % HOUR)
@@ -350,8 +347,9 @@ async def test_where_hours_tell_already_no_raw_readings_are_read(engine: str, co
     writer, reader = await connections.one(), await connections.one(QUERY_SESSION)
     start = microseconds(BEGIN)
     await write(writer, {(11, start + at): 1.0 for at in range(0, 5 * DAY, HOUR // 12)})
-    assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
-    await writer.execute("DELETE FROM reading")  # behind the back of the protocol
+    await settle_everything(writer, engine)
+    assert await roll_up(writer, engine, BEGIN + timedelta(days=6))
+    await empty_store(writer)  # behind the back of the protocol
     for most, found in ((1440, "raw"), (119, "daily"), (5, "daily")):
         async with reader.transaction():
             window = Window(start, start + 5 * DAY)
@@ -363,9 +361,10 @@ async def test_a_late_reading_counts_at_once(engine: str, connections: Connectio
     writer, reader = await connections.one(), await connections.one(QUERY_SESSION)
     start = microseconds(BEGIN)
     await write(writer, {(11, start + HOUR): 1.0})
-    assert await rollup.move_line(writer, engine, BEGIN + timedelta(days=6))
+    await settle_everything(writer, engine)
+    assert await roll_up(writer, engine, BEGIN + timedelta(days=6))
     await write(writer, {(11, start + HOUR + 1): 5.0, (11, start + 3 * DAY): 7.0})
-    await remove(writer, 11, start + 3 * DAY, start + 4 * DAY)
+    await remove(writer, engine, 11, Window(start + 3 * DAY, start + 4 * DAY))
     for grid in (HOURS, CalendarDays(ZoneInfo(zone))):
         async with reader.transaction():
             found, total = await page_of_buckets(

@@ -3,22 +3,30 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from tidemark.base.time import instant, microseconds
-from tidemark.catalog import organizations
 from tidemark.database.database import QUERY_SESSION
 from tidemark.database.statements import statements
-from tidemark.readings import rollup
 from tidemark.readings import series as query
 from tidemark.readings.statistics import Statistics, mean_of, statistics
 
-from tests.readings.log_by_hand import Key, Stored, append, everything, readings_of
-from tests.readings.test_exact_statistics import BEGIN, DAYS, SERIES, Connection, random_instant, random_window
-from tests.readings.test_series import Connections
+from tests.readings.log_by_hand import Key, Stored, append, everything
+from tests.readings.store_and_log import (
+    BEGIN,
+    DAYS,
+    SERIES,
+    Connection,
+    Connections,
+    connections_to,
+    maintain,
+    random_instant,
+    random_window,
+    roll_up,
+    store,
+)
 from tests.readings.test_series import check as check_series
 
 CHECKS = 30
@@ -30,16 +38,7 @@ Readings = dict[Key, Stored]
 
 @pytest.fixture
 async def connections(migrated_url: str) -> AsyncIterator[Connections]:
-    """Connections to a database whose lines stand where the readings begin, with a sensor for each of the series."""
-    async with AsyncExitStack() as stack:
-        found = Connections(migrated_url, stack)
-        connection = await found.one()
-        await connection.execute("UPDATE rollup_line SET read_line = $1, mark_line = $1", BEGIN)
-        made = await organizations.create(connection, {"name": "Test"})
-        await connection.executemany(
-            "INSERT INTO sensor (series_id, company_id, id, name) OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $3)",
-            [(series, made.organization["company_id"], f"s{series}") for series in (*SERIES, 99)],
-        )
+    async with connections_to(migrated_url) as found:
         yield found
 
 
@@ -67,29 +66,6 @@ def random_reading(rng: random.Random, detailed: bool) -> Stored:
         rng.choice((None, rng.uniform(0, 9))),
         rng.choice((None, '{"a":1}', "[]")),
     )
-
-
-async def store(connection: Connection, readings: Mapping[Key, Stored]) -> None:
-    """Put readings into the store, as the settler does: late ones are marked."""
-    keys = sorted(readings)
-    columns = [[getattr(readings[key], name) for key in keys] for name in Stored.__slots__]
-    await connection.execute(
-        "SELECT write_readings($1, $2, $3, $4, $5, $6, $7)", [one for one, _ in keys], [at for _, at in keys], *columns
-    )
-
-
-async def settle(connection: Connection) -> None:
-    """Move some of the oldest runs that are closed to the store."""
-    async with connection.transaction():
-        runs = await connection.fetch(
-            "SELECT * FROM reading_log WHERE xid < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY xid"
-        )
-        closed = [run for run in runs if run["xid"] <= runs[len(runs) // 2]["xid"]]
-        merged: Readings = {}
-        for run in closed:
-            merged |= readings_of(run)
-        await store(connection, merged)
-        await connection.execute("DELETE FROM reading_log WHERE run = ANY ($1)", [run["run"] for run in closed])
 
 
 async def check(connection: Connection, rng: random.Random) -> None:
@@ -179,11 +155,9 @@ async def test_every_answer_is_that_of_store_and_log(
     for number in range(8):
         batch = random_readings(rng, stored)
         stored |= batch
-        await store(writer, batch)
+        await store(writer, engine, batch)
         if number == 5:
-            await rollup.move_line(writer, engine, BEGIN + timedelta(days=rng.randrange(DAYS)))
-            while await rollup.repair(writer, engine):
-                pass
+            await roll_up(writer, engine, BEGIN + timedelta(days=rng.randrange(DAYS)))
     ids = list(range(100, 100 + 2 * CHECKS))
     rng.shuffle(ids)
     written = dict(stored)
@@ -193,7 +167,7 @@ async def test_every_answer_is_that_of_store_and_log(
             written |= batch
             await append(writer, batch, xid=ids.pop(), size=rng.choice((1, 3, 10, 1000)))
         if number == CHECKS // 2:
-            await rollup.move_line(writer, engine, BEGIN + timedelta(days=DAYS))
+            await roll_up(writer, engine, BEGIN + timedelta(days=DAYS))
         await check(reader, rng)
 
 
@@ -216,16 +190,6 @@ async def test_under_writers_and_settles(
             written |= batch
             await append(connection, batch, size=rng.choice((1, 7, 1000)))
 
-    async def settles() -> None:
-        rng = random.Random(seed)
-        connection = await connections.one()
-        line = BEGIN
-        while not done.is_set():
-            await settle(connection)
-            line = min(line + timedelta(hours=rng.randrange(30)), BEGIN + timedelta(days=DAYS))
-            await rollup.move_line(connection, engine, line)
-            await rollup.repair(connection, engine)
-
     async def reads() -> None:
         rng = random.Random(seed - 1)
         connection = await connections.one(QUERY_SESSION)
@@ -240,7 +204,7 @@ async def test_under_writers_and_settles(
     async with asyncio.TaskGroup() as group:
         for number in range(WRITERS):
             group.create_task(writes(number))
-        group.create_task(settles())
+        group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
         group.create_task(reads())
 
 
@@ -254,12 +218,12 @@ async def test_the_latest_is_the_newest_instant_and_then_the_last_write(engine: 
             value: float = await reader.fetchval("SELECT value FROM newest_unsettled(ARRAY[11])")
         return value
 
-    await store(writer, {(11, at): Stored(1.0)})
+    await store(writer, engine, {(11, at): Stored(1.0)})
     await append(writer, {(11, at): Stored(2.0)}, xid=200)
     assert await shown() == 2.0, "what is unsettled wins over what is stored"
     await append(writer, {(11, at): Stored(3.0)}, xid=100)
     assert await shown() == 2.0, "the greater id wins, whichever came first"
     await append(writer, {(11, at - 1): Stored(4.0)}, xid=300)
     assert await shown() == 2.0, "a later write of an older instant is not the latest reading"
-    await store(writer, {(11, at + 1): Stored(5.0)})
+    await store(writer, engine, {(11, at + 1): Stored(5.0)})
     assert await shown() == 2.0

@@ -86,6 +86,8 @@ class Database:
     def __init__(self, url: str, *, connections: int = 8) -> None:
         self.url = url
         self.ready = asyncio.Event()
+        self.engine = ""
+        """Its storage engine, once it is ready."""
         self.obstacle = "The database is not ready yet."
         """Why it is not ready, for the operator."""
         self._queries = _pool(url, connections, QUERY_SESSION)

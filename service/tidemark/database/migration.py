@@ -96,3 +96,13 @@ async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
         if version < len(steps):
             await sql.prepare_storage.run(connection)
     return Schema(chosen, reason, len(steps), len(steps) - version)
+
+
+async def current_engine(connection: "Connected") -> str | None:
+    """The engine of a database that has the schema of this version of Tidemark; None for any other database."""
+    if not await statements().has_migrations.value(connection):
+        return None
+    applied = await statements().applied_migration.row(connection)
+    assert applied is not None  # an aggregate has one row
+    engine: str | None = applied["engine"]
+    return engine if engine is not None and applied["version"] == len(migrations(engine)) else None

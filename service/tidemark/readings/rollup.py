@@ -1,7 +1,7 @@
-"""Keeps hourly and daily roll-ups exact and up to date; see docs/decisions.md, "Exact statistics".
+"""Keeps hourly and daily roll-ups up to date; see docs/decisions.md, "Exact statistics".
 
-The maintenance job advances the lines every hour, repairs hours within about a second of late readings and, on
-TimescaleDB, lets refreshes absorb old repairs.
+Hours are rolled up when they have ended. What is settled later recomputes its hours by itself
+(`tidemark.readings.settling.changes`); on TimescaleDB, refreshes absorb these repairs.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,11 @@ log = structlog.get_logger(__name__)
 
 GRACE = timedelta(minutes=5)
 """How long after its end an hour is rolled up, to leave time for readings that arrive without much delay."""
-REPAIR_BATCH = 5000
+
+
+def line_at(now: datetime) -> datetime:
+    """The end of the last hour that is to be rolled up by now."""
+    return _floor_hour(now - GRACE)
 
 
 def _floor_hour(moment: datetime) -> datetime:
@@ -31,46 +35,29 @@ def _floor_day(moment: datetime) -> datetime:
 
 
 async def move_line(connection: "Connected", engine: str, line: datetime) -> bool:
-    """Roll up all hours before `line` (truncated to the hour) and let readers use them; False if they do already.
+    """Roll up all hours before `line`, a whole hour, and let readers use them; False if they do already.
 
-    The connection must not be in a transaction.
+    The connection holds the store, and is not in a transaction.
     """
-    sql, of_engine = statements(), engine_statements(engine)
-    lines = await sql.rollup_lines.row(connection)
-    assert lines is not None  # a migration inserts the row
-    start, finish = lines["read_line"], max(_floor_hour(line), lines["mark_line"])
-    if start == finish:
+    of_engine = engine_statements(engine)
+    start: datetime = await statements().read_line.value(connection)
+    if line <= start:
         return False
-    async with connection.transaction():
-        await sql.lock_mark_line.run(connection)
-        await sql.move_mark_line.run(connection, line=finish)
-    # From here on, any new reading before `finish` marks its hour; all earlier ones are visible.
-    await of_engine.roll_up_hours.run(connection, start=start, finish=finish)
-    first_day, last_day = _floor_day(start), _floor_day(finish)
+    await of_engine.roll_up_hours.run(connection, start=start, finish=line)
+    first_day, last_day = _floor_day(start), _floor_day(line)
     if first_day < last_day:
         await of_engine.roll_up_days.run(connection, start=first_day, finish=last_day)
         await of_engine.settle_repaired_days.run(connection, start=first_day, finish=last_day)
-    await sql.move_read_line.run(connection, line=finish)
-    log.info("rolled up", start=start.isoformat(), finish=finish.isoformat())
+    await statements().move_read_line.run(connection, line=line)
+    log.info("rolled up", start=start.isoformat(), finish=line.isoformat())
     return True
 
 
-async def repair(connection: "Connected", engine: str) -> int:
-    """Recompute hours that changed after they were rolled up; returns the number of marks settled."""
-    # Repeatable read uses one snapshot for planning and execution. With two, the plan would miss a chunk created
-    # between them, and the marks that came with it would be deleted without counting its readings.
-    async with connection.transaction(isolation="repeatable_read"):
-        return await repair_in_snapshot(connection, engine)
-
-
-async def repair_in_snapshot(connection: "Connected", engine: str) -> int:
-    """Do the same within the repeatable read transaction that the connection is in."""
-    settled: int = await engine_statements(engine).repair_late_hours.value(connection, max_rows=REPAIR_BATCH)
-    return settled
-
-
 async def absorb(connection: "Connected", engine: str) -> bool:
-    """Refresh one week that has many or old repairs, and remove these; False if there is no such week."""
+    """Refresh one week that has many or old repairs, and remove these; False if there is no such week.
+
+    The connection holds the store, and is not in a transaction.
+    """
     of_engine = engine_statements(engine)
     found = await of_engine.absorbable_window.row(connection)
     if found is None:

@@ -28,7 +28,6 @@ from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.http.parts import ReadingParts
 from tidemark.readings.statistics import StatisticsQuery
 from tidemark.readings.writer import Writer
-from tidemark.server import maintenance
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.application import application
 from tidemark.server.connections import Connections, possible
@@ -82,9 +81,8 @@ async def serve(
                 log.info("listening", host=address[0], port=address[1])
                 await asyncio.wait((preparing, stopped), return_when=asyncio.FIRST_COMPLETED)
                 if preparing.done():
-                    job = core.watch.start("maintenance", maintenance.run(core.database, preparing.result()))
+                    preparing.result()
                     await stopped
-                    await _cancel(job)
                 log.info("stopping")
         finally:
             await _cancel(preparing, hearing, noting, stopped)
@@ -200,6 +198,7 @@ async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> s
             if greeting is not None:
                 await asyncio.to_thread(_greet, greeting)
             log.info("ready", engine=schema.engine, reason=schema.reason, schema=schema.version)
+            core.database.engine = schema.engine
             core.database.ready.set()
             return schema.engine
 

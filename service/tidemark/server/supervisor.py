@@ -26,6 +26,7 @@ from tidemark.embedded.programs import EmbeddedServerError
 from tidemark.embedded.server import embedded_server, kept_up
 from tidemark.server import process
 from tidemark.server.connections import report_shortage
+from tidemark.server.maintenance import maintained
 from tidemark.server.starting import awaited_server
 from tidemark.server.stopping import Stopping
 
@@ -80,6 +81,7 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
                 url = stack.enter_context(awaited_server(settings, sockets[0], stopping))
             stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin))
         report_shortage(settings.max_connections, settings.workers)
+        stack.enter_context(maintained(url, settings.log_level))
         if settings.workers == 1:
             _serve_here(settings, url, sockets[0], json_output, stopping)
         else:

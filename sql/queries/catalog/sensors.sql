@@ -41,8 +41,11 @@ WHERE company_id = :company_id AND id = :id
 RETURNING {sensor_columns};
 
 -- name: delete_sensor
+-- From then on nobody can ask for its readings, which the settler deletes.
 WITH gone AS (
     DELETE FROM sensor WHERE company_id = :company_id AND id = :id RETURNING series_id
 )
 
-SELECT series_id, forget_series(series_id) FROM gone;
+INSERT INTO forgotten_series (series_id)
+SELECT series_id FROM gone
+RETURNING series_id;

@@ -6,7 +6,6 @@ SELECT
     (SELECT count(*) FROM organization) AS organizations,
     (SELECT count(*) FROM asset) AS assets,
     (SELECT count(*) FROM sensor) AS sensors,
-    mark_line AS marks_before,
     read_line AS rolled_up_before,
-    (SELECT count(*) FROM late_mark) AS late_marks
+    (SELECT coalesce(sum(readings), 0)::bigint FROM reading_log) AS unsettled_readings
 FROM rollup_line;

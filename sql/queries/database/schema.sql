@@ -21,6 +21,9 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- name: has_migrations
+SELECT to_regclass('schema_migration') IS NOT NULL;
+
 -- name: applied_migration
 SELECT coalesce(max(version), 0) AS version, max(engine) AS engine FROM schema_migration;
 

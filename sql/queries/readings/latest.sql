@@ -20,9 +20,7 @@ SELECT
     greatest(u.ts, r.ts) AS ts,
     CASE WHEN r.ts > u.ts OR u.ts IS NULL THEN r.value ELSE u.value END AS value
 FROM chosen AS s
-LEFT JOIN LATERAL (
-    SELECT ts, value FROM reading WHERE series_id = s.series_id ORDER BY ts DESC LIMIT 1
-) AS r ON true
+LEFT JOIN newest_stored AS r USING (series_id)
 LEFT JOIN newest_unsettled(ARRAY(SELECT series_id FROM chosen)) AS u USING (series_id)
 ORDER BY s.id;
 

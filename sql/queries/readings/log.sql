@@ -49,11 +49,3 @@ WHERE
 SELECT pg_terminate_backend(pid)
 FROM pg_locks
 WHERE locktype = 'virtualxid' AND virtualtransaction = ANY (:transactions::text []);
-
--- name: appended_before
--- What each transaction before the horizon has appended, in the order of writing.
-SELECT xid, sum(readings) AS readings, count(*) AS rows
-FROM reading_log
-WHERE xid < :horizon
-GROUP BY xid
-ORDER BY xid;

@@ -20,22 +20,15 @@ GROUP BY series_id, date_bin('1 day', bucket, 'epoch')
 -- Nothing to do: days are rolled up from hours that already include every repair.
 SELECT :start::timestamptz, :finish::timestamptz;
 
--- name: repair_late_hours
-{late_buckets},
+-- name: write_hours
+INSERT INTO reading_hourly (series_id, bucket, sample_count, value_sum, value_min, value_max)
+{hours_given}
+{replacing_bucket};
 
-repaired_hours AS (
-    INSERT INTO reading_hourly (series_id, bucket, sample_count, value_sum, value_min, value_max)
-    SELECT series_id, bucket, sample_count, value_sum, value_min, value_max FROM fresh
-    {replacing_bucket}
-),
-
-repaired_days AS (
-    INSERT INTO reading_daily (series_id, bucket, sample_count, value_sum, value_min, value_max)
-    {day_sums}
-    {replacing_bucket}
-),
-
-{settled_marks};
+-- name: write_days
+INSERT INTO reading_daily (series_id, bucket, sample_count, value_sum, value_min, value_max)
+{days_of_hours}
+{replacing_bucket};
 
 -- name: absorbable_window
 -- Nothing to absorb: repairs are in the roll-ups themselves.

@@ -22,22 +22,15 @@ WHERE h.bucket >= :start AND h.bucket < :finish
 GROUP BY h.series_id, d.day
 {replacing_bucket}, repaired_at = excluded.repaired_at;
 
--- name: repair_late_hours
-{late_buckets},
+-- name: write_hours
+INSERT INTO reading_hourly_repair (series_id, bucket, sample_count, value_sum, value_min, value_max)
+{hours_given}
+{replacing_bucket}, repaired_at = excluded.repaired_at;
 
-repaired_hours AS (
-    INSERT INTO reading_hourly_repair (series_id, bucket, sample_count, value_sum, value_min, value_max)
-    SELECT series_id, bucket, sample_count, value_sum, value_min, value_max FROM fresh
-    {replacing_bucket}, repaired_at = excluded.repaired_at
-),
-
-repaired_days AS (
-    INSERT INTO reading_daily_repair (series_id, bucket, sample_count, value_sum, value_min, value_max)
-    {day_sums}
-    {replacing_bucket}, repaired_at = excluded.repaired_at
-),
-
-{settled_marks};
+-- name: write_days
+INSERT INTO reading_daily_repair (series_id, bucket, sample_count, value_sum, value_min, value_max)
+{days_of_hours}
+{replacing_bucket}, repaired_at = excluded.repaired_at;
 
 -- name: absorbable_window
 -- The first day of the week with the most repaired hours, if there are many of them or they are old. Weeks begin on

@@ -1,14 +1,11 @@
 -- name: late_hours
--- How far roll-ups can be trusted, and the hours of these series in which they are outdated or do not include unsettled
--- readings, as of this snapshot.
+-- How far roll-ups can be trusted, and the hours of these series in which they lack unsettled readings, as of this
+-- snapshot.
 SELECT
     line.read_line,
     ARRAY(
-        SELECT hour
-        FROM late_mark
-        WHERE series_id = ANY (:series_ids::integer []) AND hour >= :start AND hour < :finish
-        UNION
-        SELECT hour FROM unsettled_hours(:series_ids, :start, least(:finish, line.read_line))
+        SELECT DISTINCT hour
+        FROM unsettled_hours(:series_ids::integer [], :start, least(:finish::timestamptz, line.read_line))
     ) AS late_hours
 FROM rollup_line AS line;
 

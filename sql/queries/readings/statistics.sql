@@ -25,9 +25,9 @@ WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
 -- name: statistics
 -- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: unsettled readings, stored ones at the
 -- ragged edges, and hours and days from the roll-ups in between. Returns the read line too: the bounds are valid for every
--- line at or after hours_finish. If is_exact is false, unsettled readings may override some of that, or hours are late,
+-- line at or after hours_finish. If is_exact is false, unsettled readings may override some of that,
 -- and exact_statistics has the answer. That one takes several times as long to plan, and is seldom needed: most unsettled
--- readings are newer than everything stored of their series, and late hours exist for about a second.
+-- readings are newer than everything stored of their series.
 WITH {unsettled_slices_of_window(value)},
 
 edge AS MATERIALIZED (
@@ -81,9 +81,6 @@ SELECT
         SELECT FROM unsettled WHERE first_at < :hours_finish AND last_at >= :hours_start
     ) AND NOT EXISTS (
         SELECT FROM unsettled AS u INNER JOIN edge AS e USING (series_id) WHERE u.first_at <= e.last_at
-    ) AND NOT EXISTS (
-        SELECT FROM late_mark
-        WHERE series_id = ANY (:series_ids) AND hour >= :hours_start AND hour < :hours_finish
     ) AS is_exact
 FROM parts
 GROUP BY series_id;
@@ -91,7 +88,7 @@ GROUP BY series_id;
 -- name: exact_statistics
 -- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: unsettled readings, stored ones at the
 -- ragged edges that are not overridden by them, hours and days from the roll-ups in between, and stored readings again for
--- hours that changed after they were rolled up or that have unsettled readings. Returns the read line too: the bounds are
+-- hours that have unsettled readings. Returns the read line too: the bounds are
 -- valid for every line at or after hours_finish.
 WITH {unsettled_slices_of_window(at, value)},
 
@@ -101,10 +98,6 @@ unsettled_bounds AS MATERIALIZED (
 ),
 
 late_hours AS MATERIALIZED (
-    SELECT series_id, hour
-    FROM late_mark
-    WHERE series_id = ANY (:series_ids) AND hour >= :hours_start AND hour < :hours_finish
-    UNION
     SELECT series_id, hour FROM unsettled_hours(:series_ids, :hours_start, :hours_finish)
 ),
 

@@ -55,8 +55,5 @@ ON CONFLICT (series_id, ts) DO UPDATE SET
     metadata = excluded.metadata
 WHERE row(stored.*)::record *<> row(excluded.*)::record;
 
--- name: delete_readings
-SELECT delete_readings(:series_id, :start, :finish);
-
 -- name: spend_readings
 SELECT spend_readings(:company_id, :readings, :together);

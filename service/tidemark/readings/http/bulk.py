@@ -5,9 +5,8 @@ from functools import partial
 from aiohttp import web
 
 from tidemark.base.errors import invalid, not_found
-from tidemark.base.time import Window, instant
+from tidemark.base.time import Window
 from tidemark.base.values import EPOCH_UNITS
-from tidemark.database.statements import statements
 from tidemark.http import authentication
 from tidemark.http.core import CORE
 from tidemark.http.many_records import Format, format_of, take
@@ -16,6 +15,7 @@ from tidemark.readings import quota
 from tidemark.readings.first_sight import KnownSensors
 from tidemark.readings.http.parts import READINGS
 from tidemark.readings.pipeline import ReadingPipeline
+from tidemark.readings.settling.deletion import delete_readings
 from tidemark.readings.wire.csv_rows import CsvDecoder
 from tidemark.readings.wire.json_array import JsonArrayDecoder
 from tidemark.readings.wire.ndjson import NdjsonDecoder
@@ -50,13 +50,7 @@ async def delete(request: web.Request) -> web.Response:
     sensors = await core.directory.sensors(principal.company_id, (sensor_id,))
     if sensor_id not in sensors:
         raise not_found(f"There is no sensor {sensor_id[:100]!r}.", "sensor")
-    async with core.database.session() as connection:
-        deleted = await statements().delete_readings.value(
-            connection,
-            series_id=sensors[sensor_id].series_id,
-            start=instant(window.start),
-            finish=instant(window.finish),
-        )
+    deleted = await delete_readings(core.database, sensors[sensor_id].series_id, window)
     return web.json_response({"deleted": deleted})
 
 

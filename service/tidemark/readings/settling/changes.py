@@ -1,0 +1,105 @@
+"""Changes of the store: in the transaction that makes one, its roll-ups and newest readings follow it."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tidemark.base.time import HOUR, WEEK, Window, ceil, floor, instant, microseconds
+from tidemark.database.statements import Statements, statements
+from tidemark.readings.columns import Block, Integers, merged
+from tidemark.readings.settling.hours import Hours, days_of, hours_of, touched_hours
+from tidemark.readings.store.store import Store
+from tidemark.readings.store.windows import Windows
+
+if TYPE_CHECKING:
+    from tidemark.database.database import Connected
+
+
+PART = 4 * WEEK
+"""Readings are deleted in stretches of this length, so that they fit into memory."""
+
+
+async def put(connection: "Connected", store: Store, of_engine: Statements, block: Block) -> None:
+    """Store readings, sorted by series and instant, in place of those of the same instants."""
+    line = microseconds(await statements().read_line.value(connection))
+    series_ids, ends = _last_of_series(block)
+    known = await statements().newest_stored.rows(connection, series_ids=series_ids)
+    newest = {row["series_id"]: microseconds(row["ts"]) for row in known}
+    of_reading = np.repeat([newest.get(one, -1) for one in series_ids], np.diff(ends, prepend=-1))
+    newer = (block.at > of_reading) & (block.at >= line)
+    if newer.any():
+        await store.append(connection, block.take(newer))
+    if not newer.all():
+        late = block.take(~newer)
+        now = await store.rewrite(connection, Windows.around(late, line), lambda stored: merged([stored, late]))
+        await _roll_up(connection, of_engine, hours_of(now, touched_hours(late.series_id, late.at, line)), line)
+    await statements().note_newest_stored.run(
+        connection,
+        series_ids=series_ids,
+        instants=[instant(at) for at in block.at[ends].tolist()],
+        newest_values=block.value[ends].tolist(),
+    )
+
+
+async def delete(connection: "Connected", store: Store, of_engine: Statements, series_id: int, window: Window) -> int:
+    """Delete the stored readings of a series in a window; return how many."""
+    line = microseconds(await statements().read_line.value(connection))
+    deleted = 0
+    for part in await _parts(connection, series_id, window):
+        deleted += await _delete_part(connection, store, of_engine, series_id, part, line)
+    await statements().renew_newest_stored.run(connection, series_id=series_id)
+    return deleted
+
+
+async def _parts(connection: "Connected", series_id: int, window: Window) -> list[Window]:
+    """A window, as far as anything is stored, in parts whose readings fit into memory."""
+    stored = await statements().stored_bounds.row(
+        connection, series_id=series_id, start=instant(window.start), finish=instant(window.finish)
+    )
+    if stored is None or stored["first_at"] is None:
+        return []
+    first, last = microseconds(stored["first_at"]), microseconds(stored["last_at"])
+    return [
+        Window(max(start, first), min(start + PART, last + 1)) for start in range(first - first % PART, last + 1, PART)
+    ]
+
+
+async def _delete_part(
+    connection: "Connected", store: Store, of_engine: Statements, series_id: int, part: Window, line: int
+) -> int:
+    gone = np.empty(0, dtype=np.int64)
+
+    def without(stored: Block) -> Block:
+        nonlocal gone
+        inside = (stored.at >= part.start) & (stored.at < part.finish)
+        gone = stored.at[inside]
+        return stored.take(~inside)
+
+    # Whole hours, whose roll-ups are computed from what is left of them.
+    hours = Windows.of(series_id, floor(part.start, HOUR), ceil(part.finish, HOUR) - 1)
+    left = await store.rewrite(connection, hours, without)
+    await _roll_up(connection, of_engine, hours_of(left, touched_hours(series_id, gone, line)), line)
+    return len(gone)
+
+
+def _last_of_series(block: Block) -> tuple[list[int], Integers]:
+    """The series of a sorted block, and where the last reading of each stands."""
+    ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
+    return block.series_id[ends].tolist(), ends
+
+
+async def _roll_up(connection: "Connected", of_engine: Statements, hours: Hours, line: int) -> None:
+    if not len(hours):
+        return
+    await of_engine.write_hours.run(
+        connection,
+        series_ids=hours.series_id.tolist(),
+        starts=[instant(at) for at in hours.start.tolist()],
+        counts=hours.count.tolist(),
+        totals=hours.total.tolist(),
+        minimums=hours.minimum.tolist(),
+        maximums=hours.maximum.tolist(),
+    )
+    series_ids, days = days_of(hours, line)
+    if days:
+        await of_engine.write_days.run(connection, series_ids=series_ids, days=[instant(at) for at in days])

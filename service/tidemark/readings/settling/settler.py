@@ -1,0 +1,136 @@
+"""The settler's work, in the order of its urgency: what it does next, and when."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tidemark.database.statements import engine_statements, statements
+from tidemark.readings import rollup
+from tidemark.readings.log.closing import closed_before
+from tidemark.readings.log.merge import SMALL_ROW
+from tidemark.readings.settling.merging import merge_runs
+from tidemark.readings.settling.turn import settle, settle_all, store_held
+from tidemark.readings.store.engines import STORES
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+
+    from tidemark.database.database import Connected
+
+log = structlog.get_logger(__name__)
+
+SETTLED_AT_ONCE = 250_000
+"""From this many unsettled readings on they are settled: fewer make small pieces, more make readers slow."""
+SETTLE_SECONDS = 20.0
+"""After this time they are settled, however few they are."""
+SMALL_ROWS = 100
+"""From this many small rows in the log on they are merged."""
+IDLE_SECONDS = 0.2
+ABSORB_SECONDS = 60.0
+SHRINK_BYTES = 64 * 1024 * 1024
+"""A log that has drained gives its space back if it takes up more than this."""
+FORGOTTEN_AT_ONCE = 1_000
+
+
+class Settler:
+    """One session of the whole database: it alone settles, rolls up and tidies the store."""
+
+    def __init__(self, connection: "Connected", engine: str) -> None:
+        self._connection = connection
+        self._engine = engine
+        self._of_engine = engine_statements(engine)
+        self._store = STORES[engine]
+        self._settled_at = self._absorbed_at = time.monotonic()
+
+    async def run(self) -> None:
+        """Work for ever. Raises what the database raises."""
+        while True:
+            if not await self.step(datetime.now(UTC)):
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def step(self, now: datetime) -> bool:
+        """Do what is most urgent; return whether there may be more to do at once."""
+        unsettled = await statements().unsettled.row(self._connection)
+        assert unsettled is not None  # an aggregate has one row
+        return (
+            await self._close_hours(now)
+            or await self._settle(unsettled)
+            or await self._merge(unsettled)
+            or await self._forget()
+            or await self._absorb()
+            or await self._tidy()
+            or await self._shrink(unsettled)
+        )
+
+    async def _close_hours(self, now: datetime) -> bool:
+        line = rollup.line_at(now)
+        if line <= await statements().read_line.value(self._connection):
+            return False
+        async with store_held(self._connection):
+            # The roll-ups then have nearly everything; what they lack is found in the log until it is settled.
+            await settle_all(self._connection, self._store, self._of_engine)
+            await rollup.move_line(self._connection, self._engine, line)
+        await rollup.prepare_storage(self._connection)
+        await self._after_settling()
+        return True
+
+    async def _settle(self, unsettled: "Record") -> bool:
+        waited = time.monotonic() - self._settled_at
+        if not unsettled["readings"]:
+            self._settled_at = time.monotonic()
+            return False
+        if unsettled["readings"] < SETTLED_AT_ONCE and waited < SETTLE_SECONDS:
+            return False
+        began = time.monotonic()
+        async with store_held(self._connection):
+            horizon = await closed_before(self._connection)
+            settled = await settle(self._connection, self._store, self._of_engine, horizon)
+        log.debug("settled", readings=settled, seconds=round(time.monotonic() - began, 3))
+        await self._after_settling()
+        return settled > 0
+
+    async def _after_settling(self) -> None:
+        self._settled_at = time.monotonic()
+        await statements().vacuum_log.run(self._connection)
+
+    async def _merge(self, unsettled: "Record") -> bool:
+        if unsettled["rows"] < SMALL_ROWS or unsettled["readings"] >= SMALL_ROW * unsettled["rows"]:
+            return False
+        async with store_held(self._connection):
+            merged = await merge_runs(self._connection, await closed_before(self._connection))
+        if merged:
+            await statements().vacuum_log.run(self._connection)
+        return False  # what is left needs more readings beside it first
+
+    async def _forget(self) -> bool:
+        rows = await statements().forgotten_series.rows(self._connection, max_rows=FORGOTTEN_AT_ONCE)
+        if not rows:
+            return False
+        series_ids = [row["series_id"] for row in rows]
+        async with store_held(self._connection), self._connection.transaction(isolation="repeatable_read"):
+            await statements().forget_series.run(self._connection, series_ids=series_ids)
+        log.info("deleted readings of deleted sensors", sensors=len(series_ids))
+        return True
+
+    async def _absorb(self) -> bool:
+        if time.monotonic() - self._absorbed_at < ABSORB_SECONDS:
+            return False
+        async with store_held(self._connection):
+            absorbed = await rollup.absorb(self._connection, self._engine)
+        if not absorbed:
+            self._absorbed_at = time.monotonic()
+        return absorbed
+
+    async def _tidy(self) -> bool:
+        async with store_held(self._connection), self._connection.transaction(isolation="repeatable_read"):
+            return await self._store.tidy(self._connection)
+
+    async def _shrink(self, unsettled: "Record") -> bool:
+        if unsettled["readings"] or await statements().log_bytes.value(self._connection) < SHRINK_BYTES:
+            return False
+        await statements().shrink_log.run(self._connection)
+        log.info("gave back the space of the log")
+        return False

@@ -1,0 +1,1 @@
+"""The store: settled readings, in the form that suits the engine."""

@@ -1,0 +1,100 @@
+-- name: lock_store
+-- Whoever changes the store holds this lock, for a turn.
+SELECT pg_advisory_lock(7463006);
+
+-- name: unlock_store
+SELECT pg_advisory_unlock(7463006);
+
+-- name: unsettled
+-- How much the log has: readings and rows, and what those that wait longest had for a deadline.
+SELECT coalesce(sum(readings), 0)::bigint AS readings, count(*) AS rows, min(deadline) AS oldest_deadline
+FROM reading_log;
+
+-- name: appended_before
+-- What each transaction before the horizon has appended, in the order of writing.
+SELECT xid, sum(readings) AS readings, count(*) AS rows
+FROM reading_log
+WHERE xid < :horizon
+GROUP BY xid
+ORDER BY xid;
+
+-- name: settled_xid
+SELECT xid FROM settled;
+
+-- name: note_settled
+UPDATE settled SET xid = :xid;
+
+-- name: delete_runs
+DELETE FROM reading_log WHERE xid BETWEEN :first AND :last;
+
+-- name: vacuum_log
+-- The space is used again; it is not given back to the disk, for which readers and writers would have to wait.
+VACUUM (TRUNCATE off, PROCESS_TOAST on) reading_log;
+
+-- name: shrink_log
+-- Gives the space of a log that has drained back to the disk.
+VACUUM (TRUNCATE on, PROCESS_TOAST on) reading_log;
+
+-- name: log_bytes
+SELECT pg_total_relation_size('reading_log');
+
+-- name: known_series
+-- Those of some series that still belong to a sensor.
+SELECT series_id FROM sensor WHERE series_id = ANY (:series_ids::integer []);
+
+-- name: read_line
+SELECT read_line FROM rollup_line;
+
+-- name: move_read_line
+UPDATE rollup_line SET read_line = :line;
+
+-- name: newest_stored
+-- When each of some series has its newest stored reading, if it has any.
+SELECT series_id, ts FROM newest_stored WHERE series_id = ANY (:series_ids::integer []);
+
+-- name: note_newest_stored
+-- Notes the newest of some readings that were stored, one of each series.
+INSERT INTO newest_stored AS n (series_id, ts, value)
+SELECT * FROM unnest(:series_ids::integer [], :instants::timestamptz [], :newest_values::double precision [])
+ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, value = excluded.value
+WHERE excluded.ts >= n.ts;
+
+-- name: stored_bounds
+-- The first and the last stored reading of a series with start ≤ ts < finish, null if there is none.
+SELECT min(ts) AS first_at, max(ts) AS last_at
+FROM reading
+WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
+
+-- name: renew_newest_stored
+-- Looks up anew which stored reading of a series is its newest.
+WITH newest AS (
+    SELECT ts, value FROM reading WHERE series_id = :series_id ORDER BY ts DESC LIMIT 1
+),
+
+gone AS (
+    DELETE FROM newest_stored WHERE series_id = :series_id AND NOT EXISTS (SELECT FROM newest)
+)
+
+INSERT INTO newest_stored (series_id, ts, value)
+SELECT :series_id, ts, value FROM newest
+ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, value = excluded.value;
+
+-- name: forgotten_series
+SELECT series_id FROM forgotten_series LIMIT :max_rows;
+
+-- name: forget_series
+SELECT forget_series(:series_ids::integer []);
+
+-- name: take_out_rows
+-- Deletes the rows of some windows, both ends included, and returns them in order.
+WITH gone AS (
+    DELETE FROM reading AS r
+    USING unnest(:series_ids::integer [], :starts::timestamptz [], :finishes::timestamptz []) AS w (series_id, start, finish)
+    WHERE r.series_id = w.series_id AND r.ts >= w.start AND r.ts <= w.finish
+    RETURNING r.*
+)
+
+SELECT * FROM gone ORDER BY series_id, ts;
+
+-- name: database_now
+SELECT clock_timestamp();
