@@ -315,7 +315,7 @@ def test_only_the_express_lane_holds_the_future_that_a_batch_shares() -> None:
     found = {(module, function) for module, path in modules().items() for function in uses(path, "shared_commit")}
     assert found == {
         ("commit.group_commit", "stored"),
-        ("readings.writer", "shared_commit"),
+        ("readings.log.append", "shared_commit"),
         ("readings.http.upload", "shared_commit"),
         ("server.express", "_answer"),
     }

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 
-METHODS = {"rows", "row", "value", "run", "pieces"}
+METHODS = {"rows", "row", "value", "run", "copy", "pieces"}
 _SETS = {"statements": "shared", "engine_statements": "engine"}
 _OF_FIELDS = {"checked", "changed"}
 """Functions that return a mapping with the keys of their first argument."""

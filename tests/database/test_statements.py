@@ -96,7 +96,6 @@ def test_statements_are_called_from_their_room_or_from_one_that_may_import_it() 
 
 async def test_the_database_understands_every_statement(migrated_url: str, engine: str) -> None:
     connection = await asyncpg.connect(migrated_url)
-    await statements().make_staging.run(connection)
     await statements().prepare_operation_change.run(connection)
     for statement in (*statements(), *engine_statements(engine)):
         try:

@@ -33,12 +33,12 @@ from tidemark.catalog.memory import Memory
 from tidemark.catalog.principal import Principal
 from tidemark.cli.session import as_json, company_of, of_organization, opened, run, show
 from tidemark.readings import export as query
-from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.export import SensorRows
 from tidemark.readings.files import source, target
 from tidemark.readings.files.bookmark import Bookmark, fingerprint
 from tidemark.readings.files.formats import CSV, FORMATS, PARQUET, FileFormat, UnknownFormatError, format_of
 from tidemark.readings.first_sight import KnownSensors
+from tidemark.readings.log.append import Appender
 from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.piece import Piece
 from tidemark.server.supervisor import ServeError
@@ -79,10 +79,10 @@ async def _import(
         if restart:
             await bookmark.remove()
         before = await bookmark.read()
-        writer = BulkWriter(database, Watch(), max_pending=settings.max_pending)
+        appender = Appender(database, Watch(), max_pending=settings.max_pending)
         pipeline = ReadingPipeline(
             KnownSensors(Directory(database, Memory()), Principal(company_id)),
-            writer,
+            partial(appender.store_block, company_id),
             _unlimited,
             streams=True,
             outcome=before,
@@ -100,7 +100,7 @@ async def _import(
             except TidemarkError as error:
                 raise ServeError(f"{error} {_so_far(pipeline.outcome)} Run the import again to go on.") from None
             finally:
-                await writer.close()
+                await appender.close()
         await bookmark.remove()
     return pipeline.outcome, skip
 

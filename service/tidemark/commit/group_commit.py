@@ -67,7 +67,7 @@ class GroupCommit(Generic[Item]):
         """Records that are accepted and not yet committed."""
 
     async def stored(self, item: Item, records: int = 1, *, also_pending: int = 0) -> None:
-        """Store an item of this many records; return once they are durable.
+        """Store an item that counts as this many records; return once it is durable.
 
         Cancelling the caller does not affect the batch: the others learn of its outcome, and the item is stored anyway.
         `also_pending` are records pending elsewhere that count towards the limit. Raises TidemarkError: at once if too

@@ -64,6 +64,17 @@ class Statement:
         """Run it, ignoring any result."""
         await connection.execute(self.text, *self.in_order(values))
 
+    async def copy(self, connection: "Connected", **values: Any) -> bytes:
+        """All rows of the result, in COPY's binary format."""
+        parts: list[bytes] = []
+
+        async def take(part: bytes) -> None:
+            parts.append(part)
+
+        query = self.text.removesuffix(";")  # COPY takes it in parentheses
+        await connection.copy_from_query(query, *self.in_order(values), output=take, format="binary")
+        return b"".join(parts)
+
     async def pieces(self, connection: "Connected", **values: Any) -> "AsyncGenerator[list[Record], None]":
         """Every row, `PIECE` at a time, as of one moment. The connection must be in a transaction."""
         cursor = await connection.cursor(self.text, *self.in_order(values))

@@ -1,14 +1,13 @@
 """Bodies of readings: their sensors are looked up, then they are counted against the limit and stored."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from operator import attrgetter
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from tidemark.bodies.outcome import Outcome, Rejection
 from tidemark.bodies.pipeline import MAX_REJECTIONS, BodyPipeline
-from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.columns import Block
 from tidemark.readings.wire.piece import Piece
 
@@ -18,6 +17,10 @@ class Resolver(Protocol):
 
     async def series_ids(self, names: Sequence[str]) -> list[int | str]:
         """The series of each name, or an error message if there is none. Raises TidemarkError."""
+
+
+Store: TypeAlias = Callable[[Block], Coroutine[Any, Any, None]]
+"""Returns once the readings are durable. Raises TidemarkError."""
 
 
 class Spend(Protocol):
@@ -36,14 +39,14 @@ class ReadingPipeline(BodyPipeline[Piece, Block]):
     def __init__(
         self,
         resolver: Resolver,
-        writer: BulkWriter,
+        store: Store,
         spend: Spend,
         *,
         streams: bool,
         outcome: Outcome | None = None,
         max_rejections: int | None = MAX_REJECTIONS,
     ) -> None:
-        super().__init__(writer.store, streams=streams, outcome=outcome, max_rejections=max_rejections)
+        super().__init__(store, streams=streams, outcome=outcome, max_rejections=max_rejections)
         self._resolver = resolver
         self._spend = spend
 

@@ -25,7 +25,7 @@ from tidemark.database.database import Database
 from tidemark.http import patience
 from tidemark.readings.http import upload
 from tidemark.readings.http.routes import SENSOR_API
-from tidemark.readings.writer import Writer
+from tidemark.readings.log.append import Appender
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.connections import NEVER, Connections, http_answer, say_goodbye
 
@@ -89,14 +89,14 @@ class _Request:
 
 
 class ExpressLane:
-    """What the connections of a process share: the writer, the way to aiohttp, the clock."""
+    """What the connections of a process share: the appender, the way to aiohttp, the clock."""
 
     def __init__(
         self,
         database: Database,
         access: Access,
         directory: Directory,
-        writer: Writer,
+        appender: Appender,
         elsewhere: AiohttpLane,
         connections: Connections,
         *,
@@ -106,7 +106,7 @@ class ExpressLane:
         self.database = database
         self.access = access
         self.directory = directory
-        self.writer = writer
+        self.appender = appender
         self.elsewhere = elsewhere
         self.connections = connections
         self.max_body = min(max_body, MAX_BODY)
@@ -316,9 +316,9 @@ class ExpressConnection(asyncio.Protocol):
         decoded = upload.decode(input_pk, content_type, body)
         sensor = lane.directory.remembered_sensor(principal.company_id, decoded.sensor_id)
         if sensor is None or principal.readings_per_minute is not None:
-            self._answer_later(upload.store(lane.database, lane.directory, lane.writer, principal, decoded))
+            self._answer_later(upload.store(lane.database, lane.directory, lane.appender, principal, decoded))
             return
-        committed, self._document = upload.shared_commit(lane.writer, sensor, decoded)
+        committed, self._document = upload.shared_commit(lane.appender, principal, sensor, decoded)
         committed.add_done_callback(self._committed)
 
     async def _look_up(
@@ -327,7 +327,7 @@ class ExpressConnection(asyncio.Protocol):
         lane = self._lane
         principal: Principal = await lane.access.organization(organization_id, api_key)
         decoded = upload.decode(input_pk, content_type, body)
-        return await upload.store(lane.database, lane.directory, lane.writer, principal, decoded)
+        return await upload.store(lane.database, lane.directory, lane.appender, principal, decoded)
 
     def _answer_later(self, answer: Awaitable[bytes]) -> None:
         asyncio.ensure_future(answer).add_done_callback(self._looked_up)

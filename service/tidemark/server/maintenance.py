@@ -1,7 +1,7 @@
 """The maintenance process: it settles readings and keeps roll-ups, apart from the processes that serve.
 
-Each server starts one; a lock decides which of them works, and the others stand by. A process of its own, since merging a
-million readings would hold up the requests of a server's event loop.
+Each server starts one; a lock decides which of them works, and the others stand by. It is a process of its own, since
+merging a million readings would hold up the requests of a server's event loop.
 """
 
 import asyncio

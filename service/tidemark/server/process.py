@@ -24,10 +24,9 @@ from tidemark.http.answer import AnswerCache
 from tidemark.http.core import Core
 from tidemark.http.room import Room
 from tidemark.http.surface import SURFACE_MAP
-from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.http.parts import ReadingParts
+from tidemark.readings.log.append import Appender
 from tidemark.readings.statistics import StatisticsQuery
-from tidemark.readings.writer import Writer
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.application import application
 from tidemark.server.connections import Connections, possible
@@ -44,8 +43,6 @@ log = structlog.get_logger(__name__)
 BACKLOG = 1024
 HELD_BODIES = 2
 """How many bodies of the largest size fit in memory at once."""
-BULK_SHARE = 5
-"""How many times as many bulk readings as single ones may be pending: they take a fraction of the memory."""
 RECONNECT_SECONDS = 1.0
 CLOSE_SECONDS = 1.0
 UNHEARD_SECONDS = 2.0
@@ -117,8 +114,7 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
         ),
         memory,
         ReadingParts(
-            Writer(database, watch, max_pending=max_pending),
-            BulkWriter(database, watch, max_pending=max_pending * BULK_SHARE),
+            Appender(database, watch, max_pending=max_pending),
             StatisticsQuery(database),
         ),
         OperationWriter(database, watch, max_pending=max_pending),
@@ -132,7 +128,7 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
     try:
         yield parts
     finally:
-        writers = (parts.readings.writer, parts.readings.bulk_writer, parts.operations, parts.web.writer)
+        writers = (parts.readings.appender, parts.operations, parts.web.writer)
         last_work = asyncio.gather(*(one.close() for one in writers), access.note_token_use())
         try:
             await asyncio.wait_for(last_work, COMMIT_SECONDS)
@@ -161,7 +157,7 @@ async def _listening(parts: Parts, listening: socket.socket) -> AsyncIterator[No
         core.database,
         core.access,
         core.directory,
-        parts.readings.writer,
+        parts.readings.appender,
         AiohttpLane(runner.server, app[SURFACE_MAP], connections),
         connections,
         max_body=settings.max_body,

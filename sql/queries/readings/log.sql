@@ -1,6 +1,6 @@
 -- name: log_rows
 -- What these transactions have appended, in the order of their writing. Their readings come in arrays without nulls: an
--- absent coordinate is NaN, which no reading has. COPY takes it in parentheses, so no semicolon ends it.
+-- absent coordinate is NaN, which no reading has.
 SELECT
     xid,
     company_id,
@@ -14,7 +14,7 @@ SELECT
     metadata
 FROM reading_log
 WHERE xid BETWEEN :first AND :last
-ORDER BY xid, run
+ORDER BY xid, run;
 
 -- name: append_session
 -- What a writer must know of its session to say until when the server may take an append, and to end it.

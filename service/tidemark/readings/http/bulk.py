@@ -29,7 +29,7 @@ async def store(request: web.Request) -> web.Response:
     form = format_of(request, _formats(_timestamp_unit(request)))
     pipeline = ReadingPipeline(
         KnownSensors(core.directory, principal),
-        request.app[READINGS].bulk_writer,
+        partial(request.app[READINGS].appender.store_block, principal.company_id),
         partial(quota.spend, core.database, principal),
         streams=form.streams,
     )

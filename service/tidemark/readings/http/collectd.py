@@ -24,7 +24,7 @@ async def store(request: web.Request) -> web.Response:
     principal.require_all_units()
     pipeline = ReadingPipeline(
         NamedSeries(core.directory, core.database, principal.company_id),
-        request.app[READINGS].bulk_writer,
+        partial(request.app[READINGS].appender.store_block, principal.company_id),
         partial(quota.spend, core.database, principal),
         streams=False,
     )

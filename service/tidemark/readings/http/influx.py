@@ -20,10 +20,9 @@ from tidemark.http import authentication, body
 from tidemark.http.core import CORE
 from tidemark.http.parameters import Parameters
 from tidemark.readings import quota
-from tidemark.readings.bulk import BulkWriter
 from tidemark.readings.first_sight import NO_ROOM, NamedSeries
 from tidemark.readings.http.parts import READINGS
-from tidemark.readings.pipeline import ReadingPipeline, Spend
+from tidemark.readings.pipeline import ReadingPipeline, Spend, Store
 from tidemark.readings.wire.line_protocol import LineProtocol, PrecisionError, precision
 from tidemark.readings.wire.piece import Piece
 
@@ -128,8 +127,8 @@ async def _take(request: web.Request, principal: Principal, decoder: LineProtoco
 class _Whole(ReadingPipeline):
     """Lines that are stored together or not at all; if they are not, no sensors are created either."""
 
-    def __init__(self, series: NamedSeries, writer: BulkWriter, spend: Spend) -> None:
-        super().__init__(series, writer, spend, streams=False)
+    def __init__(self, series: NamedSeries, store: Store, spend: Spend) -> None:
+        super().__init__(series, store, spend, streams=False)
         self._series = series
 
     async def run(self, pieces: AsyncGenerator[Piece, None]) -> Outcome:
@@ -176,9 +175,9 @@ async def _each(pieces: list[Piece]) -> AsyncGenerator[Piece, None]:
 def _pipeline(request: web.Request, principal: Principal, *, whole: bool) -> ReadingPipeline:
     core = request.app[CORE]
     series = NamedSeries(core.directory, core.database, principal.company_id)
-    writer = request.app[READINGS].bulk_writer
+    store = partial(request.app[READINGS].appender.store_block, principal.company_id)
     spend = partial(quota.spend, core.database, principal)
-    return _Whole(series, writer, spend) if whole else ReadingPipeline(series, writer, spend, streams=True)
+    return _Whole(series, store, spend) if whole else ReadingPipeline(series, store, spend, streams=True)
 
 
 def _partial(outcome: Outcome, reason: str) -> str:

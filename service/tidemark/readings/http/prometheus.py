@@ -37,7 +37,7 @@ async def write(request: web.Request) -> web.Response:
     decoder = _decoder(request)
     pipeline = ReadingPipeline(
         NamedSeries(core.directory, core.database, principal.company_id),
-        request.app[READINGS].bulk_writer,
+        partial(request.app[READINGS].appender.store_block, principal.company_id),
         partial(quota.spend, core.database, principal),
         streams=False,
     )

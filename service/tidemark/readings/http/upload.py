@@ -13,9 +13,9 @@ from tidemark.http import authentication, body
 from tidemark.http.core import CORE
 from tidemark.readings import quota
 from tidemark.readings.http.parts import READINGS
+from tidemark.readings.log.append import Appender
 from tidemark.readings.reading import Reading
 from tidemark.readings.wire.upload import decode_upload, require_sensor, stored_document
-from tidemark.readings.writer import Writer
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +30,7 @@ async def receive(request: web.Request) -> web.Response:
     principal = await authentication.organization(core.access, request.headers)
     content_type = request.headers.get(hdrs.CONTENT_TYPE, "")
     decoded = decode(request.match_info["input_pk"], content_type, await body.whole(request))
-    document = await store(core.database, core.directory, request.app[READINGS].writer, principal, decoded)
+    document = await store(core.database, core.directory, request.app[READINGS].appender, principal, decoded)
     return web.Response(status=201, body=document, content_type=CONTENT_TYPE)
 
 
@@ -55,15 +55,18 @@ def decode(input_pk: str, content_type: str, body: bytes) -> Reading:
     return reading
 
 
-def shared_commit(writer: Writer, sensor: Sensor, reading: Reading) -> "tuple[asyncio.Future[None], bytes]":
+def shared_commit(
+    appender: Appender, principal: Principal, sensor: Sensor, reading: Reading
+) -> "tuple[asyncio.Future[None], bytes]":
     """For the express lane, which remembers the sensor: the commit that the reading shares with its batch (see
     GroupCommit.shared_commit), and the body to send after it. Raises TidemarkError.
     """
-    return writer.shared_commit(sensor.series_id, reading), stored_document(sensor.series_id, reading)
+    committed = appender.shared_commit(principal.company_id, sensor.series_id, reading)
+    return committed, stored_document(sensor.series_id, reading)
 
 
 async def store(
-    database: Database, directory: Directory, writer: Writer, principal: Principal, reading: Reading
+    database: Database, directory: Directory, appender: Appender, principal: Principal, reading: Reading
 ) -> bytes:
     """Store a reading. Returns the body to send. Raises TidemarkError."""
     sensors = await directory.sensors(principal.company_id, (reading.sensor_id,))
@@ -71,5 +74,5 @@ async def store(
         raise not_found(f"There is no sensor {reading.sensor_id[:100]!r}.", "/data/relationships/sensor/data/id")
     await quota.spend(database, principal, 1)
     series_id = sensors[reading.sensor_id].series_id
-    await writer.store(series_id, reading)
+    await appender.store(principal.company_id, series_id, reading)
     return stored_document(series_id, reading)

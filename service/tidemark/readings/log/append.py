@@ -26,20 +26,26 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 MAX_BATCH = 15_000
-"""A batch that has this many readings takes no more; larger ones would hold up the others."""
+"""A batch that has this many readings in blocks takes no more; larger ones would hold up the others."""
+BULK_SHARE = 5
+"""How many times as many readings in blocks as single ones may be pending: they take a fraction of the memory."""
 LANES = 2
 """Connections that append at once: one commits while the other's readings are still on their way."""
 
 
 class Appender:
-    """Appends readings to the log, over some connections side by side."""
+    """Appends readings to the log, over some connections side by side.
+
+    So many single readings (`max_pending`) may be pending, `BULK_SHARE` times as many in blocks, or a mixture of both;
+    after that, new ones are refused.
+    """
 
     def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
         self._lanes = [_Lane(database) for _ in range(LANES)]
         self._group: GroupCommit[Item] = GroupCommit(
             [lane.append for lane in self._lanes],
             max_batch=MAX_BATCH,
-            max_pending=max_pending,
+            max_pending=max_pending * BULK_SHARE,
             watch=watch,
             name="appender",
         )
@@ -47,12 +53,12 @@ class Appender:
     async def store(self, company_id: int, series_id: int, reading: Reading) -> None:
         """Store a reading of a company's series; see GroupCommit.stored."""
         self._refuse_while_lost()
-        await self._group.stored(OwnedReading(company_id, series_id, reading))
+        await self._group.stored(OwnedReading(company_id, series_id, reading), BULK_SHARE)
 
     def shared_commit(self, company_id: int, series_id: int, reading: Reading) -> "asyncio.Future[None]":
         """Store a reading from the express lane; see GroupCommit.shared_commit."""
         self._refuse_while_lost()
-        return self._group.shared_commit(OwnedReading(company_id, series_id, reading))
+        return self._group.shared_commit(OwnedReading(company_id, series_id, reading), BULK_SHARE)
 
     async def store_block(self, company_id: int, block: Block) -> None:
         """Store a block of readings of a company's series; see GroupCommit.stored. Two items that wait at the same time

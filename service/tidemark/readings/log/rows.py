@@ -39,16 +39,7 @@ class Rows:
 
 async def fetch_rows(connection: "Connected", first: int, last: int) -> Rows | None:
     """The rows of the transactions from the first to the last one, None where there are none."""
-    parts: list[bytes] = []
-
-    async def take(part: bytes) -> None:
-        parts.append(part)
-
-    query = statements().log_rows
-    await connection.copy_from_query(
-        query.text, *query.in_order({"first": first, "last": last}), output=take, format="binary"
-    )
-    return rows_of(b"".join(parts))
+    return rows_of(await statements().log_rows.copy(connection, first=first, last=last))
 
 
 def rows_of(data: bytes) -> Rows | None:
