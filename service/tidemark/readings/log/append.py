@@ -14,6 +14,7 @@ from tidemark.base.time import microseconds
 from tidemark.base.watch import Watch
 from tidemark.commit.committer import Committer
 from tidemark.commit.group_commit import GroupCommit
+from tidemark.database.copying import copy_in
 from tidemark.database.database import Database
 from tidemark.readings.columns import Block
 from tidemark.readings.copy_format import has_texts
@@ -117,12 +118,7 @@ class _Lane:
         payload = await _payload(run, attempt.deadline)
         self._unknown = attempt
         try:
-            await connection.copy_to_table(
-                "reading_log",
-                source=payload,  # type: ignore[arg-type]  # a buffer is welcome; the driver's stubs do not know it
-                columns=COPIED,
-                format="binary",
-            )
+            await copy_in(connection, "reading_log", COPIED, payload)
         except asyncpg.PostgresError as error:
             if not isinstance(error, asyncpg.PostgresConnectionError):  # that is what the driver says of a lost one
                 self._unknown = None
@@ -141,8 +137,7 @@ class _Lane:
             self._unknown, self.lost = None, False
 
 
-async def _payload(run: Run, deadline: datetime) -> memoryview:
-    # Numbers take a fraction of a millisecond, less than a thread does; texts are handled one by one. The driver would
-    # take bytes for a path.
+async def _payload(run: Run, deadline: datetime) -> bytes:
+    # Numbers take a fraction of a millisecond, less than a thread does; texts are handled one by one.
     build = partial(copied, run, microseconds(deadline))
-    return memoryview(await asyncio.to_thread(build) if has_texts(run.block) else build())
+    return await asyncio.to_thread(build) if has_texts(run.block) else build()

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidemark.base.time import HOUR, microseconds
+from tidemark.database.copying import copy_in
 from tidemark.database.statements import statements
 from tidemark.readings.log.merge import Appended, mergeable
 from tidemark.readings.log.rows import fetch_rows
@@ -32,6 +33,4 @@ async def _merge(connection: "Connected", stretch: list[Appended]) -> None:
     now = microseconds(await statements().database_now.value(connection))
     run = run_of(rows.company_id.repeat(rows.readings), rows.block, now)
     await statements().delete_runs.run(connection, first=first, last=last)
-    await connection.copy_to_table(
-        "reading_log", source=memoryview(copied(run, now + HOUR, last)), columns=REWRITTEN, format="binary"
-    )
+    await copy_in(connection, "reading_log", REWRITTEN, copied(run, now + HOUR, last))

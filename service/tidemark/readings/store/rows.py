@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tidemark.base.time import instant, microseconds
+from tidemark.database.copying import copy_in
 from tidemark.database.statements import statements
 from tidemark.readings.columns import Block
 from tidemark.readings.copy_format import copy_payload
@@ -23,9 +24,7 @@ class RowStore:
 
     async def append(self, connection: "Connected", block: Block) -> None:
         payload = copy_payload(block)
-        await connection.copy_to_table(
-            "reading", source=memoryview(payload.data), columns=payload.columns, format="binary"
-        )
+        await copy_in(connection, "reading", payload.columns, payload.data)
 
     async def rewrite(self, connection: "Connected", windows: Windows, change: Change) -> Block:
         rows = await statements().take_out_rows.rows(
