@@ -64,6 +64,7 @@ class Settings:
     cache_seconds: float = 1.0
     max_body: int = 32 * 1024 * 1024
     max_pending: int = 100_000
+    max_unsettled: int = 20_000_000
     collect_per_minute: int = 60_000
     collect_per_address: int = 600
     collect_names: int = 5_000
@@ -176,6 +177,7 @@ RULES: Mapping[str, Rule] = {
     "cache_seconds": _number(0, 86400),
     "max_body": _whole_number(1024, 2**40),
     "max_pending": _whole_number(1, 10_000_000),
+    "max_unsettled": _whole_number(1_000, 10_000_000_000),
     "collect_per_minute": _whole_number(1, MAX_COLLECTED),
     "collect_per_address": _whole_number(1, MAX_COLLECTED),
     "collect_names": _whole_number(1, MAX_COLLECTED),

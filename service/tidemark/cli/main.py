@@ -33,6 +33,7 @@ FLAGS = {
     "cache_seconds": ("S", "how old a cached answer may be, in seconds"),
     "max_body": ("BYTES", "largest request body after decompression"),
     "max_pending": ("READINGS", "readings that may wait for their commit"),
+    "max_unsettled": ("READINGS", "committed readings that may wait to be settled"),
     "collect_per_minute": ("RECORDS", "records a minute for each web site"),
     "collect_per_address": ("RECORDS", "records a minute from each address"),
     "collect_names": ("NAMES", "distinct names for each web site and day"),

@@ -56,8 +56,9 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Database, "Connectio
     """The database of the settings as the service uses it, and a connection. Raises ServeError."""
     with database_url(settings) as url:
         database = Database(url)
-        async with _connected(database, settings) as (connection, _):
+        async with _connected(database, settings) as (connection, schema):
             await database.open()
+            database.engine = schema.engine
             database.ready.set()
             try:
                 yield database, connection

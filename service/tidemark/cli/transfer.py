@@ -39,8 +39,10 @@ from tidemark.readings.files.bookmark import Bookmark, fingerprint
 from tidemark.readings.files.formats import CSV, FORMATS, PARQUET, FileFormat, UnknownFormatError, format_of
 from tidemark.readings.first_sight import KnownSensors
 from tidemark.readings.log.append import Appender
+from tidemark.readings.log.backlog import Backlog
 from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.piece import Piece
+from tidemark.server.maintenance import maintained
 from tidemark.server.supervisor import ServeError
 
 
@@ -79,7 +81,9 @@ async def _import(
         if restart:
             await bookmark.remove()
         before = await bookmark.read()
-        appender = Appender(database, Watch(), max_pending=settings.max_pending)
+        watch, backlog = Watch(), Backlog(settings.max_unsettled)
+        watching = watch.start("backlog", backlog.watch(database))
+        appender = Appender(database, watch, backlog, max_pending=settings.max_pending)
         pipeline = ReadingPipeline(
             KnownSensors(Directory(database, Memory()), Principal(company_id)),
             partial(appender.store_block, company_id),
@@ -88,7 +92,9 @@ async def _import(
             outcome=before,
             max_rejections=None,  # a file has an end, and its operator wants to know of every row
         )
-        with _progress(DownloadColumn(), TransferSpeedColumn(), quiet=quiet) as progress:
+        # The service may not run, and then nobody else would settle what is imported.
+        keeping = maintained(database.url, settings.log_level)
+        with keeping, _progress(DownloadColumn(), TransferSpeedColumn(), quiet=quiet) as progress:
             task = progress.add_task("import", total=None)
             skip = before.accepted + before.rejected
             read = source.pieces(file, form, clock, skip=skip, progress=partial(_show_bytes, progress, task))
@@ -101,6 +107,7 @@ async def _import(
                 raise ServeError(f"{error} {_so_far(pipeline.outcome)} Run the import again to go on.") from None
             finally:
                 await appender.close()
+                watching.cancel()
         await bookmark.remove()
     return pipeline.outcome, skip
 

@@ -26,6 +26,7 @@ from tidemark.http.room import Room
 from tidemark.http.surface import SURFACE_MAP
 from tidemark.readings.http.parts import ReadingParts
 from tidemark.readings.log.append import Appender
+from tidemark.readings.log.backlog import Backlog
 from tidemark.readings.statistics import StatisticsQuery
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.application import application
@@ -100,7 +101,8 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
     countries = Countries(settings.geoip_db)
     database, watch = Database(url), Watch()
     await database.open()
-    memory, max_pending = Memory(), settings.max_pending
+    memory, max_pending, backlog = Memory(), settings.max_pending, Backlog(settings.max_unsettled)
+    watch.start("backlog", backlog.watch(database))
     access = Access(database, memory)
     parts = Parts(
         Core(
@@ -114,7 +116,7 @@ async def _parts(settings: Settings, url: str) -> AsyncIterator[Parts]:
         ),
         memory,
         ReadingParts(
-            Appender(database, watch, max_pending=max_pending),
+            Appender(database, watch, backlog, max_pending=max_pending),
             StatisticsQuery(database),
         ),
         OperationWriter(database, watch, max_pending=max_pending),

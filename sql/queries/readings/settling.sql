@@ -6,8 +6,11 @@ SELECT pg_advisory_lock(7463006);
 SELECT pg_advisory_unlock(7463006);
 
 -- name: unsettled
--- How much the log has: readings and rows, and what those that wait longest had for a deadline.
-SELECT coalesce(sum(readings), 0)::bigint AS readings, count(*) AS rows, min(deadline) AS oldest_deadline
+-- How much the log has: readings, rows, and bytes on disk, those included that can be used again.
+SELECT
+    coalesce(sum(readings), 0)::bigint AS readings,
+    count(*) AS rows,
+    pg_total_relation_size('reading_log') AS bytes
 FROM reading_log;
 
 -- name: appended_before
@@ -34,9 +37,6 @@ VACUUM (TRUNCATE off, PROCESS_TOAST on) reading_log;
 -- name: shrink_log
 -- Gives the space of a log that has drained back to the disk.
 VACUUM (TRUNCATE on, PROCESS_TOAST on) reading_log;
-
--- name: log_bytes
-SELECT pg_total_relation_size('reading_log');
 
 -- name: known_series
 -- Those of some series that still belong to a sensor.

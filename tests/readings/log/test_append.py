@@ -18,6 +18,7 @@ from tidemark.readings.columns import Block, newest
 from tidemark.readings.log import append as module
 from tidemark.readings.log import attempt
 from tidemark.readings.log.append import Appender
+from tidemark.readings.log.backlog import Backlog
 from tidemark.readings.log.items import OwnedReading
 from tidemark.readings.log.rows import fetch_rows
 
@@ -31,7 +32,7 @@ async def appending(*urls: str) -> AsyncIterator[list[Appender]]:
     databases = [Database(url) for url in urls]
     for database in databases:
         database.ready.set()
-    appenders = [Appender(database, Watch(), max_pending=1_000_000) for database in databases]
+    appenders = [Appender(database, Watch(), Backlog(1_000_000_000), max_pending=1_000_000) for database in databases]
     yield appenders
     for appender in appenders:
         await appender.close()

@@ -19,6 +19,7 @@ from tidemark.database.database import Database
 from tidemark.readings.columns import Block
 from tidemark.readings.copy_format import has_texts
 from tidemark.readings.log.attempt import Attempt, Session, end, outwait
+from tidemark.readings.log.backlog import Backlog
 from tidemark.readings.log.items import Item, OwnedBlock, OwnedReading, gathered
 from tidemark.readings.log.run import COPIED, Run, copied, run_of
 from tidemark.readings.reading import Reading
@@ -41,8 +42,9 @@ class Appender:
     after that, new ones are refused.
     """
 
-    def __init__(self, database: Database, watch: Watch, *, max_pending: int) -> None:
-        self._lanes = [_Lane(database) for _ in range(LANES)]
+    def __init__(self, database: Database, watch: Watch, backlog: Backlog, *, max_pending: int) -> None:
+        self._backlog = backlog
+        self._lanes = [_Lane(database, backlog) for _ in range(LANES)]
         self._group: GroupCommit[Item] = GroupCommit(
             [lane.append for lane in self._lanes],
             max_batch=MAX_BATCH,
@@ -53,19 +55,19 @@ class Appender:
 
     async def store(self, company_id: int, series_id: int, reading: Reading) -> None:
         """Store a reading of a company's series; see GroupCommit.stored."""
-        self._refuse_while_lost()
+        self._refuse_at_once()
         await self._group.stored(OwnedReading(company_id, series_id, reading), BULK_SHARE)
 
     def shared_commit(self, company_id: int, series_id: int, reading: Reading) -> "asyncio.Future[None]":
         """Store a reading from the express lane; see GroupCommit.shared_commit."""
-        self._refuse_while_lost()
+        self._refuse_at_once()
         return self._group.shared_commit(OwnedReading(company_id, series_id, reading), BULK_SHARE)
 
     async def store_block(self, company_id: int, block: Block) -> None:
         """Store a block of readings of a company's series; see GroupCommit.stored. Two items that wait at the same time
         commit in any order.
         """
-        self._refuse_while_lost()
+        self._refuse_at_once()
         await self._group.stored(OwnedBlock(company_id, block), len(block))
 
     async def close(self) -> None:
@@ -74,8 +76,10 @@ class Appender:
         for lane in self._lanes:
             await lane.close()
 
-    def _refuse_while_lost(self) -> None:
-        """What comes now can be refused at once; it need not wait with those whose outcome is unknown."""
+    def _refuse_at_once(self) -> None:
+        """Where it is known already that something cannot be stored; raises TidemarkError."""
+        self._backlog.refuse_if_full()
+        # What comes now need not wait with those whose outcome is unknown.
         if any(lane.lost for lane in self._lanes):
             raise unavailable("The database cannot be reached just now; send this again later.")
 
@@ -83,8 +87,9 @@ class Appender:
 class _Lane:
     """One connection that appends, one run after the other."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, backlog: Backlog) -> None:
         self._committer = Committer(database)
+        self._backlog = backlog
         self._session: Session | None = None
         self._unknown: Attempt | None = None
         """The attempt whose outcome is not known (yet)."""
@@ -99,6 +104,8 @@ class _Lane:
         if not len(block):
             return
         run = run_of(company_id, block, time_ns() // 1_000)
+        if self._backlog.pause:
+            await asyncio.sleep(self._backlog.pause)
         try:
             await self._committer.commit(partial(self._copy, run), len(block))
         except TidemarkError:

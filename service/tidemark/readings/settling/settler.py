@@ -129,7 +129,7 @@ class Settler:
             return await self._store.tidy(self._connection)
 
     async def _shrink(self, unsettled: "Record") -> bool:
-        if unsettled["readings"] or await statements().log_bytes.value(self._connection) < SHRINK_BYTES:
+        if unsettled["readings"] or unsettled["bytes"] < SHRINK_BYTES:
             return False
         await statements().shrink_log.run(self._connection)
         log.info("gave back the space of the log")
