@@ -68,6 +68,15 @@ def arrays(values: npt.NDArray[Any], bounds: list[int], kind: int | None = None)
     return headers, _cut(elements.tobytes(), [size * bound for bound in bounds])
 
 
+def without(fields: Fields, absent: Sequence[bool]) -> Fields:
+    """The same fields, but null where they are absent."""
+    starts, rests = fields
+    return (
+        [NULL if gone else start for start, gone in zip(starts, absent, strict=True)],
+        [b"" if gone else rest for rest, gone in zip(rests, absent, strict=True)],
+    )
+
+
 def optional_arrays(block: Block, column: OptionalColumn, bounds: list[int]) -> Fields:
     """Arrays with nulls for what is absent, null where a row has nothing else."""
     if column.name not in block.optional:
@@ -133,9 +142,9 @@ def _ends(sizes: list[int]) -> list[int]:
     return [0, *np.cumsum(sizes).tolist()]
 
 
-async def fetch_columns(connection: "Connected", statement: Statement, **values: Any) -> list[tuple[Field, ...]]:
+async def fetch_columns(connection: "Connected", statement: "Statement", **values: Any) -> list[tuple[Field, ...]]:
     """The columns of what a statement returns; none if it returns no rows."""
-    return list(zip(*_rows(await statement.copy(connection, **values)), strict=True))
+    return columns_of(await statement.copy(connection, **values))
 
 
 def columns_of(data: bytes) -> list[tuple[Field, ...]]:
@@ -150,6 +159,17 @@ def optional_of(columns: Iterable[Sequence[Field]], readings: npt.NDArray[np.int
         for column, arrays in zip(OPTIONAL, columns, strict=True)
         if any(array is not None for array in arrays)
     }
+
+
+def optional_singles_of(columns: Iterable[Sequence[Field]]) -> dict[str, Array]:
+    """The optional columns of rows with one reading each, whose absent numbers are NaN, in their order."""
+    found = {
+        column.name: numbers_of(fields, "f8")
+        if isinstance(column, NumberColumn)
+        else np.array([None if field is None else str(field, "utf-8") for field in fields], dtype=object)
+        for column, fields in zip(OPTIONAL, columns, strict=True)
+    }
+    return {column.name: found[column.name] for column in OPTIONAL if not column.is_empty(found[column.name])}
 
 
 def _rows(data: bytes) -> Iterator[list[Field]]:

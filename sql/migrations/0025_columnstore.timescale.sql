@@ -1,0 +1,1 @@
+-- Packed segments are the store of plain PostgreSQL alone.
