@@ -1,8 +1,9 @@
 """The project's named statements: files under `sql/queries/`, with a header `-- name: NAME` above each statement.
 
 Parameters are written `:name` and passed by name; one that occurs twice in a statement is sent once. What several
-statements share is written once, under a header `-- part: NAME`, and included as `{NAME}`. One expression in a part may
-vary: the header `-- part: NAME(word)` declares it, `{word}` marks its place, and `{NAME(ts DESC)}` supplies it.
+statements share is written once, under a header `-- part: NAME`, and included as `{NAME}`. Expressions in a part may
+vary: the header `-- part: NAME(word, other)` declares them, `{word}` marks a place, `{NAME(ts; value, ts)}` supplies
+them.
 
 A file `NAME.sql` is for both engines, `NAME.timescale.sql` or `NAME.postgres.sql` for one.
 """
@@ -27,7 +28,7 @@ PIECE = 5_000
 """Rows fetched at a time by `Statement.pieces`."""
 
 _ENGINES = ("timescale", "postgres")
-_HEADER = re.compile(r"^-- (name|part): (\w+)(?:\((\w+)\))?\n", re.MULTILINE)
+_HEADER = re.compile(r"^-- (name|part): (\w+)(?:\((\w+(?:, \w+)*)\))?\n", re.MULTILINE)
 _INCLUDED = re.compile(r"\{(\w+)(?:\(([^{}]+)\))?\}")
 # A single colon before a word; `::type` is a cast.
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
@@ -93,7 +94,7 @@ class Part:
     """Text that statements include; `{word}` in it is replaced by what the including statement supplies."""
 
     text: str
-    word: str | None
+    words: tuple[str, ...]
 
 
 @dataclass
@@ -109,13 +110,13 @@ class Sources:
         found = cls()
         for path in paths:
             _, *pieces = _HEADER.split(path.read_text(encoding="utf-8"))
-            for kind, name, word, text in zip(*(pieces[start::4] for start in range(4)), strict=True):
+            for kind, name, words, text in zip(*(pieces[start::4] for start in range(4)), strict=True):
                 if name in found.statements or name in found.parts:
                     raise ValueError(f"{path}: the name {name} is taken.")
                 if kind == "name":
                     found.statements[name] = text
                 else:
-                    found.parts[name] = Part(text.strip(), word)
+                    found.parts[name] = Part(text.strip(), tuple(words.split(", ")) if words else ())
         return found
 
     def complete(self, text: str) -> str:
@@ -124,10 +125,14 @@ class Sources:
 
     def _part(self, name: str, given: str | None) -> str:
         part = self.parts[name]
-        if (part.word is None) != (given is None):
-            takes, gets = part.word or "nothing", given or "nothing"
+        supplied = given.split("; ") if given else []
+        if len(supplied) != len(part.words):
+            takes, gets = ", ".join(part.words) or "nothing", given or "nothing"
             raise ValueError(f"The part {name} takes {takes}, but is included with {gets}.")
-        return self.complete(part.text if given is None else part.text.replace(f"{{{part.word}}}", given))
+        text = part.text
+        for word, expression in zip(part.words, supplied, strict=True):
+            text = text.replace(f"{{{word}}}", expression)
+        return self.complete(text)
 
 
 class Statements:
