@@ -33,9 +33,10 @@ async def test_processes_that_start_at_once_create_one_schema(database_url: str,
         await connection.close()
 
 
-async def test_both_engines_have_the_same_relations(migrated_url: str) -> None:
+async def test_both_engines_have_the_same_relations(migrated_url: str, engine: str) -> None:
     connection = await asyncpg.connect(migrated_url)
-    rows = await connection.fetch(RELATIONS, ["reading", "reading_hourly", "reading_daily", "late_mark", "sensor"])
+    reading = "reading" if engine == "timescale" else "unpacked_reading"
+    rows = await connection.fetch(RELATIONS, [reading, "reading_hourly", "reading_daily", "late_mark", "sensor"])
     await connection.close()
     bucket = [
         "series_id integer",
@@ -45,7 +46,7 @@ async def test_both_engines_have_the_same_relations(migrated_url: str) -> None:
     ]
     found = {row["relname"]: row["columns"] for row in rows}
     assert found["reading_hourly"] == found["reading_daily"] == bucket
-    assert found["reading"] == [
+    assert found[reading] == [
         "series_id integer",
         "ts timestamp with time zone",
         "value double precision",
@@ -184,8 +185,8 @@ async def test_a_role_that_only_owns_its_database_can_set_it_up(database_url: st
 
 
 EVERY_MONTH = """
-    INSERT INTO reading (series_id, ts, value)
-    SELECT 1, month, 0
+    INSERT INTO segment (series_id, first_at, last_at, readings, step, value)
+    SELECT 1, month, month, 1, 0, '{0}'
     FROM generate_series('1970-01-01 00:00+00'::timestamptz, now() + interval '1 year', '27 days') AS month
 """
 
@@ -193,25 +194,25 @@ EVERY_MONTH = """
 async def test_there_is_a_partition_for_every_reading_there_can_be(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     await released.make_schema(connection, "postgres", 5)
-    # Partitions that version 0.1 created on demand stay.
+    # Partitions that version 0.1 created on demand stay readable.
     for at in ("1970-01-31 23:59:59.999999+00", "2012-05-17 12:00+00"):
         us = int(await connection.fetchval("SELECT extract(epoch FROM $1::text::timestamptz) * 1000000", at))
         await connection.execute("SELECT prepare_reading_storage($1)", [us])
         await connection.execute("INSERT INTO reading VALUES (7, $1::text::timestamptz, 1)", at)
     await migrate(connection, "postgres")
     await connection.execute(EVERY_MONTH)
-    assert await connection.fetchval("SELECT count(*) FROM reading WHERE series_id = 7") == 2
-    partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'reading'::regclass"
+    assert await connection.fetchval("SELECT count(*) FROM unpacked_reading") == 2
+    partitions = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'segment'::regclass"
     before = await connection.fetchval(partitions)
     await connection.execute("SELECT prepare_storage()")
     assert await connection.fetchval(partitions) == before < 80
 
     # The newest one is missing as soon as a month has passed; nobody waits for a table that is busy.
-    newest = await connection.fetchval("SELECT 'reading_' || to_char(now() + interval '13 months', 'YYYY_MM')")
+    newest = await connection.fetchval("SELECT 'segment_' || to_char(now() + interval '13 months', 'YYYY_MM')")
     await connection.execute(f"DROP TABLE {newest}")
     reader = await asyncpg.connect(database_url)
     async with reader.transaction():
-        await reader.execute("SELECT FROM reading LIMIT 1")
+        await reader.execute("SELECT FROM segment LIMIT 1")
         with pytest.raises(asyncpg.LockNotAvailableError):
             await connection.execute("SELECT prepare_storage()")
     await connection.execute("SELECT prepare_storage()")

@@ -65,7 +65,9 @@ def _row(keys: Sequence[Key], readings: Mapping[Key, Stored]) -> tuple[Any, ...]
 
 async def everything(connection: "Connection") -> dict[Key, Stored]:
     """All readings as they are in the snapshot of the connection's transaction."""
-    rows = await connection.fetch(f"SELECT series_id, ts, value, {', '.join(_DETAILS)} FROM reading")
+    rows = await connection.fetch(
+        "SELECT s.series_id, r.* FROM sensor AS s, LATERAL stored_readings(s.series_id, 'epoch', 'infinity') AS r"
+    )
     found = {(row["series_id"], microseconds(row["ts"])): Stored(*list(row)[2:]) for row in rows}
     for run in await connection.fetch("SELECT * FROM reading_log ORDER BY xid"):
         found |= readings_of(run)

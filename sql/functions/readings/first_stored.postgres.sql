@@ -1,7 +1,6 @@
--- The first stored readings of a series with start ≤ ts < finish, as many as there are of so many, or more. The
--- planner inlines it. Segments are
--- disjoint, so sorting by their beginning and then by instant is to sort by instant; and the planner, which gets them in
--- the order of the index, sorts one after the other and unpacks no more than it needs.
+-- The first stored readings of a series with start ≤ ts < finish: so many of them, or more; all if there are fewer. The
+-- planner inlines it. Only as many segments are unpacked as it takes; the readings counted before a segment may
+-- include two that are just outside of the window.
 CREATE OR REPLACE FUNCTION first_stored(
     series integer, start timestamptz, finish timestamptz, max_rows bigint
 ) RETURNS TABLE (
@@ -16,27 +15,45 @@ CREATE OR REPLACE FUNCTION first_stored(
     SELECT r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
     FROM (
         SELECT
-            p.first_at,
             coalesce(p.at, p.first_at + (p.number - 1) * p.step * interval '1 microsecond') AS ts,
             p.value, p.latitude, p.longitude, p.x_axis_value, p.metadata
         FROM (
             SELECT
                 g.first_at, g.step,
-                generate_series(1, g.readings) AS number, unnest(g.at) AS at, unnest(g.value) AS value,
-                unnest(g.latitude) AS latitude, unnest(g.longitude) AS longitude,
-                unnest(g.x_axis_value) AS x_axis_value, unnest(g.metadata) AS metadata
+                generate_series(g.first, g.last) AS number, unnest(g.at[g.first:g.last]) AS at,
+                unnest(g.value[g.first:g.last]) AS value,
+                unnest(g.latitude[g.first:g.last]) AS latitude, unnest(g.longitude[g.first:g.last]) AS longitude,
+                unnest(g.x_axis_value[g.first:g.last]) AS x_axis_value, unnest(g.metadata[g.first:g.last]) AS metadata
             FROM (
                 SELECT *
-                FROM segment
-                WHERE
-                    series_id = series
-                    AND first_at >= month_of(start) AND first_at < finish AND last_at >= start
-                ORDER BY first_at
+                FROM (
+                    SELECT
+                        c.*,
+                        sum(c.last - c.first + 1) OVER (ORDER BY c.first_at) - c.last + c.first - 1 AS before
+                    FROM (
+                        SELECT
+                            s.*,
+                            CASE
+                                WHEN s.first_at < start THEN segment_position(start, s.first_at, s.step, s.at)
+                                ELSE 1
+                            END AS first,
+                            CASE
+                                WHEN s.last_at < finish THEN s.readings
+                                ELSE least(segment_position(finish, s.first_at, s.step, s.at) + 1, s.readings)
+                            END AS last
+                        FROM segment AS s
+                        WHERE
+                            s.series_id = series
+                            AND s.first_at >= month_of(start) AND s.first_at < finish AND s.last_at >= start
+                        OFFSET 0
+                    ) AS c
+                ) AS b
+                WHERE b.before <= max_rows + 2
             ) AS g
         ) AS p
     ) AS r
     WHERE r.ts >= start AND r.ts < finish
-    ORDER BY r.first_at, r.ts
+    ORDER BY r.ts
     LIMIT max_rows
 )
 UNION ALL

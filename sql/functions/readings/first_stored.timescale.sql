@@ -1,5 +1,5 @@
--- The first stored readings of a series with start ≤ ts < finish, as many as there are of so many. The
--- planner inlines it.
+-- The first stored readings of a series with start ≤ ts < finish: so many of them; all if there are fewer. The planner
+-- inlines it.
 CREATE OR REPLACE FUNCTION first_stored(
     series integer, start timestamptz, finish timestamptz, max_rows bigint
 ) RETURNS TABLE (

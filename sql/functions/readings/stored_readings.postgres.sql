@@ -16,13 +16,27 @@ FROM (
     FROM (
         SELECT
             g.first_at, g.step,
-            generate_series(1, g.readings) AS number, unnest(g.at) AS at, unnest(g.value) AS value,
-            unnest(g.latitude) AS latitude, unnest(g.longitude) AS longitude,
-            unnest(g.x_axis_value) AS x_axis_value, unnest(g.metadata) AS metadata
-        FROM segment AS g
-        WHERE
-            g.series_id = series
-            AND g.first_at >= month_of(start) AND g.first_at < finish AND g.last_at >= start
+            generate_series(g.first, g.last) AS number, unnest(g.at[g.first:g.last]) AS at,
+            unnest(g.value[g.first:g.last]) AS value,
+            unnest(g.latitude[g.first:g.last]) AS latitude, unnest(g.longitude[g.first:g.last]) AS longitude,
+            unnest(g.x_axis_value[g.first:g.last]) AS x_axis_value, unnest(g.metadata[g.first:g.last]) AS metadata
+        FROM (
+            SELECT
+                s.*,
+                CASE
+                    WHEN s.first_at < start THEN segment_position(start, s.first_at, s.step, s.at)
+                    ELSE 1
+                END AS first,
+                CASE
+                    WHEN s.last_at < finish THEN s.readings
+                    ELSE least(segment_position(finish, s.first_at, s.step, s.at) + 1, s.readings)
+                END AS last
+            FROM segment AS s
+            WHERE
+                s.series_id = series
+                AND s.first_at >= month_of(start) AND s.first_at < finish AND s.last_at >= start
+            OFFSET 0
+        ) AS g
     ) AS p
 ) AS r
 WHERE r.ts >= start AND r.ts < finish

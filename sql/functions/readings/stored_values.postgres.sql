@@ -10,11 +10,25 @@ FROM (
     FROM (
         SELECT
             g.series_id, g.first_at, g.step,
-            generate_series(1, g.readings) AS number, unnest(g.at) AS at, unnest(g.value) AS value
-        FROM segment AS g
-        WHERE
-            g.series_id = ANY (asked)
-            AND g.first_at >= month_of(start) AND g.first_at < finish AND g.last_at >= start
+            generate_series(g.first, g.last) AS number, unnest(g.at[g.first:g.last]) AS at,
+            unnest(g.value[g.first:g.last]) AS value
+        FROM (
+            SELECT
+                s.*,
+                CASE
+                    WHEN s.first_at < start THEN segment_position(start, s.first_at, s.step, s.at)
+                    ELSE 1
+                END AS first,
+                CASE
+                    WHEN s.last_at < finish THEN s.readings
+                    ELSE least(segment_position(finish, s.first_at, s.step, s.at) + 1, s.readings)
+                END AS last
+            FROM segment AS s
+            WHERE
+                s.series_id = ANY (asked)
+                AND s.first_at >= month_of(start) AND s.first_at < finish AND s.last_at >= start
+            OFFSET 0
+        ) AS g
     ) AS p
 ) AS r
 WHERE r.ts >= start AND r.ts < finish

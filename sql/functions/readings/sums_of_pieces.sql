@@ -50,10 +50,8 @@ BEGIN
             FROM (
                 -- Apart from the filter that follows: because of that, TimescaleDB would exclude chunks anew for each piece.
                 SELECT r.ts, r.value
-                FROM reading AS r
-                WHERE
-                    r.series_id = p.id AND r.ts >= p.start AND r.ts < p.finish
-                    AND r.ts >= near.first AND r.ts < near.last
+                FROM stored_values(ARRAY[p.id], near.first, near.last) AS r
+                WHERE r.ts >= p.start AND r.ts < p.finish
                 OFFSET 0
             ) AS s
             WHERE

@@ -2,7 +2,7 @@
 -- Whether a stored reading is not in the log too, where s is its row of series_with_unsettled.
 ts < s.first_at OR ts > s.last_at OR ts <> s.ts[width_bucket(ts, s.ts)]
 
--- part: first_readings(order)
+-- part: first_readings(stored, order)
 -- The first readings of each series in a window, in order within the series. With a limit inside LATERAL, the only
 -- possible join is a nested loop, so the rows of a series come together and in order, without a sort of all rows.
 -- The log overrides at most as many stored readings as it has. They are filtered outside of that limit, because otherwise
@@ -14,8 +14,7 @@ CROSS JOIN LATERAL (
         SELECT *
         FROM (
             SELECT ts, value, latitude, longitude, x_axis_value, metadata
-            FROM reading
-            WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+            FROM {stored}
             ORDER BY {order}
             LIMIT :max_rows::bigint + coalesce(cardinality(s.ts), 0)
         ) AS stored
@@ -34,16 +33,16 @@ CROSS JOIN LATERAL (
 ) AS r
 
 -- name: readings_by_timestamp_asc
-{first_readings(ts)};
+{first_readings(first_stored(s.series_id, :start, :finish, :max_rows::bigint + coalesce(cardinality(s.ts), 0)); ts)};
 
 -- name: readings_by_timestamp_desc
-{first_readings(ts DESC)};
+{first_readings(last_stored(s.series_id, :start, :finish, :max_rows::bigint + coalesce(cardinality(s.ts), 0)); ts DESC)};
 
 -- name: readings_by_value_asc
-{first_readings(value, ts)};
+{first_readings(stored_readings(s.series_id, :start, :finish); value, ts)};
 
 -- name: readings_by_value_desc
-{first_readings(value DESC, ts DESC)};
+{first_readings(stored_readings(s.series_id, :start, :finish); value DESC, ts DESC)};
 
 -- name: sensors_to_export
 SELECT series_id, id

@@ -108,19 +108,16 @@ INNER JOIN unnest(:series_ids, :starts, :finishes) AS s (series_id, start, finis
 WHERE u.ts >= s.start AND u.ts < s.finish
 GROUP BY u.series_id;
 
--- part: first_instant(order)
+-- part: first_instant(stored, order)
 SELECT s.series_id, r.ts
 FROM unnest(:series_ids::integer []) AS s (series_id)
 CROSS JOIN LATERAL (
-    SELECT ts FROM reading
-    WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
-    ORDER BY {order}
-    LIMIT 1
+    SELECT ts FROM {stored}(s.series_id, :start, :finish, 1) ORDER BY {order} LIMIT 1
 ) AS r
 
 -- name: last_instants
 -- The instant of each series' last reading in a window, in up to two rows: one of the store and one of the log.
-{first_instant(ts DESC)}
+{first_instant(last_stored; ts DESC)}
 UNION ALL
 SELECT series_id, max(last_at)
 FROM unsettled_slices(:series_ids, :start, :finish, false)
@@ -128,7 +125,7 @@ GROUP BY series_id;
 
 -- name: first_instants
 -- The instant of each series' first reading in a window, in up to two rows: one of the store and one of the log.
-{first_instant(ts)}
+{first_instant(first_stored; ts)}
 UNION ALL
 SELECT series_id, min(first_at)
 FROM unsettled_slices(:series_ids, :start, :finish, false)
@@ -144,8 +141,9 @@ CROSS JOIN LATERAL (
         SELECT *
         FROM (
             SELECT ts, value
-            FROM reading
-            WHERE series_id = s.series_id AND ts >= :start AND ts < :finish
+            FROM first_stored(
+                s.series_id, :start, :finish, :skip::bigint + :max_rows::bigint + coalesce(cardinality(s.ts), 0)
+            )
             ORDER BY ts
             LIMIT :skip::bigint + :max_rows::bigint + coalesce(cardinality(s.ts), 0)
         ) AS stored

@@ -14,13 +14,9 @@ CROSS JOIN LATERAL (
 
 -- part: raw_edges
 -- The stored readings before the first hour and after the last hour that are read from roll-ups.
-SELECT series_id, ts, value
-FROM reading
-WHERE series_id = ANY (:series_ids) AND ts >= :start AND ts < :hours_start
+SELECT series_id, ts, value FROM stored_values(:series_ids, :start, :hours_start)
 UNION ALL
-SELECT series_id, ts, value
-FROM reading
-WHERE series_id = ANY (:series_ids) AND ts >= :hours_finish AND ts < :finish
+SELECT series_id, ts, value FROM stored_values(:series_ids, :hours_finish, :finish)
 
 -- name: statistics
 -- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: unsettled readings, stored ones at the

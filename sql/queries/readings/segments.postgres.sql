@@ -1,5 +1,5 @@
--- The store of plain PostgreSQL: segments, and rows of the old table that have not moved there yet. Whoever changes it is
--- alone. Arrays are returned without nulls: an absent number is NaN, which no reading has. COPY puts a statement in
+-- The store of plain PostgreSQL: segments, and rows of the old table that have not moved there yet. Only the settler
+-- changes it. Arrays are returned without nulls: an absent number is NaN, which no reading has. COPY puts a statement in
 -- parentheses, so no semicolon ends these.
 
 -- part: segment_columns
@@ -23,8 +23,8 @@ coalesce(x_axis_value, 'NaN'),
 metadata
 
 -- name: take_segments
--- Removes every segment that overlaps one of these windows, start ≤ ts ≤ finish, and returns it. All of these windows are
--- within least ≤ ts ≤ greatest; least begins a month.
+-- Removes every segment that overlaps one of these windows, start ≤ ts ≤ finish, and returns it. All of these windows
+-- are within least ≤ ts ≤ greatest; least begins a month.
 DELETE FROM segment AS g
 USING unnest(:series_ids::integer [], :starts::bigint [], :finishes::bigint []) AS w (series_id, start, finish)
 WHERE
@@ -45,8 +45,8 @@ WHERE
 RETURNING {unpacked_columns}
 
 -- name: crossed_stretches
--- Which of these stretches of series, start < ts < finish, have something stored in them, by position from 0. All of them
--- are within least ≤ ts ≤ greatest; least begins a month.
+-- Which of these stretches of series, start < ts < finish, have something stored in them, by position from 0. All of
+-- them are within least ≤ ts ≤ greatest; least begins a month.
 SELECT w.number - 1 AS position
 FROM unnest(:series_ids::integer [], :starts::bigint [], :finishes::bigint []) WITH ORDINALITY
     AS w (series_id, start, finish, number)
