@@ -49,6 +49,20 @@ BEGIN
 END
 $$;
 
--- What is stored already stays readable where it is, until it has moved to segments in the background. No row of a series
--- lies between the first and the last instant of one of its segments.
+-- What is stored already stays readable where it is, until it has moved to segments in the background. No row of a
+-- series lies between the first and the last instant of one of its segments.
 ALTER TABLE reading RENAME TO unpacked_reading;
+-- Every query would have to consider its partitions; those without rows go.
+DO $$
+DECLARE
+    partition regclass;
+    has_rows boolean;
+BEGIN
+    FOR partition IN SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'unpacked_reading'::regclass LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', partition) INTO has_rows;
+        IF NOT has_rows THEN
+            EXECUTE format('DROP TABLE %s', partition);
+        END IF;
+    END LOOP;
+END
+$$;

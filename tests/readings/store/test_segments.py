@@ -1,7 +1,7 @@
 """The store of plain PostgreSQL holds exactly what was put into it, and the functions that read it find that."""
 
-import math
 import random
+import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,23 +10,17 @@ import numpy as np
 import pytest
 from tidemark.base.time import DAY, HOUR, MINUTE, instant, microseconds
 from tidemark.database.database import QUERY_SESSION
-from tidemark.readings.columns import Block
-from tidemark.readings.optional_columns import OPTIONAL
 from tidemark.readings.store import segments
 from tidemark.readings.store.segments import append, convert_some, merge_small, take_out
+
+from tests.readings.store.blocks import Reading, Store, block_of, readings_of, windows_of, write
 
 if TYPE_CHECKING:
     Connection: TypeAlias = "asyncpg.Connection[Any]"
 
-Reading: TypeAlias = tuple[Any, ...]
-"""The value and the optional columns."""
-Store: TypeAlias = dict[tuple[int, int], Reading]
-"""Readings by series and instant."""
-
 SERIES = (1, 2, 3)
 BEGIN = microseconds(instant(0).replace(year=2025, month=5, day=20))
 """Some days before a month ends."""
-DETAILS = tuple(column.name for column in OPTIONAL)
 STEPS = 60
 
 
@@ -37,33 +31,6 @@ async def connection(migrated_url: str, engine: str) -> AsyncIterator["Connectio
     opened = await asyncpg.connect(migrated_url, server_settings={"timezone": "UTC"})
     yield opened
     await opened.close()
-
-
-def block_of(readings: Store) -> Block:
-    keys = sorted(readings)
-    rows = [readings[key] for key in keys]
-    return Block(
-        series_id=np.array([series for series, _ in keys], dtype=np.int32),
-        at=np.array([at for _, at in keys], dtype=np.int64),
-        value=np.array([row[0] for row in rows], dtype=np.float64),
-        optional={
-            column.name: np.array(
-                [column.absent if row[place] is None else row[place] for row in rows], dtype=column.dtype
-            )
-            for place, column in enumerate(OPTIONAL, 1)
-            if any(row[place] is not None for row in rows)
-        },
-    )
-
-
-def readings_of(block: Block) -> Store:
-    absent = [None] * len(block)
-    columns = [block.optional[name].tolist() if name in block.optional else absent for name in DETAILS]
-    rows = zip(block.value.tolist(), *columns, strict=True)
-    return {
-        key: tuple(None if isinstance(one, float) and math.isnan(one) else one for one in row)
-        for key, row in zip(zip(block.series_id.tolist(), block.at.tolist(), strict=True), rows, strict=True)
-    }
 
 
 def some_reading(rng: random.Random, detailed: bool) -> Reading:
@@ -80,22 +47,6 @@ def some_readings(rng: random.Random) -> Store:
         jitter = rng.choice((1, step))
         found |= {(series, start + n * step + rng.randrange(jitter)): some_reading(rng, detailed) for n in range(count)}
     return found
-
-
-def windows_of(readings: Store) -> tuple[Any, Any, Any]:
-    """The stretch of each series."""
-    by_series = {series: sorted(at for one, at in readings if one == series) for series, _ in sorted(readings)}
-    return (
-        np.array(list(by_series), dtype=np.int32),
-        np.array([at[0] for at in by_series.values()]),
-        np.array([at[-1] for at in by_series.values()]),
-    )
-
-
-async def write(connection: "Connection", readings: Store) -> None:
-    """What the settler does with readings that may be stored already."""
-    stored = readings_of(await take_out(connection, *windows_of(readings)))
-    await append(connection, block_of(stored | readings))
 
 
 async def insert_old(connection: "Connection", readings: Store) -> None:
@@ -184,8 +135,8 @@ async def test_the_store_is_what_a_dict_would_be(connection: "Connection", seed:
             await transaction.commit()
         await check_shape(connection)
         await check_readers(connection, rng, store)
-    everything = [np.array(SERIES, np.int32), np.zeros(3, np.int64), np.full(3, BEGIN + 100 * DAY)]
-    assert readings_of(await take_out(connection, *everything)) == store
+    rest = await take_out(connection, np.array(SERIES, np.int32), np.zeros(3, np.int64), np.full(3, BEGIN + 100 * DAY))
+    assert readings_of(rest) == store
     assert not await connection.fetch("SELECT FROM segment")
     assert not await connection.fetch("SELECT FROM unpacked_reading")
 
@@ -232,7 +183,10 @@ async def test_small_segments_become_one_of_an_hour_then_of_a_day_then_of_a_mont
             await append(connection, block_of(new))
         store |= new
     assert month < now
-    assert await shape() == [(48, 48 * 7)]  # not due yet
+    assert await shape() == [(48, 48 * 7)]
+    # Such an old month is merged as a whole, and not before more had time to come.
+    due = "SELECT start = month_of(start), due_at > now() FROM segment_merge"
+    assert [tuple(row) for row in await connection.fetch(due)] == [(True, True)]
     await connection.execute("DELETE FROM segment_merge")
     await connection.execute(
         "INSERT INTO segment_merge SELECT h, h + interval '1 hour', now() FROM generate_series(0, 23) AS n, "
@@ -246,3 +200,29 @@ async def test_small_segments_become_one_of_an_hour_then_of_a_day_then_of_a_mont
     assert not await connection.fetch("SELECT FROM segment_merge")
     await check_shape(connection)
     assert readings_of(await take_out(connection, *windows_of(store))) == store
+
+
+async def test_readers_look_at_no_more_than_they_need(connection: "Connection") -> None:
+    """The planner looks into the functions, leaves other months out, and unpacks no segments beyond a limit."""
+    store: Store = {(1, BEGIN + n * MINUTE): (float(n), *(None,) * 4) for n in range(10_000)}
+    async with connection.transaction(isolation="repeatable_read"):
+        await append(connection, block_of(store))
+    assert await connection.fetchval("SELECT count(*) FROM segment") == 10
+
+    async def plan(query: str, finish: int) -> str:
+        rows = await connection.fetch(f"EXPLAIN (ANALYZE, COSTS OFF) {query}", instant(BEGIN), instant(finish))
+        return "\n".join(row[0] for row in rows)
+
+    for call in ("stored_values('{1}', $1, $2)", "stored_readings(1, $1, $2)", "first_stored(1, $1, $2, 10)"):
+        shown = await plan(f"SELECT * FROM {call}", BEGIN + DAY)
+        assert "Function Scan" not in shown
+        assert set(re.findall(r" on segment_(\w+?)(?:_pkey| )", shown)) == {"2025_05"}
+    for call in ("first_stored(1, $1, $2, 10)", "last_stored(1, $1, $2, 10)"):
+        shown = await plan(f"SELECT * FROM {call}", BEGIN + 30 * DAY)
+        unpacked = re.search(r"ProjectSet \(actual time=\S+ rows=(\d+)", shown)
+        assert unpacked is not None
+        assert int(unpacked[1]) == 1000
+    shown = await plan("SELECT * FROM stored_values('{1}', $1, $2)", BEGIN + HOUR)
+    unpacked = re.search(r"ProjectSet \(actual time=\S+ rows=(\d+)", shown)
+    assert unpacked is not None
+    assert int(unpacked[1]) <= 60 + 2  # of a thousand

@@ -6,9 +6,8 @@ transaction, which is repeatable read. Instants are in microseconds since 1970 U
 """
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from itertools import chain
-from typing import TYPE_CHECKING, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -58,16 +57,6 @@ SMALL = SEGMENT_READINGS // 2
 """Segments of fewer readings are worth merging. Whatever is longer than a segment is cut evenly, into larger ones."""
 
 _EMPTY = Block(series_id=np.empty(0, np.int32), at=np.empty(0, np.int64), value=np.empty(0))
-
-
-class _Windows(TypedDict):
-    """The parameters of statements that look at windows of series."""
-
-    series_ids: list[int]
-    starts: list[int]
-    finishes: list[int]
-    least: datetime
-    greatest: datetime
 
 
 async def append(connection: "Connected", block: Block) -> None:
@@ -185,7 +174,8 @@ async def _crossed(connection: "Connected", block: Block, firsts: Positions, las
     return crossed
 
 
-def _windows(series_ids: npt.NDArray[np.int32], starts: Integers, finishes: Integers) -> _Windows:
+def _windows(series_ids: npt.NDArray[np.int32], starts: Integers, finishes: Integers) -> dict[str, Any]:
+    """The parameters of statements that look at windows of series."""
     least = instant(int(starts.min()))
     return {
         "series_ids": series_ids.tolist(),
