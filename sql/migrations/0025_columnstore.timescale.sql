@@ -1,2 +1,8 @@
--- Only plain PostgreSQL stores segments; this step is here so that versions have the same numbers on both engines.
-SELECT;
+-- Readings are stored in the columnstore: batches of up to 1,000 readings of a series, without a unique index, since
+-- COPY writes batches only where there is none. Chunks that exist keep their rows, which are moved into batches later.
+-- New chunks inherit all of this.
+CREATE INDEX reading_series_ts ON reading (series_id, ts);
+ALTER TABLE reading DROP CONSTRAINT reading_pkey;
+ALTER TABLE reading SET (
+    timescaledb.enable_columnstore, timescaledb.segmentby = 'series_id', timescaledb.orderby = 'ts'
+);

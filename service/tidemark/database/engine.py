@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 MIN_POSTGRES = 15
-MIN_TIMESCALEDB = (2, 26, 3)
-"""Older releases miscount days of 23 and 25 hours."""
+MIN_TIMESCALEDB = (2, 28, 3)
+"""Older releases can delete too much where readings are stored in batches, and let COPY break constraints there."""
 
 
 class EngineError(Exception):
@@ -45,6 +45,8 @@ async def choose_engine(connection: "Connected", wanted: str, existing: str | No
     created for, which never changes. Raises EngineError.
     """
     if existing is not None and wanted in ("auto", existing):
+        if existing == "timescale" and (obstacle := await timescale_obstacle(connection)) is not None:
+            raise EngineError(f"This database was set up with the timescale engine, but {obstacle}.")
         return existing, "the database was set up with it"
     if existing is not None:
         raise EngineError(

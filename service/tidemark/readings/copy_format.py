@@ -31,23 +31,24 @@ class Payload:
 
 
 def copy_payload(block: Block) -> Payload:
-    """The readings of a block in COPY's format. They keep their order unless some of them lack optional numbers."""
+    """The readings of a block in COPY's format, in their order."""
     numbers, texts = _optional(block, numbers=True), _optional(block, numbers=False)
     columns = ["series_id", "ts", "value", *numbers, *texts]
     # Rows with the same numbers present have the same layout; there are few such patterns.
     present = np.zeros(len(block), dtype=np.min_scalar_type(1 << len(numbers)))
     for bit, column in enumerate(numbers.values()):
         present |= (~np.isnan(column)).astype(present.dtype) << bit
-    parts = [HEADER]
-    for pattern in np.unique(present).tolist():
-        chosen = np.flatnonzero(present == pattern)
+    patterns = [(pattern, np.flatnonzero(present == pattern)) for pattern in np.unique(present).tolist()]
+    parts: list[Iterable[bytes]] = []
+    for pattern, chosen in patterns:
         given = [bool(pattern >> bit & 1) for bit in range(len(numbers))]
         rows = _rows(block, chosen, [*numbers.values()], given, len(columns))
-        if texts:
-            parts += _with_texts(rows, [column[chosen] for column in texts.values()])
+        if texts or len(patterns) > 1:
+            parts.append(_with_texts(rows, [column[chosen] for column in texts.values()]))
         else:
-            parts.append(rows.tobytes())
-    return Payload(columns, b"".join([*parts, TRAILER]))
+            parts.append([rows.tobytes()])
+    in_order = parts[0] if len(parts) == 1 else _in_order(parts, [chosen for _, chosen in patterns])
+    return Payload(columns, b"".join([HEADER, *in_order, TRAILER]))
 
 
 def has_texts(block: Block) -> bool:
@@ -91,7 +92,15 @@ def _rows(
 def _with_texts(rows: npt.NDArray[np.void], texts: list[Array]) -> Iterable[bytes]:
     size, data = rows.dtype.itemsize, rows.tobytes()
     starts = [data[start : start + size] for start in range(0, len(data), size)]
-    return chain.from_iterable(zip(starts, *map(_text_fields, texts), strict=True))
+    return map(b"".join, zip(starts, *map(_text_fields, texts), strict=True))
+
+
+def _in_order(parts: Iterable[Iterable[bytes]], places: list[npt.NDArray[np.intp]]) -> Iterable[bytes]:
+    """The rows of several layouts, each at its place."""
+    rows = np.fromiter(chain.from_iterable(parts), dtype=object)
+    order = np.argsort(np.concatenate(places))
+    ordered: list[bytes] = rows[order].tolist()
+    return ordered
 
 
 def _text_fields(texts: Array) -> list[bytes]:

@@ -1,0 +1,39 @@
+-- The store of readings on TimescaleDB, which only the settler changes.
+
+-- name: write_batches
+-- For the rest of the transaction, COPY packs readings into batches as they come.
+SELECT
+    set_config('timescaledb.enable_direct_compress_copy', 'on', true),
+    set_config('timescaledb.enable_direct_compress_copy_client_sorted', 'on', true);
+
+-- name: readings_in_batches
+SELECT readings_in_batches(:series_ids, :starts, :finishes);
+
+-- name: take_out_readings
+-- Absent numbers are NaN, as in memory, so that rows without texts have the same length.
+SELECT
+    series_id,
+    ts,
+    value,
+    coalesce(latitude, 'NaN') AS latitude,
+    coalesce(longitude, 'NaN') AS longitude,
+    coalesce(x_axis_value, 'NaN') AS x_axis_value,
+    metadata
+FROM take_out_readings(:series_ids, :starts, :finishes);
+
+-- name: rows_to_convert
+SELECT
+    series_id,
+    microseconds_of(start) AS start,
+    microseconds_of(finish) AS finish
+FROM rows_to_convert(:max_rows);
+
+-- name: small_batches
+SELECT
+    series_id,
+    microseconds_of(start) AS start,
+    microseconds_of(finish) AS finish
+FROM small_batches((SELECT read_line FROM rollup_line), :width, :max_readings);
+
+-- name: finish_conversion
+SELECT finish_conversion();
