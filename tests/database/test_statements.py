@@ -25,7 +25,8 @@ KNOWN: Known = {
         ("bench", bench.SQL),
     )
 }
-OF_STORES = Sources.of(SQL / "queries" / "readings" / name for name in ("segments.postgres.sql", "columnstore.timescale.sql")).statements.keys()
+_STORES = ("segments.postgres.sql", "columnstore.timescale.sql")
+OF_STORES = Sources.of(SQL / "queries" / "readings" / name for name in _STORES).statements.keys()
 """The statements of the modules that change the store of one engine."""
 VERBS = ("insert", "read", "lock", "list", "count", "update", "delete")
 OF_RESOURCES = Resources(

@@ -143,7 +143,7 @@ async def tidy(connection: Connection, engine: str) -> None:
     """Merge small pieces, and absorb repairs where there are any."""
     async with store_held(connection):
         async with connection.transaction(isolation="repeatable_read"):
-            await STORES[engine].tidy(connection)
+            await STORES[engine].merge_small(connection)
         if engine == "timescale":
             await connection.execute("UPDATE reading_hourly_repair SET repaired_at = now() - interval '1 day'")
         await rollup.absorb(connection, engine)

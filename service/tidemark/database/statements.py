@@ -82,13 +82,6 @@ class Statement:
         while piece := await cursor.fetch(PIECE):
             yield piece
 
-    async def take(part: bytes) -> None:
-            parts.append(part)
-
-        query = self.text.rstrip(";")
-        await connection.copy_from_query(query, *self.in_order(values), output=take, format="binary")
-        return b"".join(parts)
-
     def in_order(self, values: Mapping[str, Any]) -> list[Any]:
         """The values in the order of the statement's parameters. Raises TypeError if the names do not match."""
         if values.keys() != set(self.parameters):

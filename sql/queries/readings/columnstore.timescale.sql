@@ -9,6 +9,9 @@ SELECT
 -- name: readings_in_batches
 SELECT readings_in_batches(:series_ids, :starts, :finishes);
 
+-- name: stretches_with_batches
+SELECT number FROM stretches_with_batches(:series_ids, :starts, :finishes);
+
 -- name: take_out_readings
 -- Absent numbers are NaN, as in memory, so that rows without texts have the same length.
 SELECT

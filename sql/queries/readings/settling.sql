@@ -61,14 +61,14 @@ WHERE excluded.ts >= n.ts;
 
 -- name: stored_bounds
 -- The first and the last stored reading of a series with start ≤ ts < finish, null if there is none.
-SELECT min(ts) AS first_at, max(ts) AS last_at
-FROM reading
-WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
+SELECT
+    (SELECT ts FROM first_stored(:series_id, :start, :finish, 1)) AS first_at,
+    (SELECT ts FROM last_stored(:series_id, :start, :finish, 1)) AS last_at;
 
 -- name: renew_newest_stored
 -- Looks up anew which stored reading of a series is its newest.
 WITH newest AS (
-    SELECT ts, value FROM reading WHERE series_id = :series_id ORDER BY ts DESC LIMIT 1
+    SELECT ts, value FROM last_stored(:series_id, 'epoch', 'infinity', 1)
 ),
 
 gone AS (
@@ -84,17 +84,6 @@ SELECT series_id FROM forgotten_series LIMIT :max_rows;
 
 -- name: forget_series
 SELECT forget_series(:series_ids::integer []);
-
--- name: take_out_rows
--- Deletes the rows of some windows, both ends included, and returns them in order.
-WITH gone AS (
-    DELETE FROM reading AS r
-    USING unnest(:series_ids::integer [], :starts::timestamptz [], :finishes::timestamptz []) AS w (series_id, start, finish)
-    WHERE r.series_id = w.series_id AND r.ts >= w.start AND r.ts <= w.finish
-    RETURNING r.*
-)
-
-SELECT * FROM gone ORDER BY series_id, ts;
 
 -- name: database_now
 SELECT clock_timestamp();

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from tidemark.base.time import HOUR
-from tidemark.readings.columns import Block
+from tidemark.readings.columns import Block, merged
 from tidemark.readings.optional_columns import OPTIONAL
-from tidemark.readings.store.segments import append, take_out
+from tidemark.readings.store.segments import rewrite
+from tidemark.readings.store.windows import Windows
 
 if TYPE_CHECKING:
     import asyncpg
@@ -65,5 +66,5 @@ def windows_of(readings: Store) -> tuple[Any, Any, Any]:
 
 async def write(connection: "Connection", readings: Store) -> None:
     """What the settler does with readings that may be stored already."""
-    stored = readings_of(await take_out(connection, *windows_of(readings)))
-    await append(connection, block_of(stored | readings))
+    block = block_of(readings)
+    await rewrite(connection, Windows(*windows_of(readings)), lambda stored: merged([stored, block]))

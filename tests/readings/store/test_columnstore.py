@@ -20,8 +20,10 @@ from tidemark.readings.store.columnstore import (
     convert_some,
     finish_conversion,
     merge_small,
+    rewrite,
     take_out,
 )
+from tidemark.readings.store.windows import Windows
 
 from tests.database import released
 from tests.readings.test_columns import block_of
@@ -98,9 +100,7 @@ async def batches(connection: Connection) -> int:
 async def settle(connection: Connection, block: Block) -> None:
     """Write readings over those that are stored, as the settler does."""
     async with connection.transaction(isolation="repeatable_read"):
-        held = columnstore._stretches_of(block)
-        before = await take_out(connection, held.series_ids, held.starts, held.finishes)
-        await append(connection, merged([before, block]))
+        await rewrite(connection, Windows.around(block, 0), lambda stored: merged([stored, block]))
 
 
 async def test_readings_are_stored_in_batches_in_every_chunk(settler: Connection) -> None:
@@ -188,11 +188,13 @@ async def test_any_writes_and_deletes_leave_what_a_dict_would_hold(
 
 async def delete(connection: Connection, block: Block) -> None:
     """Delete the readings at some instants, as the settler does."""
-    held = columnstore._stretches_of(block)
     keys = {row[:2] for row in rows_of(block)}
+
+    def without(stored: Block) -> Block:
+        return stored.take(np.array([row[:2] not in keys for row in rows_of(stored)], dtype=bool))
+
     async with connection.transaction(isolation="repeatable_read"):
-        before = await take_out(connection, held.series_ids, held.starts, held.finishes)
-        await append(connection, before.take(np.array([row[:2] not in keys for row in rows_of(before)], dtype=bool)))
+        await rewrite(connection, Windows.around(block, 0), without)
 
 
 async def old_shape(url: str, block: Block) -> Connection:

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from tidemark.base.time import DAY, HOUR, MINUTE, instant, microseconds
 from tidemark.database.database import QUERY_SESSION
+from tidemark.readings.columns import Block
 from tidemark.readings.store import segments
-from tidemark.readings.store.segments import append, convert_some, merge_small, take_out
+from tidemark.readings.store.segments import append, convert_some, merge_small, rewrite, take_out
+from tidemark.readings.store.windows import Windows
 
 from tests.readings.store.blocks import Reading, Store, block_of, readings_of, windows_of, write
 
@@ -100,6 +103,10 @@ async def check_readers(connection: "Connection", rng: random.Random, store: Sto
         assert [(microseconds(row[0]), *map(repr, list(row)[1:])) for row in rows] == expected
 
 
+def without(start: int, finish: int, stored: Block) -> Block:
+    return stored.take((stored.at < start) | (stored.at > finish))
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_the_store_is_what_a_dict_would_be(connection: "Connection", seed: int) -> None:
     rng = random.Random(seed)
@@ -116,12 +123,8 @@ async def test_the_store_is_what_a_dict_would_be(connection: "Connection", seed:
             store |= new
         elif step == 3:
             start, finish = sorted(BEGIN + rng.randrange(20 * DAY) for _ in range(2))
-            taken = readings_of(
-                await take_out(connection, np.array([2], np.int32), np.array([start]), np.array([finish]))
-            )
-            assert taken.items() <= store.items()
-            kept = {key: row for key, row in taken.items() if not start <= key[1] <= finish}
-            await append(connection, block_of(kept))
+            window = Windows(np.array([2], np.int32), np.array([start]), np.array([finish]))
+            await rewrite(connection, window, partial(without, start, finish))
             store = {key: row for key, row in store.items() if key[0] != 2 or not start <= key[1] <= finish}
         elif step == 4:
             await connection.execute("UPDATE segment_merge SET due_at = '-infinity'")

@@ -126,7 +126,7 @@ class Settler:
 
     async def _tidy(self) -> bool:
         async with store_held(self._connection), self._connection.transaction(isolation="repeatable_read"):
-            return await self._store.tidy(self._connection)
+            return await self._store.convert_some(self._connection) or await self._store.merge_small(self._connection)
 
     async def _shrink(self, unsettled: "Record") -> bool:
         if unsettled["readings"] or unsettled["bytes"] < SHRINK_BYTES:

@@ -5,24 +5,30 @@ trusts that when it reads a series in order of time, and every function here kee
 batches and appends what is to be there instead, since to change readings within a batch would unpack it.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from tidemark.base.time import WEEK
+from tidemark.database.copying import copy_in
 from tidemark.database.statements import engine_statements
-from tidemark.readings.columns import Block
+from tidemark.readings.columns import Block, Integers
 from tidemark.readings.copy_format import copy_payload
 from tidemark.readings.store.copy_rows import block_of_rows
+from tidemark.readings.store.store import Change
+from tidemark.readings.store.windows import Windows
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Record
+    from asyncpg import Record
 
-COPY_BYTES = 1 << 20
-WEEK = 7 * 86_400 * 1_000_000
+    from tidemark.database.database import Connected
+
+CHUNK = WEEK
+"""How long a chunk of the table is, in microseconds; they are cut from 1970 on."""
 CONVERTED = 500_000
 """About how many readings `convert_some` moves."""
 MERGED = 1_000_000
@@ -30,6 +36,7 @@ MERGED = 1_000_000
 WIDTHS = (timedelta(days=1), timedelta(hours=1))
 """Small batches are merged with those of their day, or if that is not over, of their hour."""
 
+Positions: TypeAlias = npt.NDArray[np.intp]
 Stretch: TypeAlias = Sequence[int] | npt.NDArray[Any]
 
 
@@ -37,36 +44,87 @@ class StoreError(Exception):
     """TimescaleDB did not store readings as it should; the transaction must be rolled back."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretches:
-    """Some series, each with a first and a last instant in microseconds since 1970 UTC."""
+async def append(connection: "Connected", block: Block) -> None:
+    """Store readings, distinct and sorted by (series, instant), each newer than all that are stored of its series.
 
-    series_ids: list[int]
-    starts: list[int]
-    finishes: list[int]
-
-
-async def append(connection: "Connection[Any]", block: Block) -> None:
-    """Store readings, distinct and sorted by (series, instant).
-
-    No reading may be stored between the first and the last one of a series: `take_out` sees to that. Raises StoreError
-    if there is one, or if TimescaleDB stored any outside batches.
+    Raises StoreError if TimescaleDB stores any of them outside of batches.
     """
-    if not len(block):
-        return
+    if len(block):
+        await _store(connection, block, _starts_of_series(block))
+
+
+async def rewrite(connection: "Connected", windows: Windows, change: Change) -> Block:
+    """See Store.rewrite. Raises StoreError as append does."""
+    block = change(await take_out(connection, windows.series_id, windows.start, windows.finish))
+    if len(block):
+        await _store(connection, block, await _starts_of_stretches(connection, block))
+    return block
+
+
+async def _store(connection: "Connected", block: Block, starts: Positions) -> None:
+    """Store the stretches of a block that start at these positions. No batch comes to have readings of two of them."""
     sql = engine_statements("timescale")
     await sql.write_batches.run(connection)
-    payload = copy_payload(_by_chunk(block))
-    await connection.copy_to_table("reading", source=_pieces(payload.data), columns=payload.columns, format="binary")
-    held = _stretches_of(block)
+    for part in _copies(block, starts):
+        payload = copy_payload(part)
+        await copy_in(connection, "reading", payload.columns, payload.data)
+    ends = np.append(starts[1:], len(block)) - 1
     stored = await sql.readings_in_batches.value(
-        connection, series_ids=held.series_ids, starts=held.starts, finishes=held.finishes
+        connection,
+        series_ids=block.series_id[starts].tolist(),
+        starts=block.at[starts].tolist(),
+        finishes=block.at[ends].tolist(),
     )
     if stored != len(block):
         raise StoreError(f"The batches where {len(block)} readings were stored hold {stored}.")
 
 
-async def take_out(connection: "Connection[Any]", series_ids: Stretch, starts: Stretch, finishes: Stretch) -> Block:
+def _starts_of_series(block: Block) -> Positions:
+    return np.flatnonzero(np.append(True, block.series_id[1:] != block.series_id[:-1]))
+
+
+async def _starts_of_stretches(connection: "Connected", block: Block) -> Positions:
+    """Where a sorted block is to be cut, so that nothing that is stored lies within a stretch of it."""
+    starts = _starts_of_series(block)
+    ends = np.append(starts[1:], len(block)) - 1
+    crossed = await _crossed(connection, block.series_id[starts], block.at[starts], block.at[ends])
+    if not len(crossed):
+        return starts
+    inner = np.repeat(np.isin(np.arange(len(starts)), crossed), ends - starts + 1)
+    inner[starts] = False
+    gaps = np.flatnonzero(inner)
+    cut = await _crossed(connection, block.series_id[gaps], block.at[gaps - 1], block.at[gaps])
+    return np.union1d(starts, gaps[cut])
+
+
+async def _crossed(
+    connection: "Connected", series_ids: npt.NDArray[np.int32], starts: Integers, finishes: Integers
+) -> Positions:
+    """Which of some stretches, each between two instants, have a batch between them."""
+    rows = await engine_statements("timescale").stretches_with_batches.rows(
+        connection, series_ids=series_ids.tolist(), starts=starts.tolist(), finishes=finishes.tolist()
+    )
+    return np.array([row["number"] - 1 for row in rows], dtype=np.intp)
+
+
+def _copies(block: Block, starts: Positions) -> Iterator[Block]:
+    """A block in parts that are copied one by one: a batch ends where COPY turns to another series or chunk, so two
+    stretches of a series may not follow one another in one chunk.
+    """
+    stretch = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(block)))
+    series = block.series_id[starts]
+    first = np.flatnonzero(np.append(True, series[1:] != series[:-1]))
+    turn = (np.arange(len(starts)) - np.repeat(first, np.diff(first, append=len(starts))))[stretch]
+    chunk = block.at // CHUNK
+    order = np.lexsort((turn, chunk))  # stable: by series and instant within
+    block, stretch, chunk = block.take(order), stretch[order], chunk[order]
+    follows = (block.series_id[1:] == block.series_id[:-1]) & (chunk[1:] == chunk[:-1])
+    cuts = np.flatnonzero(follows & (stretch[1:] != stretch[:-1])) + 1
+    for start, end in pairwise([0, *cuts.tolist(), len(block)]):
+        yield block.take(slice(start, end))
+
+
+async def take_out(connection: "Connected", series_ids: Stretch, starts: Stretch, finishes: Stretch) -> Block:
     """Remove the whole batches that overlap the stretches, and return their readings sorted by (series, instant).
 
     A stretch is a series with its first and its last instant, in microseconds since 1970 UTC. A series may have
@@ -78,16 +136,16 @@ async def take_out(connection: "Connection[Any]", series_ids: Stretch, starts: S
     return block_of_rows(rows)
 
 
-async def convert_some(connection: "Connection[Any]") -> bool:
+async def convert_some(connection: "Connected") -> bool:
     """Move some readings of the old shape, rows of a chunk, into batches; False if no chunk has any rows.
 
     Vacuum `reading` now and then, and call `finish_conversion` after the last time.
     """
     rows = await engine_statements("timescale").rows_to_convert.rows(connection, max_rows=CONVERTED)
-    return await _rewrite(connection, rows)
+    return await _repack(connection, rows)
 
 
-async def finish_conversion(connection: "Connection[Any]") -> None:
+async def finish_conversion(connection: "Connected") -> None:
     """Give back the indexes of chunks whose readings are all in batches, once they are vacuumed.
 
     It waits for readers of these chunks, and readers wait for it: set a `lock_timeout`.
@@ -95,41 +153,24 @@ async def finish_conversion(connection: "Connection[Any]") -> None:
     await engine_statements("timescale").finish_conversion.run(connection)
 
 
-async def merge_small(connection: "Connection[Any]") -> bool:
+async def merge_small(connection: "Connected") -> bool:
     """Merge some small batches of a closed day or hour; False if none are worth it."""
     query = engine_statements("timescale").small_batches
     for width in WIDTHS:
-        if await _rewrite(connection, await query.rows(connection, width=width, max_readings=MERGED)):
+        if await _repack(connection, await query.rows(connection, width=width, max_readings=MERGED)):
             return True
     return False
 
 
-async def _rewrite(connection: "Connection[Any]", rows: "Sequence[Record]") -> bool:
-    """Take out the readings of some stretches, and append them; False if there are no stretches."""
-    if rows:
-        series_ids, starts, finishes = zip(*rows, strict=True)
-        await append(connection, await take_out(connection, series_ids, starts, finishes))
-    return bool(rows)
-
-
-def _by_chunk(block: Block) -> Block:
-    """The readings ordered by week first, as chunks are: a batch ends where COPY turns to another chunk."""
-    weeks = block.at // WEEK
-    return block if (weeks == weeks[0]).all() else block.take(np.argsort(weeks, kind="stable"))
-
-
-def _stretches_of(block: Block) -> _Stretches:
-    """The first and the last instant of each series of a sorted block."""
-    first = np.flatnonzero(np.diff(block.series_id, prepend=block.series_id[0] - 1))
-    last = np.append(first[1:], len(block)) - 1
-    return _Stretches(block.series_id[first].tolist(), block.at[first].tolist(), block.at[last].tolist())
+async def _repack(connection: "Connected", rows: "Sequence[Record]") -> bool:
+    """Take out the readings of some stretches, and store them anew; False if there are no stretches."""
+    if not rows:
+        return False
+    series_ids, starts, finishes = np.array([tuple(row) for row in rows], dtype=np.int64).T
+    await rewrite(connection, Windows(series_ids.astype(np.int32), starts, finishes), lambda stored: stored)
+    return True
 
 
 def _listed(numbers: Stretch) -> list[int]:
     listed: list[int] = np.asarray(numbers, dtype=np.int64).tolist()
     return listed
-
-
-async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), COPY_BYTES):
-        yield data[start : start + COPY_BYTES]

@@ -1,6 +1,6 @@
 """The store of each engine."""
 
-from tidemark.readings.store.rows import RowStore
+from tidemark.readings.store import columnstore, segments
 from tidemark.readings.store.store import Store
 
-STORES: dict[str, Store] = {"postgres": RowStore(), "timescale": RowStore()}
+STORES: dict[str, Store] = {"postgres": segments, "timescale": columnstore}

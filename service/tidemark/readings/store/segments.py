@@ -5,7 +5,6 @@ and no row of the old table lies within one. Only the settler changes the store:
 transaction, which is repeatable read. Instants are in microseconds since 1970 UTC.
 """
 
-from collections.abc import AsyncIterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemark.base.time import HOUR, instant
+from tidemark.database.copying import copy_in
 from tidemark.database.statements import engine_statements
 from tidemark.readings.arrays import (
     TIMESTAMPTZ,
@@ -32,6 +32,8 @@ from tidemark.readings.arrays import (
 from tidemark.readings.columns import Block, Integers, merged
 from tidemark.readings.copy_format import HEADER, POSTGRES_EPOCH, TRAILER
 from tidemark.readings.optional_columns import OPTIONAL
+from tidemark.readings.store.store import Change
+from tidemark.readings.store.windows import Windows
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -45,10 +47,6 @@ COPIED = (
     *(column.name for column in OPTIONAL),
 )
 """The columns of `segment`, in the order in which they are copied."""
-COPY_BYTES = 256 * 1024
-"""Bytes that are passed to the database connection at a time."""
-
-
 CONVERTED_AT_ONCE = 500_000
 """Largest number of old rows that `convert_some` moves."""
 MERGED_AT_ONCE = 1_000_000
@@ -60,14 +58,22 @@ _EMPTY = Block(series_id=np.empty(0, np.int32), at=np.empty(0, np.int64), value=
 
 
 async def append(connection: "Connected", block: Block) -> None:
-    """Store readings that are not in the store: of distinct (series, instant), sorted by them.
+    """Store readings, distinct and sorted by (series, instant), each newer than all that are stored of its series."""
+    if len(block):
+        await _store(connection, block, row_starts(_pieces_of(block), SEGMENT_READINGS))
 
-    If something stored lies between two readings of a series, they come to be in different segments. So what is stored
-    may not overlap the stretch of a series' readings otherwise: `take_out` that first.
-    """
-    if not len(block):
-        return
-    starts = await _store(connection, block)
+
+async def rewrite(connection: "Connected", windows: Windows, change: Change) -> Block:
+    """See Store.rewrite."""
+    block = change(await take_out(connection, windows.series_id, windows.start, windows.finish))
+    if len(block):
+        await _store(connection, block, await _segment_starts(connection, block))
+    return block
+
+
+async def _store(connection: "Connected", block: Block, starts: Positions) -> None:
+    """Store the segments of a sorted block that start at these positions."""
+    await copy_in(connection, "segment", COPIED, copied(block, starts))
     small = np.diff(starts, append=len(block)) < SMALL
     if small.any():
         hours = np.unique(block.at[starts[small]] // HOUR * HOUR)
@@ -109,8 +115,8 @@ async def convert_some(connection: "Connected") -> bool:
     )
     rows = merged([rows])
     first, last = _ends(rows)
-    between = await take_out(connection, rows.series_id[first], rows.at[first], rows.at[last])
-    await append(connection, merged([between, rows]))
+    windows = Windows(rows.series_id[first], rows.at[first], rows.at[last])
+    await rewrite(connection, windows, lambda stored: merged([stored, rows]))
     return True
 
 
@@ -131,24 +137,17 @@ async def merge_small(connection: "Connected") -> bool:
     )
     if small:
         series_ids, starts, finishes = np.array([tuple(row) for row in small], dtype=np.int64).T
-        block = await take_out(connection, series_ids.astype(np.int32), starts, finishes)
-        await _store(connection, block)
+        windows = Windows(series_ids.astype(np.int32), starts, finishes)
+        block = await take_out(connection, windows.series_id, windows.start, windows.finish)
+        await copy_in(connection, "segment", COPIED, copied(block, await _segment_starts(connection, block)))
     else:
         await sql.plan_longer_merge.run(connection, start=start, finish=finish)
     return True
 
 
-async def _store(connection: "Connected", block: Block) -> Positions:
-    """Store a sorted block. Returns where its segments start."""
-    starts = await _segment_starts(connection, block)
-    await connection.copy_to_table("segment", source=_pieces(copied(block, starts)), columns=COPIED, format="binary")
-    return starts
-
-
 async def _segment_starts(connection: "Connected", block: Block) -> Positions:
     """Where the segments of a sorted block start."""
-    month = block.at.view("datetime64[us]").astype("datetime64[M]").view(np.int64)
-    group = np.append(0, np.cumsum((block.series_id[1:] != block.series_id[:-1]) | (month[1:] != month[:-1])))
+    group = _pieces_of(block)
     starts = row_starts(group, SEGMENT_READINGS)
     crossed = await _crossed(connection, block, starts, np.append(starts[1:], len(block)) - 1)
     if not crossed.any():
@@ -160,6 +159,12 @@ async def _segment_starts(connection: "Connected", block: Block) -> Positions:
     after_gap = np.zeros(len(block), dtype=np.int64)
     after_gap[gaps] = await _crossed(connection, block, gaps - 1, gaps)
     return row_starts(group + np.cumsum(after_gap), SEGMENT_READINGS)
+
+
+def _pieces_of(block: Block) -> Positions:
+    """A number for each reading of a sorted block, the same for those of a series and a month."""
+    month = block.at.view("datetime64[us]").astype("datetime64[M]").view(np.int64)
+    return np.append(0, np.cumsum((block.series_id[1:] != block.series_id[:-1]) | (month[1:] != month[:-1])))
 
 
 async def _crossed(connection: "Connected", block: Block, firsts: Positions, lasts: Positions) -> npt.NDArray[np.bool_]:
@@ -253,8 +258,3 @@ def _row_block(columns: list[tuple[Field, ...]]) -> Block:
         value=numbers_of(value, "f8"),
         optional=optional_singles_of(optional),
     )
-
-
-async def _pieces(data: bytes) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), COPY_BYTES):
-        yield data[start : start + COPY_BYTES]

@@ -14,7 +14,9 @@ Change: TypeAlias = Callable[[Block], Block]
 
 
 class Store(Protocol):
-    """The store. All of this is done in a repeatable read transaction, and blocks are sorted by series and instant."""
+    """The module of an engine. All of this is done in a repeatable read transaction of whoever holds the store, and
+    blocks are sorted by series and instant.
+    """
 
     async def append(self, connection: "Connected", block: Block) -> None:
         """Store readings, each newer than all that are stored of its series."""
@@ -25,7 +27,8 @@ class Store(Protocol):
         Stretches may be larger than the windows in which they lie: the store is rewritten in whole pieces.
         """
 
-    async def tidy(self, connection: "Connected") -> bool:
-        """Merge small pieces, or turn some readings that an older version has stored into pieces: one step that takes
-        about a second at most. Return whether there may be more to do.
-        """
+    async def merge_small(self, connection: "Connected") -> bool:
+        """Merge small pieces, a limited number of readings at once; False if none are worth it."""
+
+    async def convert_some(self, connection: "Connected") -> bool:
+        """Turn readings that an older version has stored into pieces, a limited number; False if there are none."""
