@@ -17,10 +17,10 @@ WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 SELECT avg(abs(value)) FROM reading WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 
 -- name: progress_of_writes
--- Rows stored, and the next transaction id. Only transactions that write take an id, so the difference between two
+-- Readings in store and log, where none is in both, and the next transaction id. Only transactions that write take an id, so the difference between two
 -- moments is the number of writing transactions between them.
 SELECT
-    (SELECT count(*) FROM reading) AS stored,
+    (SELECT count(*) FROM reading) + (SELECT coalesce(sum(readings), 0) FROM reading_log)::bigint AS stored,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction;
 
 -- name: set_lines_back
@@ -40,10 +40,16 @@ CREATE DATABASE copy_reference;
 SELECT series_id FROM sensor WHERE id = :sensor_id;
 
 -- name: stored_between
--- The number of readings and their sum.
+-- The number of readings and their sum. What the log has, it has instead of the store.
 SELECT count(*) AS stored, coalesce(sum(value), 0) AS value_sum
-FROM reading
-WHERE ts >= :start AND ts < :finish;
+FROM (
+    SELECT * FROM unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start, :finish)
+    UNION ALL
+    SELECT r.series_id, r.ts, r.value
+    FROM reading AS r
+    LEFT JOIN unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start, :finish) AS u USING (series_id, ts)
+    WHERE r.ts >= :start AND r.ts < :finish AND u.series_id IS NULL
+) AS found;
 
 -- name: late_marks
 SELECT count(*) FROM late_mark;

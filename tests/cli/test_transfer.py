@@ -21,26 +21,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from tidemark.base.settings import Settings
-from tidemark.base.time import Window
+from tidemark.base.time import Window, instant
 from tidemark.catalog import resources, welcome
 from tidemark.catalog.resources import SENSORS
 from tidemark.cli.transfer import export_readings, import_readings
 from tidemark.database.database import Database
 from tidemark.database.statements import PIECE
 from tidemark.readings.export import snapshot
+from tidemark.readings.files.bookmark import EVERY_SECONDS
 from tidemark.readings.optional_columns import OPTIONAL, JsonColumn, NumberColumn
 
 from tests.cli.conftest import Run
 from tests.conftest import Service, Tenant
+from tests.readings.log_by_hand import everything
 
 IDS = ("door 1", "ü;'\\x", "s")
 NUMBERS = {column.name: column.largest for column in OPTIONAL if isinstance(column, NumberColumn)}
 DOCUMENTS = [column.name for column in OPTIONAL if isinstance(column, JsonColumn)]
-ROWS = f"""
-    SELECT s.id, r.ts, r.value, {", ".join([*NUMBERS, *DOCUMENTS])}
-    FROM reading AS r INNER JOIN sensor AS s USING (series_id)
-    WHERE s.company_id = $1 ORDER BY s.id, r.ts
-"""
+APPEND_WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'reading_log'::regclass AND NOT granted)"
+SENSORS_OF = "SELECT series_id, id FROM sensor WHERE company_id = $1"
 
 
 def numbers(largest: float) -> st.SearchStrategy[float]:
@@ -62,12 +61,19 @@ records = st.fixed_dictionaries(
 
 
 async def rows_of(url: str, company_id: int) -> list[tuple[Any, ...]]:
-    """All readings of an organization, as stored in the database."""
+    """All readings of an organization, as stored in the database: sensor, instant, value and the optional columns."""
     connection = await asyncpg.connect(url)
     try:
-        return [tuple(row) for row in await connection.fetch(ROWS, company_id)]
+        async with connection.transaction(isolation="repeatable_read"):
+            ids = {row["series_id"]: row["id"] for row in await connection.fetch(SENSORS_OF, company_id)}
+            found = await everything(connection, company_id)
     finally:
         await connection.close()
+    rows = [
+        (ids[series], instant(at), reading.value, *(getattr(reading, column.name) for column in OPTIONAL))
+        for (series, at), reading in found.items()
+    ]
+    return sorted(rows, key=lambda row: (row[0].encode(), row[1]))
 
 
 async def organization(url: str) -> int:
@@ -146,7 +152,12 @@ async def test_a_killed_import_is_taken_up_and_stores_everything_once(
         pl.read_csv(file, infer_schema=False).write_parquet(tmp_path / "many.parquet", row_group_size=50_000)
         file = tmp_path / "many.parquet"
     connection = await asyncpg.connect(tenant.database_url)
-    process = command(service, "import", "--org", str(tenant.company_id), str(file))
+    async with connection.transaction():  # to store them all takes less time than passes between two bookmarks
+        await connection.execute("LOCK TABLE reading_log IN SHARE MODE")
+        process = command(service, "import", "--org", str(tenant.company_id), str(file))
+        while process.poll() is None and not await connection.fetchval(APPEND_WAITS):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(EVERY_SECONDS)
     marked = 0
     while not marked and process.poll() is None:
         marked = await connection.fetchval(
@@ -156,14 +167,14 @@ async def test_a_killed_import_is_taken_up_and_stores_everything_once(
     process.kill()
     await asyncio.to_thread(process.communicate)
     assert process.returncode == -signal.SIGKILL, "it was over too soon; the test needs a longer file"
-    assert await connection.fetchval("SELECT count(*) FROM (" + ROWS + ") AS stored", tenant.company_id) >= marked - 1
+    assert len(await rows_of(tenant.database_url, tenant.company_id)) >= marked - 1
     options = ("--restart",) if restart else ()
     answer = await asyncio.to_thread(tidemark, "import", "--org", str(tenant.company_id), str(file), *options, code=1)
     assert (answer["accepted"], answer["rejected"]) == (count - 1, 1)
     assert [(error["index"], error["field"]) for error in answer["errors"]] == [(7, "value")]
     assert answer["continued_at"] >= marked if not restart else answer["continued_at"] == 0
-    stored = await connection.fetch("SELECT ts, value FROM (" + ROWS + ") AS stored ORDER BY ts", tenant.company_id)
-    assert [tuple(row) for row in stored] == [
+    stored = await rows_of(tenant.database_url, tenant.company_id)
+    assert [row[1:3] for row in stored] == [
         (start + timedelta(seconds=number), number) for number in range(count) if number != 7
     ]
     total = count * (count - 1) // 2 - 7

@@ -154,6 +154,7 @@ def problems(body: str, resources: Resources = TWO_KINDS) -> list[str]:
 
 
 UNDERSTOOD = (
+    "await statements().mark.copy(connection, series_id=1, hour=hour)",
     "await statements().mark.run(connection, series_id=1, hour=hour)",
     "sql, other = statements(), 1\nawait sql.mark.run(connection, series_id=1, hour=hour)",
     "of = {'hour': hour}\nawait statements().mark.row(connection, **of, series_id=1)",

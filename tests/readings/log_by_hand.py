@@ -40,6 +40,15 @@ _APPEND = """
 """
 
 
+_STORED = """
+    SELECT s.series_id, r.*
+    FROM sensor AS s
+    CROSS JOIN LATERAL stored_readings(s.series_id, 'epoch', 'infinity') AS r
+    WHERE $1::integer IS NULL OR s.company_id = $1
+"""
+_LOGGED = "SELECT * FROM reading_log WHERE $1::integer IS NULL OR company_id = $1 ORDER BY xid"
+
+
 async def append(
     connection: "Connection", readings: Mapping[Key, Stored], *, xid: int | None = None, size: int = 1000
 ) -> None:
@@ -63,13 +72,11 @@ def _row(keys: Sequence[Key], readings: Mapping[Key, Stored]) -> tuple[Any, ...]
     return (len(keys), *bounds, series, starts, at, [readings[key].value for key in keys], *details)
 
 
-async def everything(connection: "Connection") -> dict[Key, Stored]:
-    """All readings as they are in the snapshot of the connection's transaction."""
-    rows = await connection.fetch(
-        "SELECT s.series_id, r.* FROM sensor AS s, LATERAL stored_readings(s.series_id, 'epoch', 'infinity') AS r"
-    )
+async def everything(connection: "Connection", company_id: int | None = None) -> dict[Key, Stored]:
+    """All readings (of a company's sensors) as they are in the snapshot of the connection's transaction."""
+    rows = await connection.fetch(_STORED, company_id)
     found = {(row["series_id"], microseconds(row["ts"])): Stored(*list(row)[2:]) for row in rows}
-    for run in await connection.fetch("SELECT * FROM reading_log ORDER BY xid"):
+    for run in await connection.fetch(_LOGGED, company_id):
         found |= readings_of(run)
     return found
 

@@ -94,9 +94,9 @@ async def remove(connection: Connection, engine: str, series_id: int, window: Wi
             return await changes.delete(connection, STORES[engine], of_engine, series_id, window)
 
 
-async def empty_store(connection: Connection) -> None:
+async def empty_store(connection: Connection, engine: str) -> None:
     """Delete all stored readings behind the back of those who roll up: what is still counted came from roll-ups."""
-    await connection.execute("DELETE FROM reading")
+    await connection.execute(f"DELETE FROM {'segment' if engine == 'postgres' else 'reading'}")
 
 
 async def settle_everything(connection: Connection, engine: str) -> int:

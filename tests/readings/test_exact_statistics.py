@@ -154,8 +154,7 @@ async def test_settles_miss_nothing_while_chunks_come_into_being(engine: str, co
 async def test_readings_scattered_over_fifty_years_are_answered_and_settled(
     connections: Connections, engine: str
 ) -> None:
-    limited = {"statement_timeout": "20s"}
-    job, reader = await connections.one(limited), await connections.one(QUERY_SESSION | limited)
+    job, reader = await connections.one(), await connections.one(QUERY_SESSION | {"statement_timeout": "20s"})
     rng = random.Random(50)
     scattered = {
         (rng.choice(SERIES), microseconds(BEGIN) - rng.randrange(50 * 365 * 86400) * 1_000_000): rng.uniform(-50, 50)

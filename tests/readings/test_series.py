@@ -334,7 +334,7 @@ async def test_rolled_up_buckets_are_not_read_raw(engine: str, connections: Conn
         before, total = await page_of_buckets(*question)
     assert (total == 5 * 24) if zone is None else (total in (5, 6))
     # Gone behind the back of the protocol: whatever is still counted did not come from raw readings.
-    await empty_store(writer)
+    await empty_store(writer, engine)
     async with reader.transaction():
         after, _ = await page_of_buckets(*question)
     cut_hours = sum(1 for bound in grid.bounds(window)[1:-1] if bound % HOUR)
@@ -349,7 +349,7 @@ async def test_where_hours_tell_already_no_raw_readings_are_read(engine: str, co
     await write(writer, {(11, start + at): 1.0 for at in range(0, 5 * DAY, HOUR // 12)})
     await settle_everything(writer, engine)
     assert await roll_up(writer, engine, BEGIN + timedelta(days=6))
-    await empty_store(writer)  # behind the back of the protocol
+    await empty_store(writer, engine)  # behind the back of the protocol
     for most, found in ((1440, "raw"), (119, "daily"), (5, "daily")):
         async with reader.transaction():
             window = Window(start, start + 5 * DAY)

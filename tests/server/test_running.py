@@ -259,7 +259,7 @@ async def test_too_much_pending_work_is_refused_not_kept(
     blocker = await asyncpg.connect(server_url)
     transaction = blocker.transaction()
     await transaction.start()
-    await blocker.execute("SELECT pg_advisory_xact_lock(7463002)")  # as a moving line does: every writer waits
+    await blocker.execute("LOCK TABLE reading_log IN SHARE MODE")  # every append waits
     uploads = [asyncio.create_task(tenant.upload(sensor, ago(hours=1, seconds=n + 1), n)) for n in range(30)]
     done, waiting = await asyncio.wait(uploads, return_when=asyncio.FIRST_COMPLETED)
     while len(done) < 25:

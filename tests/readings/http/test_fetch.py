@@ -5,12 +5,11 @@ import random
 import socket
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from itertools import product
 from typing import Any
 
-import asyncpg
 import pytest
-from tidemark.database.statements import statements
 from yarl import URL
 
 from tests.conftest import MakeTenant, Service, Tenant, ago
@@ -329,22 +328,17 @@ READINGS = 25_000
 async def fill(tenant: Tenant, sensor: str) -> None:
     """Store that many readings at once, one a minute from 2020 on."""
     start = datetime(2020, 1, 1, tzinfo=UTC)
-    at = [int((start + timedelta(minutes=minute)).timestamp()) * 1_000_000 for minute in range(READINGS)]
-    nothing = [None] * READINGS
     random_values = random.Random(7)
-    connection = await asyncpg.connect(tenant.database_url)
-    [found] = await statements().sensors_of_ids.rows(connection, company_id=tenant.company_id, ids=[sensor])
-    await statements().write_readings.run(
-        connection,
-        series_ids=[found["series_id"]] * READINGS,
-        at_us=at,
-        reading_values=[random_values.gauss(20, 5) for _ in at],
-        latitude=nothing,
-        longitude=nothing,
-        x_axis_value=[float(minute) for minute in range(READINGS)],
-        metadata=nothing,
+    lines = [
+        f"{sensor},{(start + timedelta(minutes=minute)).isoformat()},{random_values.gauss(20, 5)},{minute}"
+        for minute in range(READINGS)
+    ]
+    response = await tenant.session.post(
+        f"{tenant.base}/api/v1/readings",
+        data=BytesIO("\n".join(["sensor,timestamp,value,x_axis_value", *lines]).encode()),
+        headers={"Content-Type": "text/csv", **tenant.keys},
     )
-    await connection.close()
+    assert (response.status, (await response.json())["accepted"]) == (200, READINGS)
 
 
 async def test_large_response_equals_the_small_ones_put_together(tenant: Tenant) -> None:

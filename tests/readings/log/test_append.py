@@ -80,6 +80,28 @@ async def test_readings_and_blocks_are_appended_in_their_order(log_url: str) -> 
     assert await logged(log_url) == last_of(singles)
 
 
+async def test_what_is_pending_counts_alike_however_it_comes(log_url: str) -> None:
+    """Blocks take less memory for each reading, so more of their readings may be pending."""
+    block = Block(series_id=np.full(5, 1, np.int32), at=NOW + np.arange(5), value=np.arange(5.0))
+    database = Database(log_url)
+    database.ready.set()
+    appender = Appender(database, Watch(), max_pending=2)
+    accepted = [appender.shared_commit(*reading(1.0)) for _ in range(2)]
+    with pytest.raises(TidemarkError, match="Too many readings are waiting"):
+        appender.shared_commit(*reading(2.0))
+    with pytest.raises(TidemarkError, match="Too many readings are waiting"):
+        await appender.store_block(1, block)
+    await asyncio.gather(*accepted)
+    blocks = [asyncio.create_task(appender.store_block(1, block))]
+    await asyncio.sleep(0)
+    last = appender.shared_commit(*reading(3.0, series_id=2))
+    with pytest.raises(TidemarkError, match="Too many readings are waiting"):
+        appender.shared_commit(*reading(4.0))
+    await asyncio.gather(last, *blocks)
+    await appender.close()
+    assert len(await logged(log_url)) == 5 + 1
+
+
 @pytest.mark.usefixtures("quick", "one_lane")
 @pytest.mark.parametrize("deadline", [True, False])
 async def test_an_append_that_was_given_up_does_not_come_back(log_url: str, *, deadline: bool) -> None:
