@@ -85,15 +85,6 @@ def block_of(readings: Readings) -> Block:
     )
 
 
-async def remove(connection: Connection, engine: str, series_id: int, window: Window) -> int:
-    """Delete readings, as a request does."""
-    of_engine = engine_statements(engine)
-    async with store_held(connection):
-        await settle_all(connection, STORES[engine], of_engine)
-        async with connection.transaction(isolation="repeatable_read"):
-            return await changes.delete(connection, STORES[engine], of_engine, series_id, window)
-
-
 async def empty_store(connection: Connection, engine: str) -> None:
     """Delete all stored readings behind the back of those who roll up: what is still counted came from roll-ups."""
     await connection.execute(f"DELETE FROM {'segment' if engine == 'postgres' else 'reading'}")

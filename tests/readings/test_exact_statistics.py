@@ -12,6 +12,7 @@ from tidemark.database.database import QUERY_SESSION, Database
 from tidemark.readings.buckets import CalendarDays
 from tidemark.readings.fill import Fill
 from tidemark.readings.series import page_of_buckets
+from tidemark.readings.settling.deletion import delete_settled
 from tidemark.readings.statistics import Statistics, statistics
 from tidemark.server import maintenance
 
@@ -27,7 +28,6 @@ from tests.readings.store_and_log import (
     random_instant,
     random_values,
     random_window,
-    remove,
     roll_up,
     settle_everything,
     settle_some,
@@ -85,7 +85,9 @@ async def test_under_writers_deletes_and_the_settler(engine: str, connections: C
         while await turns.get():
             if rng.random() < 0.1:
                 start = random_instant(rng)
-                await remove(connection, engine, rng.choice(SERIES), Window(start, start + rng.choice((HOUR, DAY))))
+                await delete_settled(
+                    connection, engine, rng.choice(SERIES), Window(start, start + rng.choice((HOUR, DAY)))
+                )
             else:
                 await write(connection, random_values(rng))
 
@@ -168,7 +170,7 @@ async def test_readings_scattered_over_fifty_years_are_answered_and_settled(
     assert sum(day.count for day in days) == len(scattered)
     assert await settle_everything(job, engine) == len(scattered)
     await check(reader, [Window()], line)
-    assert await remove(job, engine, SERIES[0], Window()) == sum(series == SERIES[0] for series, _ in scattered)
+    assert await delete_settled(job, engine, SERIES[0], Window()) == sum(series == SERIES[0] for series, _ in scattered)
     await check(reader, [Window()], line)
 
 

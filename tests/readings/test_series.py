@@ -26,6 +26,7 @@ from tidemark.readings.series import (
     page_of_buckets,
     page_of_readings,
 )
+from tidemark.readings.settling.deletion import delete_settled
 
 from tests.readings.log_by_hand import everything
 from tests.readings.store_and_log import (
@@ -39,7 +40,6 @@ from tests.readings.store_and_log import (
     maintain,
     random_instant,
     random_values,
-    remove,
     roll_up,
     settle_everything,
     write,
@@ -235,7 +235,7 @@ async def test_under_writers_deletes_and_the_settler(
             if rng.random() < 0.1:
                 start = random_instant(rng)
                 window = Window(start, start + rng.choice((HOUR, DAY, 3 * DAY)))
-                await remove(connection, engine, rng.choice(SERIES), window)
+                await delete_settled(connection, engine, rng.choice(SERIES), window)
             else:
                 await write(connection, random_values(rng))
 
@@ -364,7 +364,7 @@ async def test_a_late_reading_counts_at_once(engine: str, connections: Connectio
     await settle_everything(writer, engine)
     assert await roll_up(writer, engine, BEGIN + timedelta(days=6))
     await write(writer, {(11, start + HOUR + 1): 5.0, (11, start + 3 * DAY): 7.0})
-    await remove(writer, engine, 11, Window(start + 3 * DAY, start + 4 * DAY))
+    await delete_settled(writer, engine, 11, Window(start + 3 * DAY, start + 4 * DAY))
     for grid in (HOURS, CalendarDays(ZoneInfo(zone))):
         async with reader.transaction():
             found, total = await page_of_buckets(

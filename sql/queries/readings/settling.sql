@@ -25,7 +25,7 @@ ORDER BY xid;
 SELECT xid FROM settled;
 
 -- name: note_settled
-UPDATE settled SET xid = :xid;
+UPDATE settled SET xid = greatest(xid, :xid);
 
 -- name: delete_runs
 DELETE FROM reading_log WHERE xid BETWEEN :first AND :last;
@@ -59,11 +59,9 @@ SELECT * FROM unnest(:series_ids::integer [], :instants::timestamptz [], :newest
 ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, value = excluded.value
 WHERE excluded.ts >= n.ts;
 
--- name: stored_bounds
--- The first and the last stored reading of a series with start ≤ ts < finish, null if there is none.
-SELECT
-    (SELECT ts FROM first_stored(:series_id, :start, :finish, 1)) AS first_at,
-    (SELECT ts FROM last_stored(:series_id, :start, :finish, 1)) AS last_at;
+-- name: first_stored_at
+-- When the first stored reading of a series with start ≤ ts < finish is; no row if there is none.
+SELECT ts FROM first_stored(:series_id, :start, :finish, 1);
 
 -- name: renew_newest_stored
 -- Looks up anew which stored reading of a series is its newest.

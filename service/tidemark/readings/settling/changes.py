@@ -45,23 +45,22 @@ async def delete(connection: "Connected", store: Store, of_engine: Statements, s
     """Delete the stored readings of a series in a window; return how many."""
     line = microseconds(await statements().read_line.value(connection))
     deleted = 0
-    for part in await _parts(connection, series_id, window):
+    while (part := await _next_part(connection, series_id, window)) is not None:
         deleted += await _delete_part(connection, store, of_engine, series_id, part, line)
+        window = Window(part.finish, window.finish)
     await statements().renew_newest_stored.run(connection, series_id=series_id)
     return deleted
 
 
-async def _parts(connection: "Connected", series_id: int, window: Window) -> list[Window]:
-    """A window, as far as anything is stored, in parts whose readings fit into memory."""
-    stored = await statements().stored_bounds.row(
+async def _next_part(connection: "Connected", series_id: int, window: Window) -> Window | None:
+    """The first part of a window in which anything is stored; None where nothing is."""
+    first = await statements().first_stored_at.value(
         connection, series_id=series_id, start=instant(window.start), finish=instant(window.finish)
     )
-    if stored is None or stored["first_at"] is None:
-        return []
-    first, last = microseconds(stored["first_at"]), microseconds(stored["last_at"])
-    return [
-        Window(max(start, first), min(start + PART, last + 1)) for start in range(first - first % PART, last + 1, PART)
-    ]
+    if first is None:
+        return None
+    start = microseconds(first)
+    return Window(start, min(start - start % PART + PART, window.finish))
 
 
 async def _delete_part(

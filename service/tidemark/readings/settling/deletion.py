@@ -1,5 +1,7 @@
 """Deleting readings: what was written before is settled first, so that nothing of it comes back."""
 
+from typing import TYPE_CHECKING
+
 from tidemark.base.time import Window
 from tidemark.database.database import Database
 from tidemark.database.statements import engine_statements
@@ -7,14 +9,23 @@ from tidemark.readings.settling.changes import delete
 from tidemark.readings.settling.turn import settle_all, store_held
 from tidemark.readings.store.engines import STORES
 
+if TYPE_CHECKING:
+    from tidemark.database.database import Connected
+
 
 async def delete_readings(database: Database, series_id: int, window: Window) -> int:
     """Delete a series' readings in a window; return how many. Statistics are exact as soon as this returns.
 
     Readings that are written meanwhile may be spared. Raises TidemarkError if the database is unavailable.
     """
-    store, of_engine = STORES[database.engine], engine_statements(database.engine)
-    async with database.session() as connection, store_held(connection):
+    async with database.session() as connection:
+        return await delete_settled(connection, database.engine, series_id, window)
+
+
+async def delete_settled(connection: "Connected", engine: str, series_id: int, window: Window) -> int:
+    """The same over a connection that is not in a transaction."""
+    store, of_engine = STORES[engine], engine_statements(engine)
+    async with store_held(connection):
         await settle_all(connection, store, of_engine)
         async with connection.transaction(isolation="repeatable_read"):
             return await delete(connection, store, of_engine, series_id, window)

@@ -30,13 +30,21 @@ TURN_READINGS = 1_000_000
 
 @asynccontextmanager
 async def store_held(connection: "Connected") -> AsyncIterator[None]:
-    """Hold the lock of those who change the store, after waiting for it; not in a transaction."""
-    await statements().lock_store.run(connection)
+    """Hold the lock of those who change the store, after waiting for it; not in a transaction.
+
+    Where this is broken off, the session is ended: it may have the lock although it was never told so, and in a pool it
+    would keep it.
+    """
     try:
-        yield
-    finally:
-        if not connection.is_closed():
-            await statements().unlock_store.run(connection)
+        await statements().lock_store.run(connection)
+        try:
+            yield
+        finally:
+            if not connection.is_closed():
+                await statements().unlock_store.run(connection)
+    except (asyncio.CancelledError, TimeoutError):
+        connection.terminate()
+        raise
 
 
 async def settle_all(connection: "Connected", store: Store, of_engine: Statements) -> int:
