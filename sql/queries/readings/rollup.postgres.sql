@@ -1,6 +1,7 @@
 -- The maintenance job on plain PostgreSQL: roll-ups are tables that are recomputed in place.
 
 -- name: roll_up_hours
+-- An attempt that was broken off may have left hours from which everything has been deleted since: they become empty.
 INSERT INTO reading_hourly AS h (series_id, bucket, sample_count, value_sum, value_min, value_max)
 SELECT series_id, date_bin('1 hour', ts, 'epoch'), count(*), sum(value), min(value), max(value)
 FROM (
@@ -35,6 +36,15 @@ FROM (
 ) AS r
 WHERE ts >= :start AND ts < :finish
 GROUP BY series_id, date_bin('1 hour', ts, 'epoch')
+UNION ALL
+SELECT series_id, bucket, 0, 0, null, null
+FROM reading_hourly AS o
+WHERE
+    bucket >= :start AND bucket < :finish
+    AND NOT EXISTS (
+        SELECT FROM reading
+        WHERE series_id = o.series_id AND ts >= o.bucket AND ts < o.bucket + interval '1 hour'
+    )
 {replacing_bucket};
 
 -- name: roll_up_days
