@@ -31,7 +31,13 @@ CATALOG = {
         FROM pg_trigger AS t INNER JOIN pg_class AS c ON c.oid = tgrelid
         WHERE relnamespace = 'public'::regnamespace AND NOT tgisinternal
     """,
-    "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'",
+    "views": """
+        SELECT c.oid::regclass::text, relkind, pg_get_viewdef(c.oid), reloptions, relacl
+        FROM pg_class AS c
+        WHERE relnamespace IN ('public'::regnamespace, 'tidemark'::regnamespace) AND relkind = 'v' AND NOT EXISTS (
+            SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'e'
+        )
+    """,
     "columns": """
         SELECT
             c.relname, c.relkind, c.relpersistence, c.reloptions, a.attnum, a.attname,
@@ -54,6 +60,7 @@ CATALOG = {
     "enums": "SELECT enumtypid::regtype::text, enumlabel, enumsortorder FROM pg_enum",
     "steps": "SELECT version, name, engine FROM schema_migration",
     "files": "SELECT name, fingerprint FROM schema_function",
+    "files of views": "SELECT fingerprint FROM schema_view",
 }
 HYPERTABLES = """
     SELECT hypertable_name, column_name, time_interval FROM timescaledb_information.dimensions

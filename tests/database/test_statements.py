@@ -10,6 +10,7 @@ import pytest
 from tidemark.catalog.resources import RESOURCES
 from tidemark.database.functions import functions
 from tidemark.database.statements import SQL, Sources, Statement, Statements, engine_statements, files, statements
+from tidemark.database.views import views
 from tidemark.readings.optional_columns import OPTIONAL
 
 from bench import service as bench
@@ -65,6 +66,7 @@ def test_every_part_is_included() -> None:
 @pytest.mark.parametrize("engine_name", ENGINES)
 def test_every_function_is_called(engine_name: str) -> None:
     held = [statement.text for one in (statements(), engine_statements(engine_name)) for statement in one]
+    held += [view.text for view in views(engine_name)]
     assert uncalled_functions(held, {one.name: one.text for one in functions(engine_name)}) == set()
 
 

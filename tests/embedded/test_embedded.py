@@ -19,6 +19,8 @@ from tidemark.embedded.failures import PassingError
 from tidemark.embedded.programs import EmbeddedServerError, Programs, available_programs, find_programs
 from tidemark.embedded.server import Server, embedded_server
 
+from tests.conftest import free_port
+
 AVAILABLE = available_programs()
 NOBODY = 65534
 
@@ -333,3 +335,45 @@ def test_the_data_of_another_user_are_left_alone(tmp_path: Path) -> None:
             pass
     finally:
         os.seteuid(0)
+
+
+async def test_it_listens_for_roles_with_a_password_and_nobody_else(tmp_path: Path, programs: Programs) -> None:
+    port = free_port()
+
+    async def role(user: str, password: str, database: str = "tidemark") -> object:
+        connection = await asyncpg.connect(
+            host="127.0.0.1", port=port, user=user, password=password, database=database, ssl=False
+        )
+        try:
+            return await connection.fetchval("SELECT current_user")
+        finally:
+            await connection.close()
+
+    with embedded_server(tmp_path, programs.folder, listen=("127.0.0.1", port)) as server:
+        assert server.port == port
+        await value(server, "CREATE ROLE reader LOGIN PASSWORD 'secret'")
+        assert await role("reader", "secret") == "reader"
+        for stranger in (
+            ("reader", "wrong"),
+            ("tidemark", "secret"),
+            ("tidemark", ""),
+            ("reader", "secret", "postgres"),
+        ):
+            with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+                await role(*stranger)
+
+        with embedded_server(tmp_path) as second:  # without the setting: it finds the running one nevertheless
+            assert second.url == server.url
+            assert await value(second, "SELECT 1") == 1
+    with embedded_server(tmp_path) as server:
+        assert server.port == 5432
+        assert await setting(server, "listen_addresses") == ""
+        with pytest.raises(ConnectionRefusedError):
+            await role("reader", "secret")
+
+
+def test_a_running_server_that_does_not_listen_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(embedded.log, "warning", lambda message, **_: warnings.append(message))
+    with embedded_server(tmp_path), embedded_server(tmp_path, listen=("127.0.0.1", free_port())):
+        assert ["TIDEMARK_POSTGRES_LISTEN" in message for message in warnings] == [True]

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from tidemark.base.errors import FieldError
 
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_HOST_AND_PORT = re.compile(r"(\*|[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _PORTS = {"http": 80, "https": 443}
 
 ENGINES = ("auto", "timescale", "postgres")
@@ -50,6 +51,21 @@ class MaxConnections(NamedTuple):
         return MaxConnections(-(-self.total // workers), -(-self.per_address // workers))
 
 
+class Address(NamedTuple):
+    """Where a server listens: a host name, an address or `*` for all addresses, and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> "Address":
+        """`HOST:PORT`, with brackets around an IPv6 address. Raises SettingError."""
+        match = _HOST_AND_PORT.fullmatch(text)
+        if match is None or not 0 < int(match[2]) <= 65535:
+            raise SettingError(name, f"{name} must be a host and a port such as 127.0.0.1:5433, not {text!r}.")
+        return cls(match[1].strip("[]"), int(match[2]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What an operator can set; docs/settings.md describes each."""
@@ -57,6 +73,7 @@ class Settings:
     database_url: str | None = None
     data_dir: Path = Path(".tidemark")
     postgres_bin: Path | None = None
+    postgres_listen: Address | None = None
     engine: str = "auto"
     host: str = "127.0.0.1"
     port: int = 8080
@@ -170,6 +187,7 @@ RULES: Mapping[str, Rule] = {
     "database_url": _postgres_url,
     "data_dir": _path,
     "postgres_bin": _path,
+    "postgres_listen": Address.parse,
     "engine": _one_of(*ENGINES),
     "host": _text,
     "port": _whole_number(0, 65535),

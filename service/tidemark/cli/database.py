@@ -8,7 +8,7 @@ import click
 
 from tidemark.base.settings import Settings
 from tidemark.cli.session import as_json, show
-from tidemark.embedded.server import NAME, PORT, embedded_server, kept_up
+from tidemark.embedded.server import NAME, embedded_server, kept_up
 from tidemark.server.supervisor import ServeError
 
 TEXT = """\
@@ -38,13 +38,15 @@ def database(settings: Settings, /, create: bool, json_output: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     with (
-        embedded_server(settings.data_dir, settings.postgres_bin, create=create) as server,
-        kept_up(settings.data_dir, settings.postgres_bin),
+        embedded_server(
+            settings.data_dir, settings.postgres_bin, listen=settings.postgres_listen, create=create
+        ) as server,
+        kept_up(settings.data_dir, settings.postgres_bin, listen=settings.postgres_listen),
     ):
         answer = {
             "url": server.url,
             "socket": str(server.socket_dir),
-            "port": PORT,
+            "port": server.port,
             "user": NAME,
             "database": NAME,
             "data_dir": str(settings.data_dir.absolute()),

@@ -13,7 +13,7 @@ from tidemark.base.errors import TidemarkError
 from tidemark.base.logs import configure_logs
 from tidemark.base.settings import ENGINES, RULES, SettingError, Settings, variable_of
 from tidemark.base.version import TIDEMARK_VERSION
-from tidemark.cli import database, demo, organizations, resources, tokens, transfer
+from tidemark.cli import database, demo, organizations, resources, sql_users, tokens, transfer
 from tidemark.cli.session import as_json, connected, run, show
 from tidemark.database.engine import EngineError
 from tidemark.database.migration import SchemaTooNewError
@@ -29,6 +29,7 @@ FLAGS = {
     "database_url": ("URL", "PostgreSQL server to use instead of the embedded one"),
     "data_dir": ("DIR", "where the embedded server keeps its data"),
     "postgres_bin": ("DIR", "folder of the PostgreSQL programs for the embedded server"),
+    "postgres_listen": ("HOST:PORT", "where the embedded server also listens, for SQL users"),
     "engine": ("|".join(ENGINES), "storage engine"),
     "cache_seconds": ("S", "how old a cached answer may be, in seconds"),
     "max_body": ("BYTES", "largest request body after decompression"),
@@ -128,6 +129,7 @@ def status(settings: Settings, /, json_output: bool) -> None:
 
 tidemark.add_command(organizations.org)
 tidemark.add_command(tokens.token)
+tidemark.add_command(sql_users.sql_user)
 for group in resources.groups():
     tidemark.add_command(group)
 tidemark.add_command(transfer.import_readings)

@@ -42,6 +42,8 @@ ACQUIRE_SECONDS = 10.0
 SESSION = {
     "application_name": "tidemark",
     "TimeZone": "UTC",
+    # A role named tidemark would otherwise find the views for SQL users first, in the schema of its own name.
+    "search_path": "public",
     "synchronous_commit": "on",
     # Writers read the mark line in the statement after the one that locks it, and must see its current value.
     "default_transaction_isolation": "read committed",

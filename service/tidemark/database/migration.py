@@ -1,9 +1,10 @@
 """Migrations bring a database's schema to the version that this Tidemark works with.
 
 A migration is `sql/migrations/NNNN_name.sql`, or one `NNNN_name.ENGINE.sql` per engine: a step that changes tables,
-columns and data. All missing migrations run in one transaction under a lock, and then the functions that have changed
-are replaced (`tidemark.database.functions`). So processes that start at once take turns, and a failure leaves nothing
-half done. A migration calls no function: a new database has none yet, and an older one has those of an older version.
+columns and data. All missing migrations run in one transaction under a lock, and then the functions and views that have
+changed are replaced (`tidemark.database.functions`, `tidemark.database.views`). So processes that start at once take
+turns, and a failure leaves nothing half done. A migration calls no function: a new database has none yet, and an older
+one has those of an older version.
 """
 
 import re
@@ -17,6 +18,7 @@ import structlog
 from tidemark.database.engine import choose_engine
 from tidemark.database.functions import replace_changed
 from tidemark.database.statements import SQL, statements
+from tidemark.database.views import replace_views
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -69,7 +71,7 @@ def migrations(engine: str, folder: Path = SQL / "migrations") -> list[Migration
 
 
 async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
-    """Apply the missing migrations, and replace the functions that have changed.
+    """Apply the missing migrations, and replace the functions and views that have changed.
 
     `engine` is the setting. Raises SchemaTooNewError if the database has a newer version, EngineError if the engine is
     not available.
@@ -93,6 +95,7 @@ async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
             await connection.execute(step.path.read_text(encoding="utf-8"))
             await sql.record_migration.run(connection, version=step.version, name=step.name, engine=chosen)
         await replace_changed(connection, chosen)
+        await replace_views(connection, chosen, migrated=version < len(steps))
         if version < len(steps):
             await sql.prepare_storage.run(connection)
     return Schema(chosen, reason, len(steps), len(steps) - version)

@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 NAME = "tidemark"
 """The role and the database."""
 PORT = 5432
+"""Unless it listens at another one for SQL users: PostgreSQL has one port, which is part of its socket's name too."""
 SYSTEM_USER = "tidemark"
 """The user that the server runs as if Tidemark runs as root, as which PostgreSQL refuses to run."""
 START_SECONDS = 600
@@ -52,12 +53,21 @@ _MAX_SOCKET_PATH = 103
 _NOT_IN_PATHS = '"$`\\'
 """pg_ctl puts paths between double quotes for a shell, where these characters have a meaning."""
 
+ACCESS = f"""\
+# Written by Tidemark at each start with TIDEMARK_POSTGRES_LISTEN, instead of pg_hba.conf.
+local all all trust
+host all {NAME} all reject
+host {NAME} all all scram-sha-256
+"""
+"""Who may connect: over the socket, which only the system's user reaches, everybody; else whoever has a password."""
+
 
 @dataclass(frozen=True)
 class Server:
     """A running embedded server."""
 
     socket_dir: Path
+    port: int
     programs: Programs
     log_file: Path
 
@@ -68,7 +78,16 @@ class Server:
 
     def url_of(self, database: str) -> str:
         """The PostgreSQL URL of a database on it."""
-        return f"postgresql://{NAME}@/{database}?host={quote(str(self.socket_dir))}&port={PORT}"
+        return f"postgresql://{NAME}@/{database}?host={quote(str(self.socket_dir))}&port={self.port}"
+
+
+@dataclass(frozen=True)
+class _Serving:
+    """Where a running server can be reached: its socket's folder and its port, and the addresses where it listens."""
+
+    socket_dir: Path
+    port: int
+    addresses: str
 
 
 @dataclass(frozen=True)
@@ -90,14 +109,16 @@ def embedded_server(
     data_dir: Path,
     postgres_bin: Path | None = None,
     *,
+    listen: tuple[str, int] | None = None,
     create: bool = True,
     stop_seconds: Callable[[], float] = lambda: STOP_SECONDS,
 ) -> Iterator[Server]:
     """Use the server of a data directory, starting it if needed, and creating its cluster if `create` allows it.
 
-    A server that crashed while in use is restarted by the next process to use it. Leaving takes at most `stop_seconds`,
-    but at least two; a server that does not stop in that time is left running. Raises EmbeddedServerError, which says
-    what to do; PassingError if trying again may help.
+    If it is started here, it also listens at the address and port `listen`, for roles that have a password. A server
+    that crashed while in use is restarted by the next process to use it. Leaving takes at most `stop_seconds`, but at
+    least two; a server that does not stop in that time is left running. Raises EmbeddedServerError, which says what to
+    do; PassingError if trying again may help.
     """
     data_dir = data_dir.absolute()
     if set(_NOT_IN_PATHS) & set(str(data_dir)):
@@ -119,7 +140,7 @@ def embedded_server(
         with failures_told_apart(data_dir), _alone(data_dir, LOCK_SECONDS) as lock:
             fcntl.flock(users, fcntl.LOCK_SH)
             using = True
-            server = _start(data_dir, find_programs(data_dir, postgres_bin), lock)
+            server = _start(data_dir, find_programs(data_dir, postgres_bin), lock, listen)
         yield server
     finally:
         if using:
@@ -128,7 +149,9 @@ def embedded_server(
 
 
 @contextmanager
-def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
+def kept_up(
+    data_dir: Path, postgres_bin: Path | None = None, *, listen: tuple[str, int] | None = None
+) -> Iterator[None]:
     """While a service uses the server, restart it within seconds of a crash."""
     cluster = data_dir.absolute() / "postgres"
     leaving = threading.Event()
@@ -139,7 +162,7 @@ def kept_up(data_dir: Path, postgres_bin: Path | None = None) -> Iterator[None]:
             try:
                 if _served_at(cluster) is None:
                     log.error("embedded server has ended; starting it again")
-                    with embedded_server(data_dir, postgres_bin, create=False):
+                    with embedded_server(data_dir, postgres_bin, listen=listen, create=False):
                         pass
             except EmbeddedServerError as error:
                 log.error("embedded server does not start", reason=str(error))  # noqa: TRY400 - it is said whole
@@ -214,7 +237,7 @@ def _holder(lock: int) -> str:
     return f"process {held.split()[4]}"
 
 
-def _start(data_dir: Path, programs: Programs, lock: int) -> Server:
+def _start(data_dir: Path, programs: Programs, lock: int, listen: tuple[str, int] | None) -> Server:
     cluster = data_dir / "postgres"
     log_file = data_dir / "postgres.log"
     owner = _owner(cluster)
@@ -223,32 +246,37 @@ def _start(data_dir: Path, programs: Programs, lock: int) -> Server:
         _make_reachable(owner, cluster, programs.folder)
     if not (cluster / "PG_VERSION").exists():
         _make_cluster(data_dir, cluster, programs, owner, lock)
-    socket_dir = _served_at(cluster)
-    if socket_dir is not None and not _answers(socket_dir, programs, owner):
+    serving = _served_at(cluster)
+    if serving is not None and not _answers(serving, programs, owner):
         # It, or a process that was starting or stopping it, was killed just now.
         _stop_postmaster(cluster, programs, owner)
-        socket_dir = None
-    if socket_dir is None:
-        server = Server(_socket_dir(data_dir, owner), programs, log_file)
-        _start_postmaster(server, cluster, owner)
+        serving = None
+    if serving is None:
+        port = PORT if listen is None else listen[1]
+        server = Server(_socket_dir(data_dir, port, owner), port, programs, log_file)
+        _start_postmaster(server, cluster, owner, listen)
     else:
-        server = Server(socket_dir, programs, log_file)
+        server = Server(serving.socket_dir, serving.port, programs, log_file)
+        if listen is not None and (not serving.addresses or serving.port != listen[1]):
+            log.warning("embedded server runs already, without TIDEMARK_POSTGRES_LISTEN; restart all that use it")
     _make_database(server, owner)
     return server
 
 
-def _start_postmaster(server: Server, cluster: Path, owner: _Owner) -> None:
+def _start_postmaster(server: Server, cluster: Path, owner: _Owner, listen: tuple[str, int] | None) -> None:
     programs, log_file = server.programs, server.log_file
     # A crashed server's lock files would keep PostgreSQL from starting if the process number in them is in use again.
     # Two servers still never share a cluster: PostgreSQL checks its shared memory too.
-    for left in (cluster / "postmaster.pid", server.socket_dir / f".s.PGSQL.{PORT}.lock"):
+    for left in (cluster / "postmaster.pid", server.socket_dir / f".s.PGSQL.{server.port}.lock"):
         left.unlink(missing_ok=True)
     if os.geteuid() == 0:
         _make_reachable(owner, server.socket_dir)
     log_file.touch(mode=0o600)
     os.chown(log_file, owner.uid, owner.gid)
-    options = " ".join(f"-c {name}={value}" for name, value in _settings(programs).items())
+    options = " ".join(f"-c {name}={value}" for name, value in _settings(programs, server.port).items())
     options += f" -c unix_socket_directories={_quoted(str(server.socket_dir))}"
+    if listen is not None:
+        options += f" -c listen_addresses={_quoted(listen[0])} -c hba_file={_quoted(str(_access_file(cluster, owner)))}"
     start = [programs.program("pg_ctl"), "start", "-w", "-s", "-t", str(START_SECONDS), "-D", str(cluster)]
     failed = f"PostgreSQL did not start; its log is {log_file}"
     deadline = time.monotonic() + ORPHAN_SECONDS
@@ -262,6 +290,15 @@ def _start_postmaster(server: Server, cluster: Path, owner: _Owner) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def _access_file(cluster: Path, owner: _Owner) -> Path:
+    """Write who may connect while the server listens, and return the file's path."""
+    path = cluster / "pg_hba.listen.conf"
+    path.write_text(ACCESS, encoding="utf-8")
+    os.chown(path, owner.uid, owner.gid)
+    path.chmod(0o600)
+    return path
 
 
 def _stop(data_dir: Path, postgres_bin: Path | None, seconds: float) -> None:
@@ -285,8 +322,8 @@ def _stop_postmaster(cluster: Path, programs: Programs, owner: _Owner, seconds: 
             return
 
 
-def _served_at(cluster: Path) -> Path | None:
-    """The socket folder of the process that serves a cluster, from its `postmaster.pid`; None if no process does.
+def _served_at(cluster: Path) -> _Serving | None:
+    """Where the process that serves a cluster is reached, from its `postmaster.pid`; None if no process does.
 
     Only that process knows its folder: the system's temporary folder may have been another one when it started.
     """
@@ -306,24 +343,29 @@ def _served_at(cluster: Path) -> Path | None:
         state = None  # macOS has no /proc
     if state is not None and not re.search(r"\(postgres\) [^ZX]", state):
         return None  # the number is in use again, or nobody reaps zombies (in a container)
-    # The lines (PostgreSQL's pidfile.h): pid, data directory, start time, port, socket folder, and more.
-    return Path(lines[4]) if len(lines) > 4 else cluster
+    # The lines (PostgreSQL's pidfile.h): pid, data directory, start time, port, socket folder, first address.
+    if len(lines) < 5:
+        return _Serving(cluster, PORT, "")
+    return _Serving(Path(lines[4]), int(lines[3]), "".join(lines[5:6]))
 
 
-def _answers(socket_dir: Path, programs: Programs, owner: _Owner) -> bool:
+def _answers(serving: _Serving, programs: Programs, owner: _Owner) -> bool:
+    at = ["-h", str(serving.socket_dir), "-p", str(serving.port)]
     try:
-        _run([programs.program("pg_isready"), "-h", str(socket_dir), "-p", str(PORT)], owner, "No answer")
+        _run([programs.program("pg_isready"), *at], owner, "No answer")
     except EmbeddedServerError:
         return False
     return True
 
 
-def _settings(programs: Programs) -> dict[str, str]:
+def _settings(programs: Programs, port: int) -> dict[str, str]:
     """Settings for a small machine that other programs share, given at every start; durability is never traded away."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     shared = {
         "listen_addresses": "",
-        "port": str(PORT),
+        "port": str(port),
+        # Not the schema of the role's own name first, which has the views for SQL users.
+        "search_path": "public",
         "unix_socket_permissions": "0700",
         "shared_buffers": f"{max(64, min(memory // 4, 1024))}MB",
         "max_connections": "200",
@@ -369,7 +411,7 @@ def _make_cluster(data_dir: Path, cluster: Path, programs: Programs, owner: _Own
 
 
 def _make_database(server: Server, owner: _Owner) -> None:
-    connection = ["-h", str(server.socket_dir), "-p", str(PORT), "-U", NAME]
+    connection = ["-h", str(server.socket_dir), "-p", str(server.port), "-U", NAME]
     psql, createdb = server.programs.program("psql"), server.programs.program("createdb")
     failed = "The embedded server does not answer"
     found = _run([psql, *connection, "-l", "-A", "-t", "-F", "|", "postgres"], owner, failed, server.log_file)
@@ -428,10 +470,10 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
-def _socket_dir(data_dir: Path, owner: _Owner) -> Path:
+def _socket_dir(data_dir: Path, port: int, owner: _Owner) -> Path:
     """A folder that only the server's user (and root) can enter, with a path that is short enough for a socket."""
     folder = data_dir / "socket"
-    if len(os.fsencode(folder / f".s.PGSQL.{PORT}")) > _MAX_SOCKET_PATH or "," in str(folder):
+    if len(os.fsencode(folder / f".s.PGSQL.{port}")) > _MAX_SOCKET_PATH or "," in str(folder):
         digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"tidemark-{digest}"
     folder.mkdir(mode=0o700, exist_ok=True)

@@ -45,7 +45,9 @@ def _start(settings: Settings, stack: ExitStack, database: Database, stopping: S
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
-            server = embedded_server(settings.data_dir, settings.postgres_bin, stop_seconds=stopping.left)
+            server = embedded_server(
+                settings.data_dir, settings.postgres_bin, listen=settings.postgres_listen, stop_seconds=stopping.left
+            )
             return stack.enter_context(server).url
         except PassingError as error:
             database.obstacle = error.reason

@@ -54,7 +54,8 @@ def database_url(settings: Settings, *, create: bool = False) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
-    with _embedded_errors(), embedded_server(settings.data_dir, settings.postgres_bin, create=create) as server:
+    embedded = embedded_server(settings.data_dir, settings.postgres_bin, listen=settings.postgres_listen, create=create)
+    with _embedded_errors(), embedded as server:
         yield server.url
 
 
@@ -79,7 +80,7 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
         if url is None:
             with _interruptible(stopping):
                 url = stack.enter_context(awaited_server(settings, sockets[0], stopping))
-            stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin))
+            stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin, listen=settings.postgres_listen))
         report_shortage(settings.max_connections, settings.workers)
         stack.enter_context(maintained(url, settings.log_level))
         if settings.workers == 1:

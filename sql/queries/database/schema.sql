@@ -53,6 +53,13 @@ ON CONFLICT (name) DO UPDATE SET fingerprint = excluded.fingerprint, applied_at 
 -- Those that no longer exist.
 DELETE FROM schema_function WHERE name <> ALL (:current::text []);
 
+-- name: views_fingerprint
+SELECT fingerprint FROM schema_view;
+
+-- name: record_views
+INSERT INTO schema_view (fingerprint) VALUES (:fingerprint)
+ON CONFLICT (single) DO UPDATE SET fingerprint = excluded.fingerprint;
+
 -- name: prepare_storage
 SELECT prepare_storage();
 
