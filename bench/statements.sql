@@ -10,17 +10,17 @@ SELECT
     sum(value) AS value_sum,
     min(value) AS value_min,
     max(value) AS value_max
-FROM reading
+FROM stored_reading
 WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 
 -- name: mean_magnitude
-SELECT avg(abs(value)) FROM reading WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
+SELECT avg(abs(value)) FROM stored_reading WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 
 -- name: progress_of_writes
 -- Readings in store and log, where none is in both, and the next transaction id. Only transactions that write take an id, so the difference between two
 -- moments is the number of writing transactions between them.
 SELECT
-    (SELECT count(*) FROM reading) + (SELECT coalesce(sum(readings), 0) FROM reading_log)::bigint AS stored,
+    (SELECT count(*) FROM stored_reading) + (SELECT coalesce(sum(readings), 0) FROM reading_log)::bigint AS stored,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction;
 
 -- name: set_lines_back
@@ -46,7 +46,7 @@ FROM (
     SELECT * FROM unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start, :finish)
     UNION ALL
     SELECT r.series_id, r.ts, r.value
-    FROM reading AS r
+    FROM stored_reading AS r
     LEFT JOIN unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start, :finish) AS u USING (series_id, ts)
     WHERE r.ts >= :start AND r.ts < :finish AND u.series_id IS NULL
 ) AS found;
