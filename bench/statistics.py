@@ -178,9 +178,7 @@ async def _ask(
     rolled_up, raw = [], []
     query = StatisticsQuery(database)
     async with database.snapshot() as connection:
-        lines = await statements().rollup_lines.row(connection)
-        assert lines is not None  # the migration created it
-        read_line = microseconds(lines["read_line"])
+        read_line = microseconds(await statements().read_line.value(connection))
         for number, window in enumerate(windows(length, start, finish, size.windows)):
             bounds = plan(window, read_line).instants()
             times = await _explain(connection, statements().statistics, series_ids=[SERIES], **bounds)

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from tidemark.catalog import organizations
 from tidemark.cli.demo import ORGANIZATION, STORAGE_ORGANIZATION
-from tidemark.database import functions, migration
+from tidemark.database import migration
 from tidemark.database.engine import EngineError
 from tidemark.database.migration import SchemaTooNewError, migrate, migrations
 from tidemark.database.statements import SQL
@@ -36,7 +36,8 @@ async def test_processes_that_start_at_once_create_one_schema(database_url: str,
 async def test_both_engines_have_the_same_relations(migrated_url: str, engine: str) -> None:
     connection = await asyncpg.connect(migrated_url)
     reading = "reading" if engine == "timescale" else "unpacked_reading"
-    rows = await connection.fetch(RELATIONS, [reading, "reading_hourly", "reading_daily", "late_mark", "sensor"])
+    others = ["reading_hourly", "reading_daily", "reading_log", "newest_stored", "sensor"]
+    rows = await connection.fetch(RELATIONS, [reading, *others])
     await connection.close()
     bucket = [
         "series_id integer",
@@ -52,7 +53,8 @@ async def test_both_engines_have_the_same_relations(migrated_url: str, engine: s
         "value double precision",
         *(f"{one.name} {'double precision' if isinstance(one, NumberColumn) else 'text'}" for one in OPTIONAL),
     ]
-    assert "late_mark" in found
+    assert "reading_log" in found
+    assert "newest_stored" in found
     assert "sensor" in found
 
 
@@ -112,16 +114,9 @@ async def test_existing_demonstrations_are_marked_as_such(database_url: str, eng
     await connection.close()
 
 
-async def test_tokens_for_all_cooling_units_stay_so(
-    database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = migrations(engine)
-    before = next(index for index, step in enumerate(steps) if step.name == "units_of_tokens")
-    monkeypatch.setattr(migration, "migrations", lambda chosen: steps[:before])
-    todays = [one for one in functions.functions(engine) if "CREATE OR REPLACE TRIGGER late_append" not in one.text]
-    monkeypatch.setattr(functions, "functions", lambda chosen: todays)  # its table does not exist yet
+async def test_tokens_for_all_cooling_units_stay_so(database_url: str, engine: str) -> None:
     connection = await asyncpg.connect(database_url)
-    await migrate(connection)
+    await released.make_schema(connection, engine, 18)
     await connection.execute(
         "INSERT INTO organization (organization_id, name, api_key_hash) VALUES ('o', 'o', sha256('x'))"
     )
@@ -132,7 +127,6 @@ async def test_tokens_for_all_cooling_units_stay_so(
             name,
             units,
         )
-    monkeypatch.undo()
     await migrate(connection)
     stored = await connection.fetch("SELECT cooling_unit_ids FROM api_token ORDER BY name")
     assert [row["cooling_unit_ids"] for row in stored] == [None, [7, 8]]

@@ -12,7 +12,6 @@ import numpy as np
 from tidemark.base.time import DAY, HOUR, Window, microseconds
 from tidemark.catalog import organizations
 from tidemark.database.database import SESSION
-from tidemark.database.statements import engine_statements
 from tidemark.readings import rollup
 from tidemark.readings.columns import Block
 from tidemark.readings.log.closing import closed_before
@@ -68,7 +67,7 @@ async def write(connection: Connection, values: Mapping[Key, float]) -> None:
 async def store(connection: Connection, engine: str, readings: Readings) -> None:
     """Put readings into the store, as the settler does."""
     async with store_held(connection), connection.transaction(isolation="repeatable_read"):
-        await changes.put(connection, STORES[engine], engine_statements(engine), block_of(readings))
+        await changes.put(connection, engine, block_of(readings))
 
 
 def block_of(readings: Readings) -> Block:
@@ -93,7 +92,7 @@ async def empty_store(connection: Connection, engine: str) -> None:
 async def settle_everything(connection: Connection, engine: str) -> int:
     """Settle what has committed; return how many readings that were."""
     async with store_held(connection):
-        return await settle_all(connection, STORES[engine], engine_statements(engine))
+        return await settle_all(connection, engine)
 
 
 async def settle_some(connection: Connection, engine: str, most: int) -> int:
@@ -102,7 +101,7 @@ async def settle_some(connection: Connection, engine: str, most: int) -> int:
     try:
         async with store_held(connection):
             horizon = await closed_before(connection)
-            return await settle(connection, STORES[engine], engine_statements(engine), horizon)
+            return await settle(connection, engine, horizon)
     finally:
         turn.TURN_READINGS = usual
 

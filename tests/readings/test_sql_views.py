@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 from tidemark.base.time import DAY, HOUR, Window, instant, microseconds
 from tidemark.catalog import organizations, sql_users
+from tidemark.readings.settling.deletion import delete_settled
 
 from tests.readings.log_by_hand import Key, Stored, append, everything
 from tests.readings.store_and_log import (
@@ -22,7 +23,6 @@ from tests.readings.store_and_log import (
     connections_to,
     maintain,
     random_window,
-    remove,
     roll_up,
     store,
     tidy,
@@ -189,7 +189,7 @@ async def test_the_views_are_exact_under_writers_deletions_and_settles(
             written |= batch
             await append(connection, batch, size=rng.choice((1, 7, 1000)))
             if rng.random() < 0.1:
-                await remove(connection, engine, rng.choice(SERIES), random_window(rng))
+                await delete_settled(connection, engine, rng.choice(SERIES), random_window(rng))
 
     async def reads() -> None:
         rng = random.Random(seed - 1)

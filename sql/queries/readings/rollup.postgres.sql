@@ -42,8 +42,7 @@ FROM reading_hourly AS o
 WHERE
     bucket >= :start AND bucket < :finish
     AND NOT EXISTS (
-        SELECT FROM reading
-        WHERE series_id = o.series_id AND ts >= o.bucket AND ts < o.bucket + interval '1 hour'
+        SELECT FROM stored_values(ARRAY[o.series_id], o.bucket, o.bucket + interval '1 hour')
     )
 {replacing_bucket};
 

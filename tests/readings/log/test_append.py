@@ -85,7 +85,7 @@ async def test_what_is_pending_counts_alike_however_it_comes(log_url: str) -> No
     block = Block(series_id=np.full(5, 1, np.int32), at=NOW + np.arange(5), value=np.arange(5.0))
     database = Database(log_url)
     database.ready.set()
-    appender = Appender(database, Watch(), max_pending=2)
+    appender = Appender(database, Watch(), Backlog(1_000_000_000), max_pending=2)
     accepted = [appender.shared_commit(*reading(1.0)) for _ in range(2)]
     with pytest.raises(TidemarkError, match="Too many readings are waiting"):
         appender.shared_commit(*reading(2.0))

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tidemark.base.time import HOUR, WEEK, Window, ceil, floor, instant, microseconds
-from tidemark.database.statements import Statements, statements
+from tidemark.database.statements import engine_statements, statements
 from tidemark.readings.columns import Block, Integers, merged
 from tidemark.readings.settling.hours import Hours, days_of, hours_of, touched_hours
-from tidemark.readings.store.store import Store
+from tidemark.readings.store.engines import STORES
 from tidemark.readings.store.windows import Windows
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ PART = 4 * WEEK
 """Readings are deleted in stretches of this length, so that they fit into memory."""
 
 
-async def put(connection: "Connected", store: Store, of_engine: Statements, block: Block) -> None:
+async def put(connection: "Connected", engine: str, block: Block) -> None:
     """Store readings, sorted by series and instant, in place of those of the same instants."""
     line = microseconds(await statements().read_line.value(connection))
     series_ids, ends = _last_of_series(block)
@@ -28,11 +28,13 @@ async def put(connection: "Connected", store: Store, of_engine: Statements, bloc
     of_reading = np.repeat([newest.get(one, -1) for one in series_ids], np.diff(ends, prepend=-1))
     newer = (block.at > of_reading) & (block.at >= line)
     if newer.any():
-        await store.append(connection, block.take(newer))
+        await STORES[engine].append(connection, block.take(newer))
     if not newer.all():
         late = block.take(~newer)
-        now = await store.rewrite(connection, Windows.around(late, line), lambda stored: merged([stored, late]))
-        await _roll_up(connection, of_engine, hours_of(now, touched_hours(late.series_id, late.at, line)), line)
+        now = await STORES[engine].rewrite(
+            connection, Windows.around(late, line), lambda stored: merged([stored, late])
+        )
+        await _roll_up(connection, engine, hours_of(now, touched_hours(late.series_id, late.at, line)), line)
     await statements().note_newest_stored.run(
         connection,
         series_ids=series_ids,
@@ -41,12 +43,12 @@ async def put(connection: "Connected", store: Store, of_engine: Statements, bloc
     )
 
 
-async def delete(connection: "Connected", store: Store, of_engine: Statements, series_id: int, window: Window) -> int:
+async def delete(connection: "Connected", engine: str, series_id: int, window: Window) -> int:
     """Delete the stored readings of a series in a window; return how many."""
     line = microseconds(await statements().read_line.value(connection))
     deleted = 0
     while (part := await _next_part(connection, series_id, window)) is not None:
-        deleted += await _delete_part(connection, store, of_engine, series_id, part, line)
+        deleted += await _delete_part(connection, engine, series_id, part, line)
         window = Window(part.finish, window.finish)
     await statements().renew_newest_stored.run(connection, series_id=series_id)
     return deleted
@@ -63,9 +65,7 @@ async def _next_part(connection: "Connected", series_id: int, window: Window) ->
     return Window(start, min(start - start % PART + PART, window.finish))
 
 
-async def _delete_part(
-    connection: "Connected", store: Store, of_engine: Statements, series_id: int, part: Window, line: int
-) -> int:
+async def _delete_part(connection: "Connected", engine: str, series_id: int, part: Window, line: int) -> int:
     gone = np.empty(0, dtype=np.int64)
 
     def without(stored: Block) -> Block:
@@ -76,8 +76,8 @@ async def _delete_part(
 
     # Whole hours, whose roll-ups are computed from what is left of them.
     hours = Windows.of(series_id, floor(part.start, HOUR), ceil(part.finish, HOUR) - 1)
-    left = await store.rewrite(connection, hours, without)
-    await _roll_up(connection, of_engine, hours_of(left, touched_hours(series_id, gone, line)), line)
+    left = await STORES[engine].rewrite(connection, hours, without)
+    await _roll_up(connection, engine, hours_of(left, touched_hours(series_id, gone, line)), line)
     return len(gone)
 
 
@@ -87,10 +87,10 @@ def _last_of_series(block: Block) -> tuple[list[int], Integers]:
     return block.series_id[ends].tolist(), ends
 
 
-async def _roll_up(connection: "Connected", of_engine: Statements, hours: Hours, line: int) -> None:
+async def _roll_up(connection: "Connected", engine: str, hours: Hours, line: int) -> None:
     if not len(hours):
         return
-    await of_engine.write_hours.run(
+    await engine_statements(engine).write_hours.run(
         connection,
         series_ids=hours.series_id.tolist(),
         starts=[instant(at) for at in hours.start.tolist()],
@@ -101,4 +101,6 @@ async def _roll_up(connection: "Connected", of_engine: Statements, hours: Hours,
     )
     series_ids, days = days_of(hours, line)
     if days:
-        await of_engine.write_days.run(connection, series_ids=series_ids, days=[instant(at) for at in days])
+        await engine_statements(engine).write_days.run(
+            connection, series_ids=series_ids, days=[instant(at) for at in days]
+        )

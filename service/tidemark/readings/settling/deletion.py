@@ -4,10 +4,8 @@ from typing import TYPE_CHECKING
 
 from tidemark.base.time import Window
 from tidemark.database.database import Database
-from tidemark.database.statements import engine_statements
 from tidemark.readings.settling.changes import delete
 from tidemark.readings.settling.turn import settle_all, store_held
-from tidemark.readings.store.engines import STORES
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -24,8 +22,7 @@ async def delete_readings(database: Database, series_id: int, window: Window) ->
 
 async def delete_settled(connection: "Connected", engine: str, series_id: int, window: Window) -> int:
     """The same over a connection that is not in a transaction."""
-    store, of_engine = STORES[engine], engine_statements(engine)
     async with store_held(connection):
-        await settle_all(connection, store, of_engine)
+        await settle_all(connection, engine)
         async with connection.transaction(isolation="repeatable_read"):
-            return await delete(connection, store, of_engine, series_id, window)
+            return await delete(connection, engine, series_id, window)

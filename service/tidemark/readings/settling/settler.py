@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tidemark.database.statements import engine_statements, statements
+from tidemark.database.statements import statements
 from tidemark.readings import rollup
 from tidemark.readings.log.closing import closed_before
 from tidemark.readings.log.merge import SMALL_ROW
@@ -41,7 +41,6 @@ class Settler:
     def __init__(self, connection: "Connected", engine: str) -> None:
         self._connection = connection
         self._engine = engine
-        self._of_engine = engine_statements(engine)
         self._store = STORES[engine]
         self._settled_at = self._absorbed_at = time.monotonic()
 
@@ -71,7 +70,7 @@ class Settler:
             return False
         async with store_held(self._connection):
             # The roll-ups then have nearly everything; what they lack is found in the log until it is settled.
-            await settle_all(self._connection, self._store, self._of_engine)
+            await settle_all(self._connection, self._engine)
             await rollup.move_line(self._connection, self._engine, line)
         await rollup.prepare_storage(self._connection)
         await self._after_settling()
@@ -87,7 +86,7 @@ class Settler:
         began = time.monotonic()
         async with store_held(self._connection):
             horizon = await closed_before(self._connection)
-            settled = await settle(self._connection, self._store, self._of_engine, horizon)
+            settled = await settle(self._connection, self._engine, horizon)
         log.debug("settled", readings=settled, seconds=round(time.monotonic() - began, 3))
         await self._after_settling()
         return settled > 0

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import structlog
 
-from tidemark.database.statements import Statements, statements
+from tidemark.database.statements import statements
 from tidemark.readings.columns import Block, merged
 from tidemark.readings.log.closing import closed_before
 from tidemark.readings.log.merge import Appended
 from tidemark.readings.log.rows import fetch_rows
 from tidemark.readings.settling.changes import put
-from tidemark.readings.store.store import Store
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -47,19 +46,19 @@ async def store_held(connection: "Connected") -> AsyncIterator[None]:
         raise
 
 
-async def settle_all(connection: "Connected", store: Store, of_engine: Statements) -> int:
+async def settle_all(connection: "Connected", engine: str) -> int:
     """Settle everything that had committed when this was called; return how many readings that were.
 
     The connection holds the store, and is not in a transaction.
     """
     horizon = await closed_before(connection)
     settled = 0
-    while readings := await settle(connection, store, of_engine, horizon):
+    while readings := await settle(connection, engine, horizon):
         settled += readings
     return settled
 
 
-async def settle(connection: "Connected", store: Store, of_engine: Statements, horizon: int) -> int:
+async def settle(connection: "Connected", engine: str, horizon: int) -> int:
     """Settle the oldest runs below a horizon that `closed_before` has returned; return how many readings they had."""
     sql = statements()
     # One snapshot of log and store, taken now that the runs are closed.
@@ -74,7 +73,7 @@ async def settle(connection: "Connected", store: Store, of_engine: Statements, h
         assert rows is not None  # the same snapshot has just listed them
         block = await _of_known_series(connection, await asyncio.to_thread(merged, [rows.block]))
         if len(block):
-            await put(connection, store, of_engine, block)
+            await put(connection, engine, block)
         await sql.delete_runs.run(connection, first=runs[0].xid, last=taken[-1].xid)
         await sql.note_settled.run(connection, xid=taken[-1].xid)
     return sum(run.readings for run in taken)
