@@ -1,4 +1,4 @@
-"""A connection that breaks off at a chosen statement, before the server has it or once the server has done it."""
+"""A connection that breaks off once the server has done a chosen statement, of which the client never hears."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -21,15 +21,12 @@ class Crashing(Connection):
     statements = 0
     """How many it has begun."""
     crash_at = 0
-    """Which of them is its last; 0 for none."""
-    crash_done = False
-    """Whether the server does that one."""
+    """After which of them it breaks off; 0 for none."""
 
     async def _sent(self, send: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
         self.statements += 1
-        crashes = self.statements == self.crash_at
-        result = await send(*args, **options) if not crashes or self.crash_done else None
-        if crashes:
+        result = await send(*args, **options)
+        if self.statements == self.crash_at:
             self.terminate()
             raise CrashError(str(args[0]))
         return result

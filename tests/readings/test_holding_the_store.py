@@ -73,7 +73,7 @@ async def test_a_delete_that_is_given_up_just_when_it_gets_the_lock_does_not_kee
 async def test_a_delete_takes_as_many_steps_as_there_are_stretches_with_readings(
     engine: str, connections: Connections, migrated_url: str
 ) -> None:
-    """Nobody settles meanwhile, so half a century with a reading at each end is not gone through month by month."""
+    """Nobody settles meanwhile; half a century with a reading at each end is not gone through month by month."""
     writer = await connections.one()
     far = {(SERIES[0], at): 1.0 for at in (EARLIEST, EARLIEST + 1, microseconds(BEGIN))}
     await write(writer, far | {(SERIES[1], EARLIEST): 2.0})

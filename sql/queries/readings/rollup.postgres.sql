@@ -41,9 +41,7 @@ SELECT series_id, bucket, 0, 0, null, null
 FROM reading_hourly AS o
 WHERE
     bucket >= :start AND bucket < :finish
-    AND NOT EXISTS (
-        SELECT FROM stored_values(ARRAY[o.series_id], o.bucket, o.bucket + interval '1 hour')
-    )
+    AND NOT EXISTS (SELECT FROM first_stored(o.series_id, o.bucket, o.bucket + interval '1 hour', 1))
 {replacing_bucket};
 
 -- name: roll_up_days

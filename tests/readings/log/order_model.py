@@ -1,4 +1,5 @@
-"""A model of the log: one series and instant; three writers, the settler, a delete, a crash, a reader, in small steps.
+"""A model of the log: one series and instant; three writers, the settler, which also merges, a delete, a crash, a
+reader, in small steps.
 
 Whatever any of them may do next is tried in every order, so what can go wrong with these is found. What must hold is
 what a user can tell. There is one value at any time, the one a reader would find. It changes only to that of a write,
@@ -21,7 +22,9 @@ DELETE = WRITERS
 NOTHING = -1
 """The value where there is no reading."""
 TURNS = 2
-"""How often the settler may settle."""
+"""How often the settler may settle or merge."""
+XID_STEP = 2
+"""Between any two transactions there may be others, which write other series."""
 
 # What becomes of an append. It holds its lock while it is locked, numbered or inserted.
 ABSENT, SENT, LOCKED, NUMBERED, INSERTED, COMMITTED, ENDED = range(7)
@@ -38,6 +41,7 @@ class Rules:
     append_is_first_statement: bool = True
     writers_are_waited_for: bool = True
     a_prefix_is_settled: bool = True
+    a_stretch_is_merged: bool = True
     abandoned_are_waited_for: bool = True
     deadline_is_checked_after_id: bool = True
     unsettled_wins: bool = True
@@ -223,7 +227,9 @@ def _turn_steps(state: State, rules: Rules) -> Iterator[Step]:
     elif turn.step == CLOSING:
         if not turn.waited_for & _writing(state):
             seen = tuple(sorted(run for run in state.log if run[0] < turn.horizon))
-            yield f"{who} takes its snapshot", state._replace(turn=Turn(WRITING, turn.deletes, seen=seen))
+            # A delete takes all of it, so that its horizon no longer matters.
+            horizon = 0 if turn.deletes else turn.horizon
+            yield f"{who} takes its snapshot", state._replace(turn=Turn(WRITING, turn.deletes, horizon, seen=seen))
     elif turn.deletes:
         deleted = state._replace(log=state.log - {*turn.seen}, stored=NOTHING, turn=Turn())
         yield "delete commits", _succeeded(_changed(state, deleted, rules), DELETE)
@@ -231,11 +237,24 @@ def _turn_steps(state: State, rules: Rules) -> Iterator[Step]:
         for taken in _taken(turn.seen, rules):
             settled = state._replace(log=state.log - {*taken}, stored=taken[-1][1], turn=Turn())
             yield f"settler commits {taken}", _changed(state, settled, rules)
+        for parts, xid in _merged(turn.seen, turn.horizon, rules):
+            merged = state._replace(log=state.log - {*parts} | {(xid, parts[-1][1])}, turn=Turn())
+            yield f"settler merges {parts} as {xid}", _changed(state, merged, rules)
 
 
 def _taken(seen: tuple[Run, ...], rules: Rules) -> Iterator[tuple[Run, ...]]:
     for size in range(1, len(seen) + 1):
         yield from [seen[:size]] if rules.a_prefix_is_settled else combinations(seen, size)
+
+
+def _merged(seen: tuple[Run, ...], horizon: int, rules: Rules) -> Iterator[tuple[tuple[Run, ...], int]]:
+    """The runs that may be merged, and the id that the merged run takes: its last part may be of another series, and
+    have any id before that of the next run.
+    """
+    bounds = [*(xid for xid, _ in seen), horizon]
+    for first, last in combinations(range(len(seen) + 1), 2):
+        for bound in bounds[last : last + 1] if rules.a_stretch_is_merged else bounds[last:]:
+            yield seen[first:last], bound - 1
 
 
 def _reader_steps(state: State, rules: Rules) -> Iterator[Step]:
@@ -283,7 +302,7 @@ def _numbered(state: State, writer: int, number: int, step: int) -> State:
     if append.xid:
         return _with_append(state, writer, number, append._replace(step=step))
     numbered = append._replace(step=step, xid=state.next_xid)
-    return _with_append(state, writer, number, numbered)._replace(next_xid=state.next_xid + 1)
+    return _with_append(state, writer, number, numbered)._replace(next_xid=state.next_xid + XID_STEP)
 
 
 def _committed(state: State, rules: Rules, writer: int, number: int) -> State:
