@@ -22,6 +22,7 @@ from tidemark.readings.log import closing
 from tidemark.readings.log.closing import closed_before
 from tidemark.readings.log.merge import WORTH_MERGING
 from tidemark.readings.settling import deletion, turn
+from tidemark.readings.settling.changes import put
 from tidemark.readings.settling.deletion import delete_settled
 from tidemark.readings.settling.merging import merge_runs
 from tidemark.readings.settling.turn import store_held
@@ -125,7 +126,6 @@ async def test_only_closed_runs_are_settled(
     await write(slow, {key: 1.0})
     await write(quick, {key: 2.0})
     has_snapshot, may_put = asyncio.Event(), asyncio.Event()
-    put = turn.put
 
     async def put_in_time(*args: Any) -> None:
         has_snapshot.set()
