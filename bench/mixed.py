@@ -5,7 +5,6 @@ each counts from when it was due.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -14,7 +13,6 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlencode
 
-import asyncpg
 import numpy as np
 from matplotlib.figure import Figure
 from tidemark.base.time import DAY, HOUR, floor, instant, microseconds
@@ -26,7 +24,7 @@ from bench.processor import machine_seconds, process_seconds
 from bench.report import QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS, Credentials, sensor_id, upload
 from bench.senders import PERCENTILES, Sender, Sent
-from bench.service import SQL, BenchError, Service, running_service, settle
+from bench.service import BenchError, Service, running_service, settle
 
 DASHBOARDS = 50
 POLLS_A_SECOND = 2
@@ -37,7 +35,6 @@ MINUTE = 60_000_000
 SHARE = 0.5
 """Share of the maximum write rate."""
 P95_GOAL = 3.0
-REPAIR_SECONDS = 300
 
 
 @dataclass(frozen=True)
@@ -102,7 +99,7 @@ def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]
 def _measure(service: Service, engine: str, postgres: int, plan: Plan, say: Callable[[str], None]) -> EngineResult:
     say(f"{engine}: storing one reading per minute of {SENSORS} sensors for {plan.days} days")
     _store_history(service, plan.days)
-    _wait_for_repairs(service)
+    asyncio.run(settle(service))
     run_load(service.port, plan.warm_up, service.credentials)
     # Other work on the machine can only lower the rate.
     most = max(run_load(service.port, plan.seconds / 2, service.credentials).rate for _ in range(3))
@@ -175,24 +172,6 @@ def _store_history(service: Service, days: int) -> None:
     sent = Sender(service.port, requests, connections=4, status=CSV.status).send()
     if sent.refused or sent.broken or sent.requests * READINGS < len(rows):
         raise BenchError("The history could not be stored.")
-
-
-def _wait_for_repairs(service: Service) -> None:
-    """Wait until the roll-ups include the late readings and the database is idle. Raises BenchError."""
-    deadline = time.monotonic() + REPAIR_SECONDS
-    while asyncio.run(_late_marks(service)):
-        if time.monotonic() > deadline:
-            raise BenchError(f"The roll-ups do not include the history after {REPAIR_SECONDS} s.")
-        time.sleep(1)
-    asyncio.run(settle(service))
-
-
-async def _late_marks(service: Service) -> int:
-    connection = await asyncpg.connect(service.server.url)
-    try:
-        return int(await SQL.late_marks.value(connection))
-    finally:
-        await connection.close()
 
 
 def _report(results: list[EngineResult], plan: Plan) -> Report:

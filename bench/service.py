@@ -25,8 +25,9 @@ from bench.requests import SENSORS, Credentials, sensor_id
 
 START_SECONDS = 60
 STOP_SECONDS = 20
-SETTLE_SECONDS = 120
+SETTLE_SECONDS = 300
 QUIET_SECONDS = 3
+MAX_SERIES = 1_000_000
 IDLE = 0.1
 """Number of processors that an idle database may use."""
 
@@ -63,13 +64,15 @@ def scratch_server(programs: Programs) -> Iterator[tuple[Path, Server]]:
 
 
 async def settle(service: Service) -> None:
-    """Wait until the database has written out its data and is idle. Raises BenchError."""
+    """Wait until all readings are settled, and the database has written out its data and is idle. Raises BenchError."""
+    deadline = time.monotonic() + SETTLE_SECONDS
     connection = await asyncpg.connect(service.server.url)
     try:
+        while await SQL.unsettled_readings.value(connection) and time.monotonic() < deadline:
+            await asyncio.sleep(0.1)
         await SQL.write_out.run(connection)
     finally:
         await connection.close()
-    deadline = time.monotonic() + SETTLE_SECONDS
     quiet_seconds = 0
     while quiet_seconds < QUIET_SECONDS:
         if time.monotonic() > deadline:
@@ -80,8 +83,11 @@ async def settle(service: Service) -> None:
 
 
 @contextlib.contextmanager
-def running_service(programs: Programs, **settings: str) -> Iterator[Service]:
-    """Start one worker with these settings and otherwise defaults, then stop it. Raises BenchError."""
+def running_service(programs: Programs, *, sensors: int = SENSORS, **settings: str) -> Iterator[Service]:
+    """Start one worker with these settings and otherwise defaults, then stop it. Raises BenchError.
+
+    There are so many sensors, and as many more series as `MAX_SERIES` allows.
+    """
     with scratch_server(programs) as (data_dir, server):
         port = free_port()
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMARK_")}
@@ -96,7 +102,7 @@ def running_service(programs: Programs, **settings: str) -> Iterator[Service]:
             )
         try:
             _wait_until_ready(process, port, output)
-            credentials = asyncio.run(_make_tenant(server.url))
+            credentials = asyncio.run(_make_tenant(server.url, sensors))
             yield Service(port, process.pid, postmaster(data_dir), server, credentials)
         finally:
             process.send_signal(signal.SIGTERM)
@@ -125,17 +131,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def _make_tenant(url: str) -> Credentials:
+async def _make_tenant(url: str, sensors: int) -> Credentials:
     connection = await asyncpg.connect(url)
     try:
         made = await welcome.create_organization(connection, {"name": "Bench"})
-        for number in range(SENSORS):
+        organization_id = made.organization["organization_id"]
+        await SQL.allow_sensors.run(connection, sensors=MAX_SERIES, organization_id=organization_id)
+        for number in range(sensors):
             await resources.create(
                 connection, resources.SENSORS, made.organization["company_id"], {"id": sensor_id(number)}
             )
     finally:
         await connection.close()
-    return Credentials(made.organization["organization_id"], made.api_key)
+    return Credentials(organization_id, made.api_key)
 
 
 async def _writes(url: str) -> tuple[int, int]:

@@ -17,15 +17,15 @@ WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 SELECT avg(abs(value)) FROM stored_reading WHERE series_id = :series_id AND ts >= :start AND ts < :finish;
 
 -- name: progress_of_writes
--- Readings in store and log, where none is in both, and the next transaction id. Only transactions that write take an id, so the difference between two
--- moments is the number of writing transactions between them.
+-- Readings stored, in the log or settled, if none overrides another; and the next transaction id. Only transactions that
+-- write take an id, so the difference between two moments is the number of writing transactions between them.
 SELECT
-    (SELECT count(*) FROM stored_reading) + (SELECT coalesce(sum(readings), 0) FROM reading_log)::bigint AS stored,
+    (SELECT count(*) FROM reading) + (SELECT coalesce(sum(readings), 0) FROM reading_log)::bigint AS stored,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction;
 
 -- name: set_lines_back
 -- Makes it look as if the service had been set up before the first reading was taken.
-UPDATE rollup_line SET mark_line = :line, read_line = :line;
+UPDATE rollup_line SET read_line = :line;
 
 -- name: tidy
 VACUUM (ANALYZE);
@@ -40,19 +40,36 @@ CREATE DATABASE copy_reference;
 SELECT series_id FROM sensor WHERE id = :sensor_id;
 
 -- name: stored_between
--- The number of readings and their sum. What the log has, it has instead of the store.
+-- The number of readings and their sum, settled or not; those in the log win.
+WITH unsettled AS MATERIALIZED (
+    SELECT series_id, ts, value
+    FROM unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start::timestamptz, :finish::timestamptz)
+)
+
 SELECT count(*) AS stored, coalesce(sum(value), 0) AS value_sum
 FROM (
-    SELECT * FROM unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start, :finish)
+    SELECT value FROM unsettled
     UNION ALL
-    SELECT r.series_id, r.ts, r.value
-    FROM stored_reading AS r
-    LEFT JOIN unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start, :finish) AS u USING (series_id, ts)
-    WHERE r.ts >= :start AND r.ts < :finish AND u.series_id IS NULL
-) AS found;
+    SELECT value
+    FROM reading AS r
+    WHERE
+        ts >= :start AND ts < :finish
+        AND NOT EXISTS (SELECT FROM unsettled AS u WHERE u.series_id = r.series_id AND u.ts = r.ts)
+) AS readings;
 
--- name: late_marks
-SELECT count(*) FROM late_mark;
+-- name: unsettled_readings
+-- How many readings the log has.
+SELECT coalesce(sum(readings), 0)::bigint FROM reading_log;
+
+-- name: usage
+-- How far the write-ahead log has come, and the size of the database without the space of the log of readings; bytes.
+SELECT
+    pg_current_wal_insert_lsn() - '0/0'::pg_lsn AS wal,
+    pg_database_size(current_database()) - pg_total_relation_size('reading_log') AS size,
+    pg_total_relation_size('reading_log') AS log_size;
+
+-- name: allow_sensors
+UPDATE organization SET sensor_limit = :sensors WHERE organization_id = :organization_id;
 
 -- name: company_of
 SELECT company_id FROM organization WHERE organization_id = :organization_id;
