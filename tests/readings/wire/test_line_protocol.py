@@ -231,13 +231,23 @@ _mangled = st.builds(
     st.integers(0, 200),
     st.sampled_from(["", " ", ",", "=", "\\", '"', "\n", "\r", "\t", "#", "i", "\ud800"]),
 )
-_bodies = st.lists(st.one_of(_lines, _mangled, st.sampled_from(["", "# x", ' # "', "\t"])), max_size=6).map(
-    lambda lines: "\n".join(lines).encode(errors="surrogatepass")
+_nearly_regular = st.one_of(
+    st.text("m1=, #+-.\x1f\ufeff", max_size=16),
+    st.builds("m{}a={}{}1{}".format, *[st.sampled_from(["", " ", "  ", ",", "=", ",b=", " =", ", "])] * 4),
+    st.builds("m,t={} a={} {}".format, st.text("ab", min_size=1), st.integers(), st.integers(0, 2**65)),
 )
+"""Lines of the form that is read as columns of bytes, and others that differ from it in a mark."""
+_bodies = st.lists(
+    st.one_of(_lines, _mangled, _nearly_regular, st.sampled_from(["", "# x", ' # "', "\t"])), max_size=6
+).map(lambda lines: "\n".join(lines).encode(errors="surrogatepass"))
 
 
-@given(st.one_of(_lines, _mangled), st.sampled_from([1, AUTO]))
+@given(st.one_of(_lines, _mangled, _nearly_regular), st.sampled_from([1, AUTO]))
 def test_the_columns_agree_with_the_single_line(line: str, unit: int) -> None:
+    agree(line, unit)
+
+
+def agree(line: str, unit: int) -> None:
     text = line.strip(" \t\r")
     if "\n" in text or "\ud800" in text or not text or text.startswith("#"):
         return  # more than one record, or none
@@ -251,6 +261,36 @@ def test_the_columns_agree_with_the_single_line(line: str, unit: int) -> None:
         assert result.readings == [(0, name, expected.at, value) for name, value in expected.readings]
         assert result.rejections == [(0, error.field, error.message) for error in expected.rejected]
         assert result.rejected == len(expected.rejected)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["\ufeffm a=1 1", "m a=1 1 a=1 1", "m\x1fb a=1 1", "m a=1\x1f1 1", "m a=1", "m a=1,b=2 1", "m a==1 1"],
+)
+def test_a_line_that_only_looks_regular(line: str) -> None:
+    agree(line, 1)
+    regular = "m,t=a a=1 1"
+    for body, place in (([line, regular], -1), ([regular, line], 0)):
+        beside = decode("\n".join(body).encode())
+        assert beside.readings[place][1:] == ("m.a{t=a}", 0, 1.0)
+        assert len(beside.readings) == 1 + len(decode(line.encode()).readings)
+
+
+def test_a_comment_that_looks_regular() -> None:
+    assert [reading[:2] for reading in decode(b"m a=1 1\n# a=1 1\nm b=1 1").readings] == [(0, "m.a"), (1, "m.b")]
+
+
+@given(
+    st.lists(_nearly_regular, max_size=2), st.sampled_from(["m,t=a a=1 1", "é b=2.5 2000", "m a=1i 3000", "m a=1,b=2"])
+)
+def test_each_line_of_a_body_is_read_as_if_it_were_alone(lines: list[str], line: str) -> None:
+    lines = [line, *lines, line]
+    whole = decode("\n".join(lines).encode())
+    alone = [decode(one.encode()) for one in lines]
+    assert [reading[1:] for reading in whole.readings] == [reading[1:] for one in alone for reading in one.readings]
+    assert [rest for _, *rest in whole.rejections] == [rest for one in alone for _, *rest in one.rejections]
+    records = [one for one in lines if one.strip(" ") and not one.strip(" ").startswith("#")]
+    assert whole.readings[-1][0] == len(records) - 1
 
 
 @given(_bodies, st.lists(st.integers(0, 400), max_size=5))

@@ -1,9 +1,11 @@
 """InfluxDB line protocol, as https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/ describes it.
 
-Whole pieces of a body are split and converted as columns. `read_line`, which alone knows all of the rules, reads the
-lines for which that is not safe: those with escapes, strings or errors.
+Whole pieces of a body are split and converted as columns, most of them by the marks that divide their bytes: those in
+which all lines are of the most frequent form. `read_line`, which alone knows all of the rules, reads the lines for
+which columns are not safe: those with escapes, strings or errors.
 """
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from tidemark.base.errors import FieldError
@@ -46,6 +49,10 @@ _MAX_FAST_NUMBER = 100  # characters; `read_line` checks longer numbers
 _SHOWN = 50  # characters of an invalid part that messages quote
 _KEPT = 200  # characters of a rejected line that its rejection keeps
 _REMEMBERED = 10_000  # series names that are cached
+
+_NEWLINE, _SPACE, _EQUALS, _COMMA, _HASH, _CUT = b"\n =,#\x1f"
+_LAST_MARKS = np.array([[_SPACE], [_EQUALS], [_SPACE], [_NEWLINE]], dtype=np.uint8)
+_IRREGULAR = (b"\\", b'"', b"\r", b"\t", bytes([_CUT]))
 
 # A string may contain newlines. It begins only at a quote that follows the = of a field, hence after a space.
 _LINE = re.compile(
@@ -113,16 +120,27 @@ class LineProtocol:
 
     def flush(self) -> Iterator[Piece]:
         """The complete lines received so far. Raises BodyError for a line of more than 1 MiB."""
-        lines, used = _complete(bytes(self._rest))
+        text = bytes(self._rest)
+        used = text.rfind(b"\n") + 1
+        if (piece := self._decode_regular(text[:used])) is not None:
+            lines: list[bytes] = []
+        else:
+            lines, used = _complete(text)
         del self._rest[:used]
         self._due = len(self._rest) + PIECE  # so that a long unfinished line is not scanned again and again
+        if piece is not None:
+            yield piece
         yield from self._take(lines, self._rest)
 
     def finish(self) -> Iterator[Piece]:
         """End the body; the last line needs no newline. Raises BodyError."""
-        lines, used = _complete(bytes(self._rest))
-        lines.append(bytes(self._rest[used:]))
+        text = bytes(self._rest)
         self._rest.clear()
+        if (piece := self._decode_regular(text if text.endswith(b"\n") else text + b"\n")) is not None:
+            yield piece
+            return
+        lines, used = _complete(text)
+        lines.append(text[used:])
         yield from self._take(lines, self._rest)
 
     def _take(self, lines: list[bytes], rest: bytearray) -> Iterator[Piece]:
@@ -137,6 +155,19 @@ class LineProtocol:
                 f"{MAX_LINE} bytes: does a string lack its closing quote?"
             )
 
+    def _decode_regular(self, text: bytes) -> Piece | None:
+        """The readings of complete lines that are all regular (see `_split_regular`) and valid; None if any is not."""
+        rows = _split_regular(text, self._unit, self._clock())
+        if rows is None:
+            return None
+        sensors: dict[str, int] = {}
+        piece, others = self._decode_plain(rows, len(rows), sensors)
+        if len(others):
+            return None
+        self._blank.note(0, len(rows))
+        self._number(piece, sensors, len(rows))
+        return piece
+
     def _decode(self, lines: list[bytes]) -> Iterator[Piece]:
         text = pl.col("text")
         records = (
@@ -148,17 +179,21 @@ class LineProtocol:
         if records.is_empty():
             return
         sensors: dict[str, int] = {}
-        piece, others = self._decode_plain(records, sensors)
+        rows = _split_lines(records, self._unit, self._clock())
+        piece, others = self._decode_plain(rows, len(records), sensors)
         if len(others):
             piece = _interleaved(self._decode_exactly(records["text"], others, sensors), piece)
-        piece.names = list(sensors)
-        piece.index += self._lines
-        self._lines += len(records)
+        self._number(piece, sensors, len(records))
         yield piece
 
-    def _decode_plain(self, records: pl.DataFrame, sensors: dict[str, int]) -> tuple[Piece, Integers]:
-        """The readings of the plain lines, and the indexes of the other lines, which may be valid or not."""
-        rows = _split_lines(records, self._unit, self._clock())
+    def _number(self, piece: Piece, sensors: dict[str, int], records: int) -> None:
+        """Name the sensors of a piece of so many records, and count its records from the beginning of the body."""
+        piece.names = list(sensors)
+        piece.index += self._lines
+        self._lines += records
+
+    def _decode_plain(self, rows: pl.DataFrame, records: int, sensors: dict[str, int]) -> tuple[Piece, Integers]:
+        """The readings of the plain ones of so many lines, and the indexes of the others, which may be valid or not."""
         line = rows["line"].to_numpy()
         series = rows["series"]
         distinct = series.unique(maintain_order=True)
@@ -166,7 +201,7 @@ class LineProtocol:
         name_index = series.replace_strict(distinct, np.arange(len(distinct)), return_dtype=pl.Int64).to_numpy()
         named = np.array([name != "" for name in names], dtype=bool)
         value = _numbers(rows["number"])
-        plain = np.ones(len(records), dtype=bool)
+        plain = np.ones(records, dtype=bool)
         plain[line[~(rows["plain"].to_numpy() & named[name_index] & (np.abs(value) <= MAX_VALUE))]] = False
 
         taken = plain[line]
@@ -334,6 +369,57 @@ def _instants(raw: pl.Expr, unit: int, latest: int) -> pl.Expr:
         return pl.when((raw >= 0) & (found <= latest)).then(found)
     timely = raw.is_between(0, ((latest + 1) * 1000 - 1) // unit)  # for larger ones the product may overflow
     return pl.when(timely).then(raw // 1000 if unit == 1 else raw * (unit // 1000))
+
+
+def _split_regular(text: bytes, unit: int, now: int) -> pl.DataFrame | None:
+    """What `_split_lines` returns, of lines that are all written as `series,tag=value field=number timestamp`.
+
+    That is the form in which nearly all lines come. None if any line has another one: with two fields, without a
+    timestamp, with a blank more, an escape, a string, a comment, or whatever may not be UTF-8.
+    """
+    if len(text) > MAX_LINE or text.startswith(codecs.BOM_UTF8) or any(mark in text for mark in _IRREGULAR):
+        return None
+    data = np.frombuffer(text, dtype=np.uint8)
+    if (cuts := _cuts(data)) is None:
+        return None
+    cut = data.copy()
+    cut[cuts] = _CUT
+    try:
+        return _cut_regular(cut.tobytes(), unit, now)
+    except pl.exceptions.ComputeError:  # a timestamp that is no integer of 64 bits, or not UTF-8
+        return None
+
+
+def _cuts(data: npt.NDArray[np.uint8]) -> Integers | None:
+    """Where series, number and timestamp of each line part, an equals sign and a space; None if one is not regular.
+
+    The last marks of a regular line are a space, an equals sign, a space and its end, each with something in between.
+    """
+    marks = np.flatnonzero((data == _NEWLINE) | (data == _SPACE) | (data == _EQUALS) | (data == _COMMA))
+    kinds = data[marks]
+    ends = np.flatnonzero(kinds == _NEWLINE)
+    if not 0 < len(ends) <= _MAX_LINES or ends[0] < 3 or np.count_nonzero(kinds == _SPACE) != 2 * len(ends):
+        return None
+    places = ends - np.array([[3], [2], [1], [0]])
+    starts = np.append(0, marks[ends[:-1]] + 1)
+    bounds = np.vstack((starts - 1, marks[places]))
+    if (kinds[places] != _LAST_MARKS).any() or (np.diff(bounds, axis=0) == 1).any() or (data[starts] == _HASH).any():
+        return None
+    return bounds[2:4]
+
+
+def _cut_regular(text: bytes, unit: int, now: int) -> pl.DataFrame:
+    """The rows of lines whose series, number and timestamp `_CUT` divides. Raises ComputeError."""
+    columns = {"series": pl.String, "number": pl.String, "stamp": pl.Int64}
+    rows = pl.read_csv(text, separator=chr(_CUT), has_header=False, quote_char=None, schema=columns, n_threads=1)
+    at = _instants(pl.col("stamp"), unit, now + MAX_AHEAD)
+    return rows.select(
+        pl.int_range(pl.len()).alias("line"),
+        at.fill_null(0).alias("at"),
+        "series",
+        "number",
+        (at.is_not_null() & (pl.col("number").str.len_bytes() <= _MAX_FAST_NUMBER)).alias("plain"),
+    )
 
 
 def _split_lines(records: pl.DataFrame, unit: int, now: int) -> pl.DataFrame:
