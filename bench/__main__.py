@@ -8,7 +8,7 @@ from types import ModuleType
 
 import structlog
 
-from bench import bulk, coldchain, mixed, single, statistics, web
+from bench import bulk, coldchain, mixed, rivals, single, statistics, sustained, web
 from bench.engines import ENGINES, programs_of_engines
 from bench.report import machine, publish
 from bench.service import BenchError
@@ -20,6 +20,8 @@ SCENARIOS: dict[str, ModuleType] = {
     "mixed": mixed,
     "coldchain": coldchain,
     "web": web,
+    "rivals": rivals,
+    "sustained": sustained,
 }
 
 
@@ -29,6 +31,8 @@ def main() -> None:
     parser.add_argument("scenario", nargs="?", default="all", choices=["all", *SCENARIOS])
     parser.add_argument("--engine", choices=ENGINES, help="measure only this storage engine")
     parser.add_argument("--quick", action="store_true", help="a short run to check that everything works")
+    parser.add_argument("--millions", type=float, help="readings a round of the scenario rivals, in millions")
+    parser.add_argument("--minutes", type=float, help="how long the scenario sustained writes")
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
@@ -45,10 +49,15 @@ def main() -> None:
             _say(f"scenario {name}")
             about = machine()
             try:
-                report = scenario.run(engines, quick=options.quick, say=_say)
+                report = scenario.run(engines, quick=options.quick, say=_say, **_own_options(name, options))
             except BenchError as error:
                 sys.exit(f"scenario {name} FAILED: {error}")
             publish(report, about)
+
+
+def _own_options(scenario: str, options: argparse.Namespace) -> dict[str, float | None]:
+    own = {"rivals": "millions", "sustained": "minutes"}.get(scenario)
+    return {} if own is None else {own: getattr(options, own)}
 
 
 def _say(line: str) -> None:

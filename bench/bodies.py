@@ -2,19 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cramjam
 import numpy as np
 import polars as pl
 
-from bench.requests import SENSORS, Credentials, sensor_id
+from bench.requests import SENSOR_ID, SENSORS, Credentials
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 READINGS = 5_000
 """Readings per request."""
+MAX_SENSORS = 100_000
+SEED = 20130101
 LATITUDE, LONGITUDE = 51.509865, -0.118092
 
 
@@ -39,10 +42,19 @@ class Rows:
         return (self.part(slice(first, first + READINGS)) for first in range(0, len(self), READINGS))
 
 
-def rows_from(start: int, count: int, step: int) -> Rows:
+def rows_from(start: int, count: int, step: int, sensors: int = SENSORS) -> Rows:
     """Make readings of all sensors every `step` microseconds, beginning at `start` (microseconds since 1970 UTC)."""
     number = np.arange(count)
-    return Rows(number % SENSORS, start + number // SENSORS * step, 20 + number % 1000 / 100)
+    return Rows(number % sensors, start + number // sensors * step, 20 + number % 1000 / 100)
+
+
+def weather_from(start: int, count: int, step: int, sensors: int) -> Rows:
+    """Like `rows_from`, with values such as a thermometer has: two decimals, each near to the one before."""
+    chance = np.random.default_rng(SEED)
+    steps = chance.normal(0, 0.05, (-(-count // sensors), sensors))
+    steps[0] = chance.normal(12, 8, sensors)
+    rows = rows_from(start, count, step, sensors)
+    return Rows(rows.sensor, rows.at, np.round(steps.cumsum(axis=0), 2).ravel()[:count])
 
 
 def ndjson(rows: Rows) -> bytes:
@@ -68,8 +80,9 @@ def json(rows: Rows) -> bytes:
 
 def line_protocol(rows: Rows) -> bytes:
     """One line per reading, with timestamps in nanoseconds."""
-    names = pl.Series([f"bench,sensor={number:05d}" for number in range(SENSORS)])
-    frame = pl.DataFrame({"series": names.gather(rows.sensor), "value": rows.value, "at": rows.at * 1000})
+    frame = pl.DataFrame(
+        {"series": _names("bench,sensor={:05d}").gather(rows.sensor), "value": rows.value, "at": rows.at * 1000}
+    )
     text = pl.format("{} value={} {}\n", "series", "value", "at").str.join("")
     return str(frame.select(text).item()).encode()
 
@@ -77,7 +90,7 @@ def line_protocol(rows: Rows) -> bytes:
 def remote_write(rows: Rows) -> bytes:
     """One time series per sensor, with timestamps in milliseconds, as snappy-compressed protobuf."""
     request = bytearray()
-    for sensor in range(SENSORS):
+    for sensor in np.unique(rows.sensor).tolist():
         its = rows.part(rows.sensor == sensor)
         content = _field(1, _field(1, b"__name__") + _field(2, b"bench_remote"))
         content += _field(1, _field(1, b"sensor") + _field(2, f"{sensor:05d}".encode()))
@@ -116,9 +129,14 @@ FORMATS = (LINE_PROTOCOL, NDJSON, CSV, JSON, REMOTE_WRITE)
 
 
 def _frame(rows: Rows) -> pl.DataFrame:
-    names = pl.Series([sensor_id(number) for number in range(SENSORS)])
+    names = _names(SENSOR_ID)
     instants = pl.from_epoch(pl.Series(rows.at), time_unit="us").dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
     return pl.DataFrame({"sensor": names.gather(rows.sensor), "timestamp": instants, "value": rows.value})
+
+
+@lru_cache
+def _names(form: str) -> pl.Series:
+    return pl.Series([form.format(number) for number in range(MAX_SENSORS)])
 
 
 def _field(number: int, content: bytes) -> bytes:

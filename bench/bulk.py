@@ -19,12 +19,12 @@ import asyncpg
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from tidemark.base.time import DAY, floor, instant, microseconds
+from tidemark.base.time import DAY, floor, microseconds
 from tidemark.embedded.programs import Programs
 from tidemark.readings.columns import Block
 from tidemark.readings.copy_format import copy_payload
 
-from bench import rivals
+from bench import databases
 from bench.bodies import (
     CSV,
     FORMATS,
@@ -42,6 +42,7 @@ from bench.report import QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS, Credentials, sensor_id
 from bench.senders import Sender, Sent
 from bench.service import SQL, BenchError, Service, running_service
+from bench.settled import check_stored, stored_between
 
 CONNECTIONS = 4
 ROWS_A_COPY = CONNECTIONS * READINGS
@@ -136,7 +137,7 @@ def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]
     plan = QUICK if quick else FULL
     say(f"{CONNECTIONS} connections, {READINGS:,} readings per request, {SENSORS} sensors")
     results = [_measure(name, programs, plan, say) for name, programs in engines.items()]
-    others = {rival: [_send_to(rival, plan, say) for _ in range(plan.rounds)] for rival in rivals.installed()}
+    others = {rival: [_send_to(rival, plan, say) for _ in range(plan.rounds)] for rival in databases.installed()}
     return _report(results, others, plan)
 
 
@@ -190,7 +191,7 @@ def _run(service: Service, form: Format, rows: Rows, series: "dict[int, int]", c
     server_seconds, postgres_seconds, machine = (_clocks(service) - before).tolist()
     if sent.refused or sent.broken:
         raise BenchError(f"{form.name}: {sent.refused} requests were refused, {sent.broken} connections broke.")
-    _check(service, rows)
+    check_stored(service, rows)
     others = machine - server_seconds - postgres_seconds - sent.sender_seconds
     return Run(len(rows), sent, copied, server_seconds, postgres_seconds, others_busy=max(0.0, others / sent.seconds))
 
@@ -235,23 +236,7 @@ def _store_some(service: Service, rows: Rows) -> None:
     some = rows.part(np.arange(len(rows)) // SENSORS % STORED_BEFORE == 0)
     requests = [NDJSON.request(part, service.credentials) for part in some.requests()]
     Sender(service.port, requests, connections=CONNECTIONS, status=NDJSON.status).send()
-    _check(service, some)
-
-
-def _check(service: Service, rows: Rows) -> None:
-    stored, value_sum = asyncio.run(_stored(service, int(rows.at[0]), int(rows.at[-1]) + 1))
-    if stored != len(rows) or abs(value_sum - rows.value.sum()) > 1e-9 * value_sum:
-        raise BenchError(f"{len(rows):,} readings were acknowledged, but {stored:,} are stored (sum {value_sum}).")
-
-
-async def _stored(service: Service, start: int, finish: int) -> tuple[int, float]:
-    connection = await asyncpg.connect(service.server.url)
-    try:
-        row = await SQL.stored_between.row(connection, start=instant(start), finish=instant(finish))
-    finally:
-        await connection.close()
-    assert row is not None  # an aggregate has one row
-    return row["stored"], row["value_sum"]
+    check_stored(service, some)
 
 
 def _stream(service: Service, size: int) -> Stream:
@@ -293,29 +278,29 @@ def _stream(service: Service, size: int) -> Stream:
     seconds = time.perf_counter() - began
     if not answered or answered[0]["status"] != NDJSON.status:
         raise BenchError(f"The upload of {size} bytes was not stored: {answered}")
-    stored, _ = asyncio.run(_stored(service, start, start + counts["readings"] // SENSORS * LIVE_STEP))
+    stored, _ = asyncio.run(stored_between(service, start, start + counts["readings"] // SENSORS * LIVE_STEP))
     if stored != counts["readings"]:
         raise BenchError(f"{counts['readings']:,} readings were acknowledged, but {stored:,} are stored.")
     return Stream(counts["bytes"], counts["readings"], seconds, own_before, own_peak, resident_before, resident_peak)
 
 
-def _send_to(rival: rivals.Rival, plan: Plan, say: Callable[[str], None]) -> float:
+def _send_to(rival: databases.Rival, plan: Plan, say: Callable[[str], None]) -> float:
     """Measure how many readings per second another database accepts from the same bodies."""
     say(f"{rival.name}: line protocol")
     live = _times(plan, LIVE_STEP, _now())
-    with rivals.running_rival(rival) as port:
+    with databases.running_rival(rival) as running:
         for count in (plan.warm_up, plan.requests):
             requests = [
                 LINE_PROTOCOL.request(part, NOBODY)
                 for part in rows_from(next(live), count * READINGS, LIVE_STEP).requests()
             ]
-            sent = Sender(port, requests, connections=CONNECTIONS, status=LINE_PROTOCOL.status).send()
+            sent = Sender(running.port, requests, connections=CONNECTIONS, status=LINE_PROTOCOL.status).send()
             if sent.refused or sent.broken:
                 raise BenchError(f"{rival.name}: {sent.refused} requests refused, {sent.broken} connections broke.")
     return plan.requests * READINGS / sent.seconds
 
 
-def _report(results: list[EngineResult], others: dict[rivals.Rival, list[float]], plan: Plan) -> Report:
+def _report(results: list[EngineResult], others: dict[databases.Rival, list[float]], plan: Plan) -> Report:
     report = Report("bulk")
     for result in results:
         report.tables += [_rate_table(result, others, plan), _stream_table(result)]
@@ -361,7 +346,7 @@ def _document(result: EngineResult) -> dict[str, Any]:
     return document
 
 
-def _rate_table(result: EngineResult, others: dict[rivals.Rival, list[float]], plan: Plan) -> Any:
+def _rate_table(result: EngineResult, others: dict[databases.Rival, list[float]], plan: Plan) -> Any:
     copies = [run.copy_rows_a_second for runs in result.runs.values() for run in runs]
     rows = [["raw COPY", _spread(copies), "", "", "", "", "", "commit"]]
     for name, runs in result.runs.items():
@@ -404,7 +389,7 @@ def _memory(before: int, peak: int) -> str:
     return f"{before / 2**20:.0f} → {peak / 2**20:.0f} MiB"
 
 
-def _plot(results: list[EngineResult], others: dict[rivals.Rival, list[float]]) -> Figure:
+def _plot(results: list[EngineResult], others: dict[databases.Rival, list[float]]) -> Figure:
     figure = Figure(figsize=(5.4 * len(results), 4.5), layout=ConstrainedLayoutEngine(w_pad=0.2))  # for ticks
     many = figure.subplots(1, len(results), sharex=True, squeeze=False)[0]
     for axes, result in zip(many, results, strict=True):

@@ -92,11 +92,12 @@ def run(engines: dict[str, Programs], *, quick: bool, say: Callable[[str], None]
     results = []
     for name, programs in engines.items():
         with running_service(programs) as service:
-            results.append(_measure(service, name, programs.major, plan, say))
+            results.append(measure(service, name, programs.major, plan, say))
     return _report(results, plan)
 
 
-def _measure(service: Service, engine: str, postgres: int, plan: Plan, say: Callable[[str], None]) -> EngineResult:
+def measure(service: Service, engine: str, postgres: int, plan: Plan, say: Callable[[str], None]) -> EngineResult:
+    """Measure a new service. Raises BenchError."""
     say(f"{engine}: storing one reading per minute of {SENSORS} sensors for {plan.days} days")
     _store_history(service, plan.days)
     asyncio.run(settle(service))

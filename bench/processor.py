@@ -16,6 +16,12 @@ def process_seconds(pid: int) -> float:
     return total
 
 
+def own_seconds(pid: int) -> float:
+    """User and system seconds used by a process itself, without its children."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
 def machine_seconds() -> float:
     """Total busy seconds of all processors since the machine started."""
     times = psutil.cpu_times()
@@ -30,6 +36,12 @@ def own_memory(pid: int) -> int:
 def resident_memory(pid: int) -> int:
     """Bytes of memory of a process that are in RAM (its resident set size)."""
     return int(psutil.Process(pid).memory_info().rss)
+
+
+def memory_of_all(pid: int) -> int:
+    """Bytes of memory that a process and its children do not share with others."""
+    root = psutil.Process(pid)
+    return sum(int(one.memory_full_info().uss) for one in (root, *root.children(recursive=True)))
 
 
 def postmaster(data_dir: Path) -> int:

@@ -20,9 +20,12 @@ class Credentials(NamedTuple):
     api_key: str
 
 
+SENSOR_ID = "bench{:05d}"
+
+
 def sensor_id(number: int) -> str:
     """The id of one of the sensors."""
-    return f"bench{number:05d}"
+    return SENSOR_ID.format(number)
 
 
 def upload(credentials: Credentials, start: int, number: int) -> bytes:
@@ -39,6 +42,14 @@ def upload(credentials: Credentials, start: int, number: int) -> bytes:
         f"Content-Type: application/vnd.api+json\r\nORGANIZATION-ID: {credentials.organization_id}\r\n"
         f"ORGANIZATION-API-KEY: {credentials.api_key}\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
+
+
+def line_upload(start: int, number: int) -> bytes:
+    """The same reading as line protocol, for databases that take no other form."""
+    body = (
+        f"bench,sensor={number % SENSORS:05d} value={20 + number % 1000 / 100:.2f} {(start + number * STEP) * 1000}\n"
+    )
+    return f"POST /write?db=bench HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
 
 
 @lru_cache(maxsize=4)

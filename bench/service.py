@@ -83,7 +83,7 @@ async def settle(service: Service) -> None:
 
 
 @contextlib.contextmanager
-def running_service(programs: Programs, *, sensors: int = SENSORS, **settings: str) -> Iterator[Service]:
+def running_service(programs: Programs, sensors: int = SENSORS, /, **settings: str) -> Iterator[Service]:
     """Start one worker with these settings and otherwise defaults, then stop it. Raises BenchError.
 
     There are so many sensors, and as many more series as `MAX_SERIES` allows.

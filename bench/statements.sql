@@ -41,20 +41,19 @@ SELECT series_id FROM sensor WHERE id = :sensor_id;
 
 -- name: stored_between
 -- The number of readings and their sum, settled or not; those in the log win.
-WITH unsettled AS MATERIALIZED (
-    SELECT series_id, ts, value
-    FROM unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start::timestamptz, :finish::timestamptz)
-)
-
 SELECT count(*) AS stored, coalesce(sum(value), 0) AS value_sum
 FROM (
-    SELECT value FROM unsettled
-    UNION ALL
-    SELECT value
-    FROM reading AS r
-    WHERE
-        ts >= :start AND ts < :finish
-        AND NOT EXISTS (SELECT FROM unsettled AS u WHERE u.series_id = r.series_id AND u.ts = r.ts)
+    -- Sorted, because the planner does not know how many readings are unsettled.
+    SELECT DISTINCT ON (series_id, ts) value
+    FROM (
+        SELECT false AS is_settled, series_id, ts, value
+        FROM unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start::timestamptz, :finish::timestamptz)
+        UNION ALL
+        SELECT true AS is_settled, series_id, ts, value
+        FROM reading
+        WHERE ts >= :start AND ts < :finish
+    ) AS everything
+    ORDER BY series_id, ts, is_settled
 ) AS readings;
 
 -- name: unsettled_readings
