@@ -5,7 +5,7 @@ be exactly those acknowledged; otherwise there is no result.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
@@ -16,7 +16,7 @@ from tidemark.base.time import DAY
 from tidemark.embedded.programs import Programs
 
 from bench import databases, mixed, questions
-from bench.bodies import CSV, JSON, LINE_PROTOCOL, NDJSON, READINGS, REMOTE_WRITE, Format, Rows, rows_from, weather_from
+from bench.bodies import CSV, JSON, LINE_PROTOCOL, NDJSON, READINGS, REMOTE_WRITE, Format, Rows, rows_from
 from bench.load import CONNECTIONS as GATEWAYS
 from bench.processor import process_seconds
 from bench.report import QUIET, TICKS, Goal, Report, rounds, table
@@ -25,12 +25,10 @@ from bench.senders import Sender, Sent
 from bench.service import BenchError, Service, running_service, settle
 from bench.settled import (
     CONNECTIONS,
-    LIVE_STEP,
     SERIES,
     LiveTimes,
     Settled,
     check_stored,
-    fill_log,
     send_settled,
     stored_between,
     usage,
@@ -165,22 +163,22 @@ def _loads(service: Service, plan: Plan, say: Callable[[str], None]) -> tuple[Lo
         say(f"{name}: {measured.rate:,.0f} readings/s, {measured.processor_microseconds:.2f} µs each")
 
     before, stored_before = _size(service), service.writes()[0]
-    for rows in _live(live, plan, SERIES):
-        note(THOUSAND, _send(service, live, LINE_PROTOCOL, rows))
+    for _ in range(plan.rounds):
+        note(THOUSAND, _send(service, live, LINE_PROTOCOL, lambda: live.weather(plan.readings)))
     disk_bytes = (_size(service) - before) / (service.writes()[0] - stored_before)
     for form in FORMATS:
-        note(form.name, _send(service, live, form, live.rows(plan.fewer)))
+        note(form.name, _send(service, live, form, lambda: live.rows(plan.fewer)))
     late = rows_from(live.take(0) // DAY * DAY - LATE_DAYS * DAY, 2 * plan.fewer, LATE_STEP, SERIES)
     new, known = late.part(slice(plan.fewer)), late.part(slice(plan.fewer, None))
-    note(LATE, _send(service, live, LINE_PROTOCOL, new))
+    note(LATE, _send(service, live, LINE_PROTOCOL, lambda: new))
     some = known.part(np.arange(len(known)) // SERIES % STORED_BEFORE == 0)
     _post(service.port, LINE_PROTOCOL, some, service.credentials)
     asyncio.run(settle(service))
-    note(REPEATED, _send(service, live, LINE_PROTOCOL, known))
+    note(REPEATED, _send(service, live, LINE_PROTOCOL, lambda: known))
     say(f"{MANY_SERIES:,} new series")
     _post(service.port, LINE_PROTOCOL, live.rows(MANY_SERIES, MANY_SERIES), service.credentials)
-    for rows in _live(live, plan, MANY_SERIES):
-        note(HUNDRED_THOUSAND, _send(service, live, LINE_PROTOCOL, rows))
+    for _ in range(plan.rounds):
+        note(HUNDRED_THOUSAND, _send(service, live, LINE_PROTOCOL, lambda: live.weather(plan.readings, MANY_SERIES)))
     for _ in range(plan.rounds):
         note(SINGLE, _send_singles(service, live, plan.singles))
     return loads, disk_bytes
@@ -192,23 +190,20 @@ def _size(service: Service) -> int:
     return asyncio.run(usage(service)).size
 
 
-def _live(live: LiveTimes, plan: Plan, series: int) -> Iterator[Rows]:
-    for _ in range(plan.rounds):
-        yield weather_from(live.take(plan.readings, series), plan.readings, LIVE_STEP, series)
-
-
-def _send(service: Service, live: LiveTimes, form: Format, rows: Rows) -> Settled:
+def _send(service: Service, live: LiveTimes, form: Format, make: Callable[[], Rows]) -> Settled:
+    filling = live.filling()
+    rows = make()
     requests = [form.request(part, service.credentials) for part in rows.requests()]
-    measured = send_settled(service, live, requests, len(rows), connections=CONNECTIONS, status=form.status)
+    measured = send_settled(service, filling, requests, len(rows), connections=CONNECTIONS, status=form.status)
     check_stored(service, rows)
     return measured
 
 
 def _send_singles(service: Service, live: LiveTimes, count: int) -> Settled:
-    fill_log(service, live)
+    filling = live.filling()
     start = live.take(count, 1, STEP)
     requests = [upload(service.credentials, start, number) for number in range(count)]
-    measured = send_settled(service, live, requests, count, connections=GATEWAYS, status=201)
+    measured = send_settled(service, filling, requests, count, connections=GATEWAYS, status=201)
     stored, _ = asyncio.run(stored_between(service, start, start + count * STEP))
     if stored != count:
         raise BenchError(f"{count:,} readings were acknowledged, but {stored:,} are stored.")
@@ -239,7 +234,8 @@ def _measure_rival(rival: databases.Rival, plan: Plan, say: Callable[[str], None
     with databases.running_rival(rival) as running:
         for name, series in ((THOUSAND, SERIES), (HUNDRED_THOUSAND, MANY_SERIES)):
             _post(running.port, LINE_PROTOCOL, live.rows(MANY_SERIES, series), NOBODY)
-            for rows in _live(live, plan, series):
+            for _ in range(plan.rounds):
+                rows = live.weather(plan.readings, series)
                 requests = [LINE_PROTOCOL.request(part, NOBODY) for part in rows.requests()]
                 note(name, plan.readings, requests, CONNECTIONS)
         for _ in range(plan.rounds):

@@ -15,7 +15,7 @@ import numpy as np
 from tidemark.base.time import floor, instant, microseconds
 from tidemark.readings.settling.settler import SETTLED_AT_ONCE
 
-from bench.bodies import LINE_PROTOCOL, READINGS, Rows, rows_from
+from bench.bodies import LINE_PROTOCOL, READINGS, Rows, rows_from, weather_from
 from bench.processor import machine_seconds, own_seconds, process_seconds
 from bench.senders import Sender, Sent
 from bench.service import SETTLE_SECONDS, SQL, BenchError, Service
@@ -63,9 +63,17 @@ class LiveTimes:
     def __init__(self) -> None:
         self._free = 0
 
-    def rows(self, count: int, series: int = SERIES, step: int = LIVE_STEP) -> Rows:
+    def rows(self, count: int, series: int = SERIES) -> Rows:
         """Readings that begin now."""
-        return rows_from(self.take(count, series, step), count, step, series)
+        return rows_from(self.take(count, series), count, LIVE_STEP, series)
+
+    def weather(self, count: int, series: int = SERIES) -> Rows:
+        """The same with values such as a thermometer has."""
+        return weather_from(self.take(count, series), count, LIVE_STEP, series)
+
+    def filling(self) -> Rows:
+        """What may be needed to fill the log."""
+        return self.rows(FILLED)
 
     def take(self, count: int, series: int = SERIES, step: int = LIVE_STEP) -> int:
         """Where a stretch begins that has room for so many readings, in microseconds since 1970 UTC."""
@@ -74,10 +82,14 @@ class LiveTimes:
         return start
 
 
-def send_settled(service: Service, live: LiveTimes, requests: list[bytes], readings: int, **how: Any) -> Settled:
-    """Send requests and wait until the log is no longer than before. `how` is for `Sender`; raises BenchError."""
+def send_settled(service: Service, filling: Rows, requests: list[bytes], readings: int, **how: Any) -> Settled:
+    """Send requests and wait until the log is no longer than before; `how` is for `Sender`. Raises BenchError.
+
+    As many readings of `filling` as necessary are sent before that. They are older than those of the requests: otherwise
+    these would come late, once the others are settled.
+    """
     sender = Sender(service.port, requests, **how)
-    fill_log(service, live)
+    _fill_log(service, filling)
     before, began = _clocks(service), time.perf_counter()
     length = asyncio.run(log_length(service))
     sent = sender.send()
@@ -91,13 +103,11 @@ def send_settled(service: Service, live: LiveTimes, requests: list[bytes], readi
     return Settled(readings, sent, seconds, own, all_of_it - own, postgres, others, wal)
 
 
-def fill_log(service: Service, live: LiveTimes) -> None:
+def _fill_log(service: Service, filling: Rows) -> None:
     """Bring the log to the length at which it waits for more readings before it is settled."""
-    missing = FILLED - asyncio.run(log_length(service))
-    if missing >= READINGS:
-        rows = live.rows(missing // READINGS * READINGS)
-        requests = [LINE_PROTOCOL.request(part, service.credentials) for part in rows.requests()]
-        Sender(service.port, requests, connections=CONNECTIONS, status=LINE_PROTOCOL.status).send()
+    missing = max(0, FILLED - asyncio.run(log_length(service))) // READINGS * READINGS
+    requests = [LINE_PROTOCOL.request(part, service.credentials) for part in filling.part(slice(missing)).requests()]
+    Sender(service.port, requests, connections=CONNECTIONS, status=LINE_PROTOCOL.status).send()
 
 
 async def log_length(service: Service) -> int:

@@ -16,12 +16,12 @@ from statistics import median
 from matplotlib.figure import Figure
 from tidemark.embedded.programs import Programs
 
-from bench.bodies import LINE_PROTOCOL, READINGS, weather_from
+from bench.bodies import LINE_PROTOCOL, READINGS
 from bench.processor import memory_of_all
 from bench.report import TICKS, Goal, Report, table
 from bench.senders import Sender
 from bench.service import BenchError, Service, running_service
-from bench.settled import CONNECTIONS, LIVE_STEP, SERIES, LiveTimes, log_length, usage
+from bench.settled import CONNECTIONS, SERIES, LiveTimes, log_length, usage
 
 MINUTES = 2.0
 PART = 1_000_000
@@ -107,7 +107,7 @@ def _write(service: Service, seconds: float) -> list[Sample]:
 
 
 def _prepared(service: Service, live: LiveTimes) -> Sender:
-    rows = weather_from(live.take(PART), PART, LIVE_STEP, SERIES)
+    rows = live.weather(PART)
     requests = [LINE_PROTOCOL.request(part, service.credentials) for part in rows.requests()]
     return Sender(service.port, requests, connections=CONNECTIONS, status=LINE_PROTOCOL.status)
 
