@@ -20,7 +20,7 @@ SELECT avg(abs(value)) FROM stored_reading WHERE series_id = :series_id AND ts >
 -- Readings stored, in the log or settled, if none overrides another; and the next transaction id. Only transactions that
 -- write take an id, so the difference between two moments is the number of writing transactions between them.
 SELECT
-    (SELECT count(*) FROM reading) + (SELECT coalesce(sum(readings), 0) FROM reading_log)::bigint AS stored,
+    (SELECT count(*) FROM stored_reading) + (SELECT coalesce(sum(readings), 0) FROM reading_log)::bigint AS stored,
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next_transaction;
 
 -- name: set_lines_back
@@ -50,7 +50,7 @@ FROM (
         FROM unsettled_readings(ARRAY(SELECT series_id FROM sensor), :start::timestamptz, :finish::timestamptz)
         UNION ALL
         SELECT true AS is_settled, series_id, ts, value
-        FROM reading
+        FROM stored_reading
         WHERE ts >= :start AND ts < :finish
     ) AS everything
     ORDER BY series_id, ts, is_settled
