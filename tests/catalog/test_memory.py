@@ -1,12 +1,15 @@
 """The memory of the catalog: bounded, never older than an announced change, and empty while none can be heard."""
 
+import sys
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tidemark.catalog.memory import ByKey, ByOrganization, Memory
+from tidemark.catalog.memory import ENTRY_BYTES, ByKey, ByOrganization, Memory
 
 LIMIT = 4
+BYTES = LIMIT * (ENTRY_BYTES + 2 * sys.getsizeof(1))
+"""Room for as many pairs of small integers."""
 COMPANIES = (1, 2, 3)
 
 
@@ -68,14 +71,14 @@ def test_nothing_is_remembered_while_changes_go_unheard() -> None:
     assert (sites.get("x"), sites.get("y")) == (None, None)
 
 
-ENTRIES = st.dictionaries(st.integers(0, 9), st.integers(), max_size=LIMIT + 2)
+ENTRIES = st.dictionaries(st.integers(1, 9), st.integers(1, 1_000), max_size=LIMIT + 2)
 STEPS = st.lists(st.tuples(st.sampled_from(("remember", "forget")), st.sampled_from(COMPANIES), ENTRIES), max_size=20)
 
 
 @given(STEPS)
 def test_no_more_is_held_than_the_limit_and_nothing_that_was_not_remembered(steps: list[Any]) -> None:
     memory = hearing()
-    nested: ByOrganization[int, int] = ByOrganization(memory, LIMIT)
+    nested: ByOrganization[int, int] = ByOrganization(memory, sys.getsizeof, BYTES)
     flat: ByKey[tuple[int, int], int] = ByKey(memory, LIMIT)
     newest: dict[tuple[int, int], int] = {}
     for step, company, entries in steps:
@@ -97,7 +100,7 @@ def test_no_more_is_held_than_the_limit_and_nothing_that_was_not_remembered(step
 
 def test_what_fits_is_all_remembered() -> None:
     memory = hearing()
-    nested: ByOrganization[int, int] = ByOrganization(memory, LIMIT)
+    nested: ByOrganization[int, int] = ByOrganization(memory, sys.getsizeof, BYTES)
     nested.remember(1, {1: 1, 2: 2}, memory.generation)
     nested.remember(2, {1: 1, 2: 2}, memory.generation)
     assert (len(nested.of(1)), len(nested.of(2))) == (2, 2)
@@ -106,3 +109,18 @@ def test_what_fits_is_all_remembered() -> None:
     assert [len(nested.of(company)) for company in COMPANIES] == [0, 2, 2]
     nested.remember(1, {1: 1}, memory.generation)  # one more than fits
     assert [len(nested.of(company)) for company in COMPANIES] == [1, 0, 0]
+
+
+def test_what_takes_more_memory_leaves_room_for_fewer() -> None:
+    memory = hearing()
+    names: ByOrganization[str, int] = ByOrganization(memory, limit=2_000)
+    for number in range(100):
+        names.remember(1, {f"{number:0300}": number}, memory.generation)
+        assert 1 <= len(names.of(1)) <= 4
+    names.remember(2, {"a" * 3_000: 1}, memory.generation)  # more than fits at all
+    assert not names.of(2)
+    memory.forget()
+    names.remember(1, {"a": 1}, memory.generation)
+    for _ in range(100):
+        names.remember(2, {"b": 1}, memory.generation)  # takes no more the second time
+    assert (names.of(1), names.of(2)) == ({"a": 1}, {"b": 1})

@@ -1,13 +1,23 @@
 """Finding sensors and web sites by their ids."""
 
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
 
 from tidemark.base.values import storable
 from tidemark.catalog.memory import ByKey, ByOrganization, Memory
 from tidemark.database.database import Database
 from tidemark.database.statements import statements
+
+SeriesIds = npt.NDArray[np.int32]
+
+UNKNOWN = -1
+"""Stands for the id of a series that is not known, or does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class Directory:
     def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
         self._memory = memory
-        self._sensors: ByOrganization[str, Sensor] = ByOrganization(memory)
+        self._sensors: ByOrganization[str, Sensor] = ByOrganization(memory, _bytes_of)
         self._series: ByOrganization[str, int] = ByOrganization(memory)
         self._sites: ByKey[str, Site] = ByKey(memory)
 
@@ -47,18 +57,11 @@ class Directory:
         """The organization's sensor with this id, if it is remembered."""
         return self._sensors.of(company_id).get(sensor_id)
 
-    async def sensors(self, company_id: int, sensor_ids: Iterable[str]) -> dict[str, Sensor]:
+    async def sensors(self, company_id: int, sensor_ids: Sequence[str]) -> dict[str, Sensor]:
         """Those of the organization's sensors that exist, by their ids."""
-        remembered = self._sensors.of(company_id)
-        found: dict[str, Sensor] = {}
-        unknown: list[str] = []
-        for sensor_id in sensor_ids:
-            sensor = remembered.get(sensor_id)
-            if sensor is None:
-                unknown.append(storable(sensor_id))
-            else:
-                found[sensor_id] = sensor
-        if unknown:
+        remembered = map(self._sensors.of(company_id).get, sensor_ids)
+        found = {one: sensor for one, sensor in zip(sensor_ids, remembered, strict=True) if sensor is not None}
+        if unknown := [storable(one) for one in sensor_ids if one not in found]:
             generation = self._memory.generation
             async with self._database.snapshot() as connection:
                 rows = await statements().sensors_of_ids.rows(connection, company_id=company_id, ids=unknown)
@@ -78,10 +81,10 @@ class Directory:
         """What `remember_series` wants to know: taken before the series are looked up."""
         return self._memory.generation
 
-    def remembered_series(self, company_id: int, names: Iterable[str]) -> dict[str, int]:
-        """Those of the organization's series that are remembered, by their names."""
+    def remembered_series(self, company_id: int, names: Sequence[str]) -> SeriesIds:
+        """The organization's series of each name, `UNKNOWN` for those that are not remembered."""
         series = self._series.of(company_id)
-        return {name: series[name] for name in names if name in series}
+        return np.fromiter(map(series.get, names, repeat(UNKNOWN)), np.int32, len(names))
 
     def remember_series(self, company_id: int, series: Mapping[str, int], generation: int) -> None:
         """Remember series that were looked up since a generation."""
@@ -106,3 +109,8 @@ class Directory:
             )
             self._sites.remember(site.company_id, site.id, site, generation)
         return site
+
+
+def _bytes_of(sensor: Sensor) -> int:
+    texts = (sensor.name, sensor.measure_unit)  # the id is the key
+    return sum(map(sys.getsizeof, (sensor, sensor.series_id, sensor.asset_id, *texts)))

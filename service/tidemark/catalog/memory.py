@@ -6,12 +6,18 @@ cross an announcement: it notes the generation before it asks the database, and 
 nothing has been forgotten since.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
 LIMIT = 200_000
-"""How many entries of each kind are remembered. One more, and all of that kind are forgotten: those in use are back at
+"""How many entries of a kind are remembered. One more, and all of that kind are forgotten: those in use are back at
 once, and no hit has to note when it was."""
+BYTES = 384 * 2**20
+"""How many bytes the entries of a kind may take of which organizations have very many: enough for a million. Beyond,
+all of that kind are forgotten, as above."""
+ENTRY_BYTES = 90
+"""What an entry takes beside its key and its value."""
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -69,14 +75,18 @@ class Memory:
 
 
 class ByOrganization(Generic[Key, Value]):
-    """Entries that are found by their organization and a key which is unique there; at most `limit` in all."""
+    """Entries that are found by their organization and a key which is unique there; at most `limit` bytes in all.
 
-    def __init__(self, memory: Memory, limit: int = LIMIT) -> None:
+    `size` is what a value takes, in bytes.
+    """
+
+    def __init__(self, memory: Memory, size: Callable[[Value], int] = sys.getsizeof, limit: int = BYTES) -> None:
         memory.keep(self)
         self._memory = memory
+        self._size = size
         self._limit = limit
         self._entries: dict[int, dict[Key, Value]] = {}
-        self._count = 0
+        self._bytes: dict[int, int] = {}
 
     def of(self, company_id: int) -> Mapping[Key, Value]:
         """The entries of an organization."""
@@ -84,23 +94,29 @@ class ByOrganization(Generic[Key, Value]):
 
     def remember(self, company_id: int, found: Mapping[Key, Value], generation: int) -> None:
         """Remember what was looked up since a generation, if it still holds and is not too much."""
-        if not found or len(found) > self._limit or not self._memory.holds(generation):
+        size = self._bytes_of(found)
+        if not found or size > self._limit or not self._memory.holds(generation):
             return
-        if self._count + len(found) > self._limit:
+        entries = self._entries.get(company_id, {})
+        added = size - self._bytes_of({key: entries[key] for key in found if key in entries})
+        if sum(self._bytes.values()) + added > self._limit:
             self.clear()
-        entries = self._entries.setdefault(company_id, {})
-        before = len(entries)
-        entries.update(found)
-        self._count += len(entries) - before
+            added = size
+        self._entries.setdefault(company_id, {}).update(found)
+        self._bytes[company_id] = self._bytes.get(company_id, 0) + added
+
+    def _bytes_of(self, entries: Mapping[Key, Value]) -> int:
+        return sum(ENTRY_BYTES + sys.getsizeof(key) + self._size(value) for key, value in entries.items())
 
     def clear(self) -> None:
         """Forget all entries."""
         self._entries.clear()
-        self._count = 0
+        self._bytes.clear()
 
     def forget(self, company_id: int) -> None:
         """Forget the entries of an organization."""
-        self._count -= len(self._entries.pop(company_id, ()))
+        self._entries.pop(company_id, None)
+        self._bytes.pop(company_id, None)
 
 
 class ByKey(Generic[Key, Value]):

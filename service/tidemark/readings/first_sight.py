@@ -1,9 +1,12 @@
 """Finds the sensors that a bulk body names, by id or by series name; a new series name becomes a sensor."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
-from tidemark.catalog.directory import Directory
+import numpy as np
+
+from tidemark.catalog.directory import UNKNOWN, Directory, SeriesIds
 from tidemark.catalog.principal import Principal
 from tidemark.catalog.secrets import new_sensor_id
 from tidemark.database.database import Database
@@ -20,11 +23,15 @@ class KnownSensors:
         self._directory = directory
         self._principal = principal
 
-    async def series_ids(self, names: Sequence[str]) -> list[int | str]:
-        """The series of each sensor, or an error message if there is none. Raises TidemarkError."""
+    async def series_ids(self, names: Sequence[str]) -> SeriesIds:
+        """See tidemark.readings.pipeline.Resolver."""
         found = await self._directory.sensors(self._principal.company_id, names)
         seen = {name: sensor.series_id for name, sensor in found.items() if self._principal.sees(sensor.asset_id)}
-        return [seen.get(name, f"There is no sensor {name[:100]!r}.") for name in names]
+        return np.fromiter(map(seen.get, names, repeat(UNKNOWN)), np.int32, len(names))
+
+    def why_unknown(self, name: str) -> str:
+        """See tidemark.readings.pipeline.Resolver."""
+        return f"There is no sensor {name[:100]!r}."
 
 
 NO_ROOM = "This series is new, and the organization has as many sensors as its limit allows."
@@ -38,17 +45,27 @@ class NamedSeries:
         self._database = database
         self._company_id = company_id
 
-    async def series_ids(self, names: Sequence[str]) -> list[int | str]:
-        """The series of each name, or an error message if there is none. Raises TidemarkError."""
+    async def series_ids(self, names: Sequence[str]) -> SeriesIds:
+        """See tidemark.readings.pipeline.Resolver."""
         found = self._directory.remembered_series(self._company_id, names)
-        unknown = [name for name in names if name not in found]
-        if unknown:
-            generation = self._directory.generation
-            async with self._database.session() as connection, connection.transaction():
-                new = await _find_or_make(connection, self._company_id, unknown)
-            self._directory.remember_series(self._company_id, new, generation)
-            found.update(new)
-        return [found.get(name, NO_ROOM) for name in names]
+        unknown = np.flatnonzero(found == UNKNOWN)
+        if len(unknown):
+            found[unknown] = await self._look_up([names[number] for number in unknown.tolist()])
+        return found
+
+    def why_unknown(self, name: str) -> str:
+        """See tidemark.readings.pipeline.Resolver."""
+        return NO_ROOM
+
+    async def _look_up(self, names: Sequence[str]) -> list[int]:
+        generation = self._directory.generation
+        async with self._database.session() as connection, connection.transaction():
+            new = await _find_or_make(connection, self._company_id, names)
+        # Remembered by the very texts that come again with the next body: they are equal without a look.
+        self._directory.remember_series(
+            self._company_id, {name: new[name] for name in names if name in new}, generation
+        )
+        return [new.get(name, UNKNOWN) for name in names]
 
     async def without_room(self, names: Sequence[str]) -> list[str]:
         """The names for which the limit has no room; creates nothing. Raises TidemarkError."""
@@ -75,8 +92,8 @@ class NamedSeries:
         return refused
 
     def _unknown(self, names: Sequence[str]) -> list[str]:
-        known = self._directory.remembered_series(self._company_id, names)
-        return [name for name in names if name not in known]
+        found = self._directory.remembered_series(self._company_id, names)
+        return [names[number] for number in np.flatnonzero(found == UNKNOWN).tolist()]
 
 
 async def _find_or_make(connection: "Connected", company_id: int, names: Sequence[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from tidemark.bodies.outcome import Outcome, Rejection
 from tidemark.bodies.pipeline import MAX_REJECTIONS, BodyPipeline
+from tidemark.catalog.directory import UNKNOWN, SeriesIds
 from tidemark.readings.columns import Block
 from tidemark.readings.wire.piece import Piece
 
@@ -15,8 +16,11 @@ from tidemark.readings.wire.piece import Piece
 class Resolver(Protocol):
     """Finds the series of the sensors that a body names."""
 
-    async def series_ids(self, names: Sequence[str]) -> list[int | str]:
-        """The series of each name, or an error message if there is none. Raises TidemarkError."""
+    async def series_ids(self, names: Sequence[str]) -> SeriesIds:
+        """The series of each name, `UNKNOWN` if there is none. Raises TidemarkError."""
+
+    def why_unknown(self, name: str) -> str:
+        """The error message for a name without a series."""
 
 
 Store: TypeAlias = Callable[[Block], Coroutine[Any, Any, None]]
@@ -61,14 +65,13 @@ class ReadingPipeline(BodyPipeline[Piece, Block]):
 
     async def _known(self, piece: Piece) -> tuple[Block, Outcome]:
         """The readings whose sensors exist, and the outcome for the others."""
-        found = await self._resolver.series_ids(piece.names)
-        series_ids = np.array([one if isinstance(one, int) else -1 for one in found], dtype=np.int32)[piece.sensor]
+        series_ids = (await self._resolver.series_ids(piece.names))[piece.sensor]
         block = Block(series_id=series_ids, at=piece.at, value=piece.value, optional=piece.optional)
-        kept = series_ids >= 0
+        kept = series_ids != UNKNOWN
         rejections, rejected = piece.rejections, piece.rejected
         if not kept.all():
             unknown = [
-                Rejection(int(piece.index[row]), "sensor", str(found[piece.sensor[row]]))
+                Rejection(int(piece.index[row]), "sensor", self._resolver.why_unknown(piece.names[piece.sensor[row]]))
                 for row in np.flatnonzero(~kept)
             ]
             rejections = sorted([*rejections, *unknown], key=attrgetter("index"))

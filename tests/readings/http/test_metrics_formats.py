@@ -106,6 +106,32 @@ async def test_one_sensor_for_a_series_however_many_see_it_first(tenant: Tenant)
     assert page["meta"]["pagination"]["total_count"] == 51
 
 
+async def test_a_series_is_found_anew_after_its_sensor_was_renamed_or_deleted(
+    service: Service, make_tenant: MakeTenant
+) -> None:
+    one, other = await make_tenant(service), await make_tenant(service)
+
+    async def sensors(tenant: Tenant) -> dict[str, str]:
+        return {one["name"]: one["id"] for one in (await (await tenant.manage("GET", "sensors")).json())["data"]}
+
+    async def send(second: int) -> None:
+        body = f"m,tag=1 v={second} 170000000{second}000000000\nm,tag=2 v={second} 170000000{second}000000000".encode()
+        assert [(await post(tenant, "/write", body)).status for tenant in (one, other)] == [204, 204]
+
+    first, second = "m.v{tag=1}", "m.v{tag=2}"
+    await send(0)
+    await send(1)  # by what is remembered
+    before = await sensors(other)
+    ids = await sensors(one)
+    assert (await one.manage("PATCH", f"sensors/{ids[first]}", {"name": "renamed"})).status == 200
+    assert (await one.manage("DELETE", f"sensors/{ids[second]}")).status == 204
+    await send(2)
+    values = {name: [value for _, value in await readings(one, name)] for name in await sensors(one)}
+    assert values == {"renamed": ["0", "1"], first: ["2"], second: ["2"]}
+    assert await sensors(other) == before
+    assert [value for _, value in await readings(other, first)] == ["0", "1", "2"]
+
+
 def databases(*names: str, statement_id: int = 0) -> Any:
     """InfluxDB 1's response that lists these databases."""
     series = [{"name": "databases", "columns": ["name"], "values": [[name] for name in names]}]

@@ -6,7 +6,6 @@ for all of them.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 import msgspec
 
@@ -14,6 +13,7 @@ from tidemark.base.errors import FieldError
 from tidemark.base.values import Clock, check_instant, is_number, parse_epoch, parse_value
 from tidemark.bodies.json_errors import explain
 from tidemark.bodies.outcome import BodyError
+from tidemark.readings.wire.known_names import remembered
 from tidemark.readings.wire.objects import field_error
 from tidemark.readings.wire.piece import Piece, PieceBuilder
 from tidemark.readings.wire.series_names import series_name
@@ -22,7 +22,6 @@ PIECE = 10_000
 """Readings after which a piece ends, once its current value list is complete."""
 
 _MAX_COMMAS = 2_000_000  # limits the elements of a body, each of which becomes an object
-_REMEMBERED = 10_000  # series whose names are cached, since a host sends the same ones every few seconds
 
 
 class ValueList(msgspec.Struct, gc=False):
@@ -120,7 +119,7 @@ def _instant(time: msgspec.Raw) -> int:
     return parse_epoch(text, "s", "time")
 
 
-@lru_cache(_REMEMBERED)
+@remembered()
 def _name(plugin: str, source: str, host: str, plugin_instance: str, kind: str, type_instance: str) -> str:
     """`plugin.source{host=…,plugin_instance=…,type=…,type_instance=…}` without the empty parts. Raises FieldError."""
     labels = {"host": host, "plugin_instance": plugin_instance, "type": kind, "type_instance": type_instance}

@@ -9,7 +9,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -21,8 +21,9 @@ from tidemark.base.values import MAX_AHEAD, MAX_VALUE, Clock, check_instant, par
 from tidemark.bodies.lines import BlankLines
 from tidemark.bodies.outcome import LISTED, BodyError, Rejection
 from tidemark.readings.columns import Floats, Integers
+from tidemark.readings.wire.known_names import KnownNames, remembered
 from tidemark.readings.wire.piece import Piece
-from tidemark.readings.wire.series_names import series_name
+from tidemark.readings.wire.series_names import MAX_NAME, series_name
 
 MAX_LINE = 1024 * 1024
 """Largest size of a line, in bytes."""
@@ -48,7 +49,6 @@ _MAX_LINES = 20_000  # decoded at a time, however short they are
 _MAX_FAST_NUMBER = 100  # characters; `read_line` checks longer numbers
 _SHOWN = 50  # characters of an invalid part that messages quote
 _KEPT = 200  # characters of a rejected line that its rejection keeps
-_REMEMBERED = 10_000  # series names that are cached
 
 _NEWLINE, _SPACE, _EQUALS, _COMMA, _HASH, _CUT = b"\n =,#\x1f"
 _LAST_MARKS = np.array([[_SPACE], [_EQUALS], [_SPACE], [_NEWLINE]], dtype=np.uint8)
@@ -193,13 +193,13 @@ class LineProtocol:
         self._lines += records
 
     def _decode_plain(self, rows: pl.DataFrame, records: int, sensors: dict[str, int]) -> tuple[Piece, Integers]:
-        """The readings of the plain ones of so many lines, and the indexes of the others, which may be valid or not."""
+        """The readings of the plain ones of so many lines, and the indexes of the others, which may be valid or not.
+
+        The distinct names of the plain lines are added to `sensors`, which is empty.
+        """
         line = rows["line"].to_numpy()
-        series = rows["series"]
-        distinct = series.unique(maintain_order=True)
-        names = [_plain_name(text) for text in distinct.to_list()]
-        name_index = series.replace_strict(distinct, np.arange(len(distinct)), return_dtype=pl.Int64).to_numpy()
-        named = np.array([name != "" for name in names], dtype=bool)
+        names, name_index = _plain_names.look_up(rows["series"])
+        named = np.fromiter(map(bool, names), np.bool_, len(names))
         value = _numbers(rows["number"])
         plain = np.ones(records, dtype=bool)
         plain[line[~(rows["plain"].to_numpy() & named[name_index] & (np.abs(value) <= MAX_VALUE))]] = False
@@ -207,8 +207,10 @@ class LineProtocol:
         taken = plain[line]
         name_index = name_index[taken]
         sensor = np.zeros(len(names), dtype=np.int32)
-        for used in np.flatnonzero(np.bincount(name_index, minlength=len(names))).tolist():
-            sensor[used] = sensors.setdefault(names[used], len(sensors))
+        used = np.flatnonzero(np.bincount(name_index, minlength=len(names)))
+        taken_names = [names[number] for number in used.tolist()]
+        sensors.update(zip(dict.fromkeys(taken_names), count(), strict=False))
+        sensor[used] = np.fromiter(map(sensors.__getitem__, taken_names), np.int32, len(used))
         piece = Piece(
             names=[],
             sensor=sensor[name_index],
@@ -274,22 +276,28 @@ def read_line(text: str | None, unit: int, now: int) -> Line:
     return line
 
 
-@lru_cache(maxsize=_REMEMBERED)  # most bodies repeat the series of recent ones
+@remembered()
 def _name(head: str, key: str) -> str:
     """The series name for a measurement with tags and a field key, all as written. Raises FieldError."""
     measurement, tags = _measurement(head)
-    return series_name(measurement, _ESCAPED.sub(r"\1", key), tags)
+    return series_name(measurement, _unescaped(key), tags)
 
 
 def _plain_name(series: str) -> str:
-    """The series name for a measurement with tags, a space and a field key, as written; empty if that is not plain."""
+    """The series name for a measurement with tags, a space and a field key, as written; empty if there is none, or only
+    the exact path can tell.
+    """
     if "\\" in series:
         return ""
     head, _, key = series.partition(" ")
     try:
-        return _name(head, key)
+        measurement, tags = _measurement(head)
+        return series_name(measurement, key, tags)
     except FieldError:
         return ""
+
+
+_plain_names = KnownNames(_plain_name)
 
 
 def _measurement(head: str) -> tuple[str, list[tuple[str, str]]]:
@@ -302,8 +310,12 @@ def _measurement(head: str) -> tuple[str, list[tuple[str, str]]]:
             raise FieldError(
                 "line", "Write every tag as key=value, neither of them empty; escape spaces, commas and = with \\."
             )
-        tags.append((_ESCAPED.sub(r"\1", pair[0]), _ESCAPED.sub(r"\1", pair[1])))
-    return _ESCAPED_IN_MEASUREMENT.sub(r"\1", measurement), tags
+        tags.append((_unescaped(pair[0]), _unescaped(pair[1])))
+    return _unescaped(measurement, _ESCAPED_IN_MEASUREMENT), tags
+
+
+def _unescaped(text: str, escaped: re.Pattern[str] = _ESCAPED) -> str:
+    return escaped.sub(r"\1", text) if "\\" in text else text
 
 
 def _split(text: str, parts: re.Pattern[str], mark: str) -> list[str]:
@@ -413,17 +425,21 @@ def _cut_regular(text: bytes, unit: int, now: int) -> pl.DataFrame:
     columns = {"series": pl.String, "number": pl.String, "stamp": pl.Int64}
     rows = pl.read_csv(text, separator=chr(_CUT), has_header=False, quote_char=None, schema=columns, n_threads=1)
     at = _instants(pl.col("stamp"), unit, now + MAX_AHEAD)
+    plain = at.is_not_null() & (pl.col("number").str.len_bytes() <= _MAX_FAST_NUMBER)
     return rows.select(
         pl.int_range(pl.len()).alias("line"),
         at.fill_null(0).alias("at"),
-        "series",
+        pl.when(plain).then("series").otherwise(pl.lit("")).alias("series"),
         "number",
-        (at.is_not_null() & (pl.col("number").str.len_bytes() <= _MAX_FAST_NUMBER)).alias("plain"),
+        plain.alias("plain"),
     )
 
 
 def _split_lines(records: pl.DataFrame, unit: int, now: int) -> pl.DataFrame:
-    """A row for each field of each line: `line`, `at`, `series`, `number` as written, and whether it looks `plain`."""
+    """A row for each field of each line: `line`, `at`, `series` and `number` as written, and whether it looks `plain`.
+
+    Where it does not, the series is empty: what is no name at all is not worth remembering.
+    """
     head, fields, stamp, more = (pl.col(f"field_{number}") for number in range(4))
     at = _instants(stamp.cast(pl.Int64, strict=False), unit, now + MAX_AHEAD)
     timely = at.is_not_null() & (stamp.str.len_bytes() <= _MAX_FAST_NUMBER)
@@ -445,10 +461,12 @@ def _split_lines(records: pl.DataFrame, unit: int, now: int) -> pl.DataFrame:
         .select(
             "line",
             "at",
-            pl.concat_str("head", key, separator=" ").alias("series"),
             number.alias("number"),
+            pl.concat_str("head", key, separator=" ").alias("series"),
             (pl.col("plain") & (key != "") & (number.str.len_bytes() <= _MAX_FAST_NUMBER)).fill_null(value=False),
         )
+        .with_columns(pl.col("plain") & (pl.col("series").str.len_bytes() <= MAX_NAME))
+        .with_columns(pl.when("plain").then("series").otherwise(pl.lit("")).alias("series"))
     )
 
 

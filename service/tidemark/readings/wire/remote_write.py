@@ -6,7 +6,6 @@ Both send labels and samples as a snappy-compressed protobuf message. In 1.0 eac
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from math import isfinite
 from typing import Any, Protocol, TypeAlias
 
@@ -16,6 +15,7 @@ from google.protobuf.message import DecodeError
 from tidemark.base.errors import FieldError
 from tidemark.base.values import Clock, check_instant, parse_value
 from tidemark.bodies.outcome import BodyError, BodyTooLongError
+from tidemark.readings.wire.known_names import remembered
 from tidemark.readings.wire.piece import Piece, PieceBuilder
 from tidemark.readings.wire.protobuf import OF, MalformedError, fields_of, message_classes
 from tidemark.readings.wire.series_names import MAX_NAME, series_name, too_long
@@ -28,7 +28,6 @@ MAX_PART_SIZE = 256 * 1024
 """Largest size of each of these, in bytes: enough for a time series of some 15,000 samples."""
 
 _METRIC = "__name__"
-_REMEMBERED = 10_000  # series whose names are cached, since senders send the same ones every few seconds
 _LONGEST_REMEMBERED = 2_000  # bytes of the labels of a cached name
 
 
@@ -236,7 +235,7 @@ def _read_name(labels: _Labels, pairs_of: Callable[[_Labels], _Pairs]) -> str:
     return series_name(None, metrics[0], [pair for pair in pairs if pair[0] != _METRIC])
 
 
-_remembered_name = lru_cache(_REMEMBERED)(_read_name)
+_remembered_name = remembered()(_read_name)
 
 
 def _parts(request: bytes, message: str) -> list[tuple[int, bytes]]:
