@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import asyncpg
-from tidemark.base.settings import Settings
+import pytest
+from tidemark.base.settings import SettingError, Settings
 
 from tests.cli.conftest import Run
 from tests.conftest import PROGRAMS, MakeTenant, StartService, Tenant, free_port
@@ -68,6 +69,14 @@ async def test_the_embedded_server_listens_for_them(
     assert await connection.fetch("SELECT * FROM reading") == []
     await connection.close()
     assert await asyncio.to_thread(service.stop) == 0
+
+
+@pytest.mark.parametrize(
+    "text", ["localhost", "5433", ":5433", "a:0", "a:65536", "a b:1", "::1:5433", "a:1,b:2", "'a':1"]
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(SettingError, match="TIDEMARK_POSTGRES_LISTEN must be a host and a port"):
+        Settings.from_environment({"TIDEMARK_POSTGRES_LISTEN": text})
 
 
 def test_the_address_may_be_of_any_kind() -> None:

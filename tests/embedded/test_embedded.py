@@ -353,12 +353,8 @@ async def test_it_listens_for_roles_with_a_password_and_nobody_else(tmp_path: Pa
         assert server.port == port
         await value(server, "CREATE ROLE reader LOGIN PASSWORD 'secret'")
         assert await role("reader", "secret") == "reader"
-        for stranger in (
-            ("reader", "wrong"),
-            ("tidemark", "secret"),
-            ("tidemark", ""),
-            ("reader", "secret", "postgres"),
-        ):
+        strangers = ("reader", "wrong"), ("tidemark", "secret"), ("tidemark", ""), ("reader", "secret", "postgres")
+        for stranger in strangers:
             with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
                 await role(*stranger)
 

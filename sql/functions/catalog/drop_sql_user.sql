@@ -11,7 +11,8 @@ BEGIN
     -- After a restore, a role of this name may be missing, or be somebody else's.
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = old_role AND oid = old_role_id) THEN
         BEGIN
-            PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usesysid = old_role_id;
+            -- Waits for them, because temporary tables of theirs would keep the role.
+            PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usesysid = old_role_id;
         EXCEPTION WHEN insufficient_privilege THEN
             NULL;
         END;
