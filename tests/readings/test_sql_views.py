@@ -273,7 +273,8 @@ async def test_nothing_but_the_views_is_granted(owner: Connection, user: Connect
     assert chunks == []
     await user.execute("SET default_transaction_read_only = off; SET search_path = public")
     for statement in (
-        "SELECT * FROM public.reading",
+        "SELECT * FROM public.reading_log",
+        "SELECT * FROM public.reading_hourly",
         "SELECT * FROM public.sensor",
         "SELECT * FROM public.stored_reading",
         "SELECT * FROM public.own_sensor",
@@ -322,16 +323,17 @@ async def test_its_sessions_are_limited_and_read_in_one_snapshot(user: Connectio
 async def test_conditions_on_sensor_and_time_reach_the_store(
     engine: str, owner: Connection, user: Connection, condition: str
 ) -> None:
-    """The index is searched by series and time, and the parts of the table outside of the window are left out."""
+    """The index is searched by series, and where the store has a row for each reading, by time too."""
     await store(owner, engine, {(11, microseconds(BEGIN + timedelta(days=day))): Stored(1.0) for day in range(600)})
-    await owner.execute("ANALYZE reading")
     await user.execute("SET enable_seqscan = off")  # the table is small
     rows = await user.fetch(
         f"EXPLAIN SELECT * FROM reading WHERE {condition} AND ts BETWEEN '2024-04-02' AND '2024-04-03'"
     )
     plan = "\n".join(row[0] for row in rows)
-    assert len(set(re.findall(r" on (reading_\d{4}_\d\d|_hyper_\d+_\d+_chunk)", plan))) == 1, plan
-    assert re.search(r"Index Cond: \(\(series_id = \w+.series_id\) AND \(ts >= '2024-04-02", plan), plan
+    if engine == "timescale":
+        assert len(set(re.findall(r" on (_hyper_\d+_\d+_chunk)", plan))) == 1, plan
+    assert re.search(r"Index Cond: .*series_id = \w+.series_id", plan), plan
+    assert re.search(r"Index Cond: .*\(id = ", plan), plan
 
 
 async def test_sql_users_are_listed_and_dropped_by_their_organization_alone(

@@ -18,17 +18,13 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT date_bin('1 hour', r.ts, 'epoch') AS bucket, count(*), sum(r.value), min(r.value), max(r.value)
     FROM (
-        SELECT ts, value, true AS is_stored
-        FROM stored_reading
-        WHERE series_id = s.series_id AND ts >= (SELECT read_line FROM rollup_line)
+        SELECT v.ts, v.value, true AS is_stored
+        FROM rollup_line AS l
+        CROSS JOIN LATERAL own_values(s.series_id, l.read_line, 'infinity') AS v
         UNION ALL
-        SELECT t.ts, t.value, true
+        SELECT v.ts, v.value, true
         FROM unnest(late.hours) AS hour
-        CROSS JOIN LATERAL (
-            SELECT ts, value
-            FROM stored_reading
-            WHERE series_id = s.series_id AND ts >= hour AND ts < hour + interval '1 hour'
-        ) AS t
+        CROSS JOIN LATERAL own_values(s.series_id, hour, hour + interval '1 hour') AS v
         WHERE hour < (SELECT read_line FROM rollup_line)
         UNION ALL
         SELECT unnest(u.ts), unnest(u.value), false
