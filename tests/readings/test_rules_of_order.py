@@ -25,9 +25,10 @@ from tidemark.readings.settling import deletion, turn
 from tidemark.readings.settling.changes import put
 from tidemark.readings.settling.deletion import delete_settled
 from tidemark.readings.settling.merging import merge_runs
+from tidemark.readings.settling.restored import settle_restored
 from tidemark.readings.settling.turn import store_held
 
-from tests.readings.log_by_hand import Key, everything
+from tests.readings.log_by_hand import Key, Stored, append, everything
 from tests.readings.store_and_log import (
     BEGIN,
     SERIES,
@@ -212,3 +213,24 @@ async def test_store_and_log_are_read_in_one_snapshot(
         assert (key in await everything(Interrupted())) == rule  # type: ignore[arg-type]
     async with reader.transaction():
         assert key in await everything(reader)
+
+
+@both
+async def test_a_log_from_another_server_is_settled_before_anything_is_written(
+    engine: str, connections: Connections, key: Key, rule: bool
+) -> None:
+    """As a dump brings it. Otherwise what is written loses against it until this server has come to its ids."""
+    writer, reader = await connections.one(), await connections.one(QUERY_SESSION)
+    own = await writer.fetchval("SELECT pg_current_xact_id()")
+    for number in (1, 2):
+        await append(writer, {key: Stored(float(number))}, xid=own + 1_000_000 * number)
+    await writer.execute("UPDATE settled SET xid = $1", own + 500_000)
+    if rule:
+        assert await settle_restored(writer, engine) == 2
+        assert await settle_restored(writer, engine) == 0
+        assert await writer.fetchval("SELECT xid FROM settled") == 0
+        assert await found(reader, key) == [2.0]
+    await write(writer, {key: 3.0})
+    await settle_everything(writer, engine)
+    assert await found(reader, key) == ([3.0] if rule else [2.0])
+    await settle_restored(writer, engine)

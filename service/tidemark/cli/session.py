@@ -12,6 +12,7 @@ from tidemark.base.settings import Settings
 from tidemark.catalog import organizations
 from tidemark.database.database import OUTAGES, Database
 from tidemark.database.migration import Schema, migrate
+from tidemark.readings.settling.restored import settle_restored
 from tidemark.server.supervisor import ServeError, database_url
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ async def _connected(database: Database, settings: Settings) -> AsyncIterator[tu
     except (*OUTAGES, ValueError) as error:
         raise ServeError(f"The database cannot be reached: {error}. TIDEMARK_DATABASE_URL says where it is.") from None
     try:
-        yield connection, await migrate(connection, settings.engine)
+        schema = await migrate(connection, settings.engine)
+        await settle_restored(connection, schema.engine)
+        yield connection, schema
     finally:
         await connection.close()
 

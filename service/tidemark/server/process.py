@@ -27,6 +27,7 @@ from tidemark.http.surface import SURFACE_MAP
 from tidemark.readings.http.parts import ReadingParts
 from tidemark.readings.log.append import Appender
 from tidemark.readings.log.backlog import Backlog
+from tidemark.readings.settling.restored import settle_restored
 from tidemark.readings.statistics import StatisticsQuery
 from tidemark.server.aiohttp_lane import AiohttpLane
 from tidemark.server.application import application
@@ -183,6 +184,7 @@ async def _prepare(core: Core, address: tuple[str, int], json_output: bool) -> s
             connection = await core.database.connect()
             try:
                 schema = await migrate(connection, core.settings.engine)
+                await settle_restored(connection, schema.engine)
                 greeting = await welcome.first_organization(connection, *address, json_output=json_output)
             finally:
                 await connection.close(timeout=CLOSE_SECONDS)

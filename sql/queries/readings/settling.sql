@@ -27,6 +27,15 @@ SELECT xid FROM settled;
 -- name: note_settled
 UPDATE settled SET xid = greatest(xid, :xid);
 
+-- name: is_of_another_server
+-- Whether there are transaction ids that this server has yet to give. None of its own is as great as the snapshot's xmax.
+SELECT
+    EXISTS (SELECT FROM reading_log WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()))
+    OR EXISTS (SELECT FROM settled WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()));
+
+-- name: begin_anew
+UPDATE settled SET xid = '0';
+
 -- name: delete_runs
 DELETE FROM reading_log WHERE xid BETWEEN :first AND :last;
 
