@@ -25,8 +25,9 @@ class Crashing(Connection):
 
     async def _sent(self, send: Callable[..., Awaitable[Any]], *args: Any, **options: Any) -> Any:
         self.statements += 1
+        number = self.statements  # of this one: the driver may send others within it
         result = await send(*args, **options)
-        if self.statements == self.crash_at:
+        if number == self.crash_at:
             self.terminate()
             raise CrashError(str(args[0]))
         return result

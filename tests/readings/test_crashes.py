@@ -77,7 +77,7 @@ class World:
 
     async def check(self) -> None:
         """Statistics are those of all readings."""
-        await check(self.reader, [random_window(self.rng), Window(), self.window], microseconds(self.line))
+        await check(self.reader, [random_window(self.rng), self.window], microseconds(self.line))
 
     async def settle(self, connection: Connection) -> None:
         """Settle the oldest runs."""

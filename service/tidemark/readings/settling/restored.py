@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from tidemark.database.statements import engine_statements, statements
+from tidemark.database.statements import statements
 from tidemark.readings.settling.turn import settle, store_held
-from tidemark.readings.store.engines import STORES
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -27,7 +26,7 @@ async def settle_restored(connection: "Connected", engine: str) -> int:
         return 0
     settled = 0
     async with store_held(connection):
-        while readings := await settle(connection, STORES[engine], engine_statements(engine), ALL):
+        while readings := await settle(connection, engine, ALL):
             settled += readings
         await statements().begin_anew.run(connection)
     log.info("settled the log of another server", readings=settled)
