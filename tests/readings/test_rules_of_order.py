@@ -204,8 +204,8 @@ async def test_store_and_log_are_read_in_one_snapshot(
     class Interrupted:
         """A reader's connection beside which the log is settled as soon as the store has been read."""
 
-        async def fetch(self, query: str) -> Any:
-            rows = await reader.fetch(query)
+        async def fetch(self, *asked: Any) -> Any:
+            rows = await reader.fetch(*asked)
             await settle_everything(settler, engine)
             return rows
 
