@@ -101,7 +101,8 @@ async def settle_some(connection: Connection, engine: str, most: int) -> int:
     try:
         async with store_held(connection):
             horizon = await closed_before(connection)
-            return await settle(connection, engine, horizon)
+            settled = await settle(connection, engine, horizon)
+            return 0 if settled is None else settled.readings
     finally:
         turn.TURN_READINGS = usual
 

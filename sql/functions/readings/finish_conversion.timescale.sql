@@ -1,7 +1,7 @@
 -- Gives back the indexes of chunks that have no rows outside batches any more, vacuumed, and lets TimescaleDB know that
 -- they have none: until then it merges batches and rows when it looks for the latest reading of a series, 40 times
 -- slower. Only where nothing is left on disk, since rows that an older snapshot still needs would vanish for it.
-CREATE OR REPLACE FUNCTION finish_conversion() RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION finish_conversion() RETURNS void LANGUAGE plpgsql SET lock_timeout = '1s' AS $$
 DECLARE
     place record;
 BEGIN

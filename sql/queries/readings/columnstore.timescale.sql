@@ -40,3 +40,6 @@ FROM small_batches((SELECT read_line FROM rollup_line), :width, :max_readings);
 
 -- name: finish_conversion
 SELECT finish_conversion();
+
+-- name: vacuum_readings
+VACUUM reading;

@@ -151,3 +151,6 @@ CROSS JOIN LATERAL (
 ) AS p
 WHERE NOT e.is_month
 ON CONFLICT (start, finish) DO NOTHING;
+
+-- name: vacuum_unpacked
+VACUUM unpacked_reading;

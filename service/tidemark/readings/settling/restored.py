@@ -26,8 +26,8 @@ async def settle_restored(connection: "Connected", engine: str) -> int:
         return 0
     settled = 0
     async with store_held(connection):
-        while readings := await settle(connection, engine, ALL):
-            settled += readings
+        while turn := await settle(connection, engine, ALL):
+            settled += turn.readings
         await statements().begin_anew.run(connection)
     log.info("settled the log of another server", readings=settled)
     return settled

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,17 @@ log = structlog.get_logger(__name__)
 
 SETTLED_AT_ONCE = 250_000
 """From this many unsettled readings on they are settled: fewer make small pieces, more make readers slow."""
+OF_A_SERIES = 10
+"""Where there are many series, that many of each, since pieces are of one series,"""
+AT_MOST = 1_000_000
+"""but no more than this."""
 SETTLE_SECONDS = 20.0
 """After this time they are settled, however few they are."""
 SMALL_ROWS = 100
 """From this many small rows in the log on they are merged."""
 IDLE_SECONDS = 0.2
+VACUUM_EVERY = 8
+"""After so many steps of moving readings of an older version, those that have moved are vacuumed."""
 ABSORB_SECONDS = 60.0
 SHRINK_BYTES = 64 * 1024 * 1024
 """A log that has drained gives its space back if it takes up more than this."""
@@ -43,6 +50,9 @@ class Settler:
         self._engine = engine
         self._store = STORES[engine]
         self._settled_at = self._absorbed_at = time.monotonic()
+        self._worth_settling = SETTLED_AT_ONCE
+        self._may_tidy = True
+        self._conversions = 0
 
     async def run(self) -> None:
         """Work for ever. Raises what the database raises."""
@@ -74,6 +84,7 @@ class Settler:
             await rollup.move_line(self._connection, self._engine, line)
         await rollup.prepare_storage(self._connection)
         await self._after_settling()
+        self._may_tidy = True
         return True
 
     async def _settle(self, unsettled: "Record") -> bool:
@@ -81,15 +92,18 @@ class Settler:
         if not unsettled["readings"]:
             self._settled_at = time.monotonic()
             return False
-        if unsettled["readings"] < SETTLED_AT_ONCE and waited < SETTLE_SECONDS:
+        if unsettled["readings"] < self._worth_settling and waited < SETTLE_SECONDS:
             return False
         began = time.monotonic()
         async with store_held(self._connection):
             horizon = await closed_before(self._connection)
             settled = await settle(self._connection, self._engine, horizon)
-        log.debug("settled", readings=settled, seconds=round(time.monotonic() - began, 3))
         await self._after_settling()
-        return settled > 0
+        if settled is None:
+            return False
+        self._worth_settling = min(max(SETTLED_AT_ONCE, OF_A_SERIES * settled.series), AT_MOST)
+        log.debug("settled", **settled._asdict(), seconds=round(time.monotonic() - began, 3))
+        return True
 
     async def _after_settling(self) -> None:
         self._settled_at = time.monotonic()
@@ -124,8 +138,30 @@ class Settler:
         return absorbed
 
     async def _tidy(self) -> bool:
+        """Look for what is worth it when an hour has closed, not at each step."""
+        if self._may_tidy:
+            self._may_tidy = await self._convert() or await self._merge_pieces()
+        return self._may_tidy
+
+    async def _convert(self) -> bool:
+        if not await self._changed_store(self._store.convert_some):
+            return False
+        # Rows that have moved are looked through again and again, until they are vacuumed.
+        self._conversions += 1
+        if self._conversions % VACUUM_EVERY == 0:
+            await self._store.finish_conversion(self._connection)
+        return True
+
+    async def _merge_pieces(self) -> bool:
+        if self._conversions:
+            await self._store.finish_conversion(self._connection)
+            self._conversions = 0
+            log.info("readings of an older version have moved into the new store")
+        return await self._changed_store(self._store.merge_small)
+
+    async def _changed_store(self, change: "Callable[[Connected], Awaitable[bool]]") -> bool:
         async with store_held(self._connection), self._connection.transaction(isolation="repeatable_read"):
-            return await self._store.convert_some(self._connection) or await self._store.merge_small(self._connection)
+            return await change(self._connection)
 
     async def _shrink(self, unsettled: "Record") -> bool:
         if unsettled["readings"] or unsettled["bytes"] < SHRINK_BYTES:

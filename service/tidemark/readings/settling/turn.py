@@ -6,7 +6,7 @@ docs/decisions.md, "The settler", says why each of its steps stands where it doe
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import structlog
@@ -25,6 +25,15 @@ log = structlog.get_logger(__name__)
 
 TURN_READINGS = 1_000_000
 """About how many readings a turn takes at most, which bounds its memory (some 200 bytes a reading) and its time."""
+
+
+class Settled(NamedTuple):
+    """What a turn has settled."""
+
+    readings: int
+    """With those that were overwritten since."""
+    series: int
+    """How many series they are of."""
 
 
 @asynccontextmanager
@@ -53,19 +62,19 @@ async def settle_all(connection: "Connected", engine: str) -> int:
     """
     horizon = await closed_before(connection)
     settled = 0
-    while readings := await settle(connection, engine, horizon):
-        settled += readings
+    while turn := await settle(connection, engine, horizon):
+        settled += turn.readings
     return settled
 
 
-async def settle(connection: "Connected", engine: str, horizon: int) -> int:
-    """Settle the oldest runs below a horizon that `closed_before` has returned; return how many readings they had."""
+async def settle(connection: "Connected", engine: str, horizon: int) -> Settled | None:
+    """Settle the oldest runs below a horizon that `closed_before` has returned; None if there are none."""
     sql = statements()
     # One snapshot of log and store, taken now that the runs are closed.
     async with connection.transaction(isolation="repeatable_read"):
         runs = [Appended(*row) for row in await sql.appended_before.rows(connection, horizon=horizon)]
         if not runs:
-            return 0
+            return None
         _check_order(runs[0].xid, await sql.settled_xid.value(connection))
         # The oldest first: what is not settled wins over what is.
         taken = _oldest(runs)
@@ -76,7 +85,7 @@ async def settle(connection: "Connected", engine: str, horizon: int) -> int:
             await put(connection, engine, block)
         await sql.delete_runs.run(connection, first=runs[0].xid, last=taken[-1].xid)
         await sql.note_settled.run(connection, xid=taken[-1].xid)
-    return sum(run.readings for run in taken)
+    return Settled(sum(run.readings for run in taken), len(np.unique(block.series_id)))
 
 
 def _oldest(runs: Sequence[Appended]) -> Sequence[Appended]:

@@ -32,3 +32,6 @@ class Store(Protocol):
 
     async def convert_some(self, connection: "Connected") -> bool:
         """Turn readings that an older version has stored into pieces, a limited number; False if there are none."""
+
+    async def finish_conversion(self, connection: "Connected") -> None:
+        """Give back the space of readings that were turned into pieces; not in a transaction."""
