@@ -103,9 +103,7 @@ async def _in_turn(database: Database, lock: Statement, job: Job) -> None:
         try:
             connection = await database.connect()
             try:
-                engine = await current_engine(connection)
-                if engine is not None and await lock.value(connection):
-                    await job(connection, engine)
+                await job(connection, await _turn(connection, lock))
             finally:
                 connection.terminate()
         except OUTAGES as error:
@@ -113,6 +111,13 @@ async def _in_turn(database: Database, lock: Statement, job: Job) -> None:
         except Exception:
             log.exception("maintenance failed; it is tried again")
         await asyncio.sleep(TURN_SECONDS)
+
+
+async def _turn(connection: "Connection[Any]", lock: Statement) -> str:
+    """Wait until the database has this version's schema and this session holds the lock; return the engine."""
+    while (engine := await current_engine(connection)) is None or not await lock.value(connection):
+        await asyncio.sleep(TURN_SECONDS)
+    return engine
 
 
 async def _settle(connection: "Connection[Any]", engine: str) -> None:
