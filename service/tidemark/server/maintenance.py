@@ -115,9 +115,11 @@ async def _in_turn(database: Database, lock: Statement, job: Job) -> None:
 
 async def _turn(connection: "Connection[Any]", lock: Statement) -> str:
     """Wait until the database has this version's schema and this session holds the lock; return the engine."""
-    while (engine := await current_engine(connection)) is None or not await lock.value(connection):
+    while True:
+        engine = await current_engine(connection)
+        if engine is not None and await lock.value(connection):
+            return engine
         await asyncio.sleep(TURN_SECONDS)
-    return engine
 
 
 async def _settle(connection: "Connection[Any]", engine: str) -> None:
