@@ -19,6 +19,7 @@ from bench.requests import SENSORS, sensor_id
 from bench.senders import Sender
 from bench.service import SQL, BenchError, Service, settle
 from bench.settled import CONNECTIONS, LIVE_STEP, SERIES, LiveTimes
+from bench.statistics import describe
 
 LENGTHS = (2 * HOUR, 2 * DAY, 90 * DAY, 360 * DAY)
 UNSETTLED = 250_000
@@ -32,9 +33,9 @@ SHIFT = 7_000_001
 class Times:
     """Medians in milliseconds of how long the service waits: for statistics by length of the window, and latest."""
 
-    one: dict[int, float]
+    one: dict[str, float]
     """Of one series."""
-    hundred: dict[int, float]
+    hundred: dict[str, float]
     """Of the hundred sensors of an asset."""
     latest: float
     """The latest reading of a thousand sensors."""
@@ -79,8 +80,8 @@ async def _times(database: Database, service: Service, days: int, repeats: int) 
     series = [await _series(database, number) for number in range(SENSORS)]
     lengths = [length for length in LENGTHS if length <= days * DAY]
     return Times(
-        {length: await _statistics(database, series[17:18], length, repeats) for length in lengths},
-        {length: await _statistics(database, series, length, repeats) for length in lengths},
+        {describe(length): await _statistics(database, series[17:18], length, repeats) for length in lengths},
+        {describe(length): await _statistics(database, series, length, repeats) for length in lengths},
         await _latest(database, service, repeats),
     )
 

@@ -33,7 +33,6 @@ from bench.settled import (
     stored_between,
     usage,
 )
-from bench.statistics import describe
 
 MANY_SERIES = 100_000
 NOBODY = Credentials("-", "-")
@@ -55,7 +54,7 @@ class Plan:
     rounds: int = 2
     readings: int = 2_000_000
     """Of line protocol, a round; of other formats and late readings half as many."""
-    singles: int = 60_000
+    singles: int = 150_000
     days: int = 360
     """Of history, for queries."""
     repeats: int = 40
@@ -68,7 +67,7 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(1, 400_000, 5_000, 4, 10, mixed.QUICK)
+QUICK = Plan(1, 400_000, 20_000, 4, 10, mixed.QUICK)
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ Loads = dict[str, list[Settled]]
 THOUSAND = "line protocol, 1,000 series"
 HUNDRED_THOUSAND = "line protocol, 100,000 series"
 LATE = "readings of past months"
-REPEATED = "the same, a fifth of them stored already"
+REPEATED = "the same, a fifth stored already"
 SINGLE = f"single readings, {GATEWAYS} connections"
 
 
@@ -252,7 +251,7 @@ def _report(results: list[EngineResult], others: list[RivalResult], plan: Plan) 
         f"Medians of {rounds(plan.rounds)} of {plan.readings:,} readings ({plan.fewer:,} where it is not live line",
         f"protocol); {READINGS:,} a request, {CONNECTIONS} connections, one worker. Until settled: the log of readings",
         "was no longer after each load than before, and the time that this took counts. Each database ran alone.",
-        *(f"{one.rival} answers when the readings are {one.acknowledges}." for one in others),
+        *(f"An answer of {one.rival} means: {one.acknowledges}." for one in others),
         "After each load, the database contained exactly the acknowledged readings.",
     ]
     if max(run.others_busy for result in results for runs in result.loads.values() for run in runs) > QUIET:
@@ -317,7 +316,7 @@ def _table(results: list[EngineResult], others: list[RivalResult]) -> Any:
                 f"{getattr(result.settled, which)[length]:.2f} → {getattr(result.unsettled, which)[length]:.2f}"
                 for result in results
             ]
-            rows.append([f"statistics of {name}, {describe(length)}, ms", *cells, *nothing])
+            rows.append([f"statistics of {name}, {length}, ms", *cells, *nothing])
     latest = [f"{result.settled.latest:.1f} → {result.unsettled.latest:.1f}" for result in results]
     rows.append(["latest of 1,000 sensors, ms", *latest, *nothing])
     rows.append(["dashboards' p95, ms", *map(_dashboards, results), *nothing])

@@ -85,8 +85,8 @@ class LiveTimes:
 def send_settled(service: Service, filling: Rows, requests: list[bytes], readings: int, **how: Any) -> Settled:
     """Send requests and wait until the log is no longer than before; `how` is for `Sender`. Raises BenchError.
 
-    As many readings of `filling` as necessary are sent before that, older ones than those of the requests: otherwise
-    these would come late, once the others are settled.
+    As many readings of `filling` as necessary are sent before that. They are older than those of the requests, which
+    would otherwise come late once the others are settled.
     """
     sender = Sender(service.port, requests, **how)
     _fill_log(service, filling)
