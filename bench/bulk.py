@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from io import BytesIO
 from statistics import median
 from typing import Any
 
@@ -22,7 +21,6 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from tidemark.base.time import DAY, floor, microseconds
 from tidemark.embedded.programs import Programs
 from tidemark.readings.columns import Block
-from tidemark.readings.copy_format import copy_payload
 
 from bench import databases
 from bench.bodies import (
@@ -37,6 +35,7 @@ from bench.bodies import (
     placed_ndjson,
     rows_from,
 )
+from bench.copying import copy_rate
 from bench.processor import machine_seconds, own_memory, process_seconds, resident_memory
 from bench.report import QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS, Credentials, sensor_id
@@ -213,22 +212,11 @@ async def _series(service: Service) -> "dict[int, int]":
 
 
 async def _copy(service: Service, rows: Rows, series: "dict[int, int]") -> float:
-    """Measure how many rows per second one connection copies into the table of readings."""
+    """Measure how many rows per second one connection copies into a plain table."""
     ids = np.array([series[number] for number in range(SENSORS)], dtype=np.int32)
-    payloads = [
-        copy_payload(Block(series_id=ids[part.sensor], at=part.at, value=part.value))
-        for part in (rows.part(slice(first, first + ROWS_A_COPY)) for first in range(0, len(rows), ROWS_A_COPY))
-    ]
-    connection = await asyncpg.connect(service.server.url)
-    try:
-        began = time.perf_counter()
-        for payload in payloads:
-            await connection.copy_to_table(
-                "reading", source=BytesIO(payload.data), columns=payload.columns, format="binary"
-            )
-        return len(rows) / (time.perf_counter() - began)
-    finally:
-        await connection.close()
+    parts = (rows.part(slice(first, first + ROWS_A_COPY)) for first in range(0, len(rows), ROWS_A_COPY))
+    blocks = (Block(series_id=ids[part.sensor], at=part.at, value=part.value) for part in parts)
+    return await copy_rate(service.server.url, blocks)
 
 
 def _store_some(service: Service, rows: Rows) -> None:

@@ -5,15 +5,16 @@ both; the median of the rounds counts. Acknowledged readings must be stored; oth
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
 import numpy as np
 from matplotlib.figure import Figure
 from tidemark.embedded.programs import Programs
+from tidemark.readings.columns import Block
 
 from bench.copying import copy_rate
 from bench.load import CONNECTIONS, Load, generator_name, in_flight_at_end, run_load
@@ -21,11 +22,12 @@ from bench.processor import machine_seconds, own_memory, process_seconds, reside
 from bench.reference import Reference, running_reference
 from bench.report import ON_WHITE, QUIET, TICKS, Goal, Report, rounds, table
 from bench.requests import SENSORS
-from bench.service import SQL, BenchError, Service, running_service
+from bench.service import BenchError, Service, running_service
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+ROWS_A_COPY = 20_000
 RATIO_GOAL = 0.80
 P99_GOAL = 30.0
 """Milliseconds."""
@@ -163,13 +165,19 @@ def _memory(pid: int) -> Memory:
 
 
 async def _copy(service: Service, commits: int) -> float:
-    connection = await asyncpg.connect(service.server.url_of("postgres"))
-    try:
-        await SQL.create_copy_database.run(connection)
-    finally:
-        await connection.close()
-    url = service.server.url_of("copy_reference")
-    return await copy_rate(url, rows_a_commit=20_000, commits=commits, series=SENSORS)
+    """Like the uploads of the load, all readings have coordinates."""
+    numbers = np.arange(ROWS_A_COPY * commits)
+    start = time.time_ns() // 1000
+    blocks = [
+        Block(
+            series_id=(1 + part % SENSORS).astype(np.int32),
+            at=start + part * 10,
+            value=20 + part % 1000 / 100,
+            optional={"latitude": np.full(len(part), 51.509865), "longitude": np.full(len(part), -0.118092)},
+        )
+        for part in np.split(numbers, commits)
+    ]
+    return await copy_rate(service.server.url, blocks)
 
 
 def _report(results: list[EngineResult], plan: Plan) -> Report:

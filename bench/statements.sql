@@ -33,8 +33,17 @@ VACUUM (ANALYZE);
 -- name: write_out
 CHECKPOINT;
 
--- name: create_copy_database
-CREATE DATABASE copy_reference;
+-- name: create_copied_readings
+CREATE TABLE copied_reading (
+    series_id integer,
+    ts timestamptz,
+    value double precision NOT NULL,
+    latitude double precision,
+    longitude double precision,
+    x_axis_value double precision,
+    metadata text,
+    PRIMARY KEY (series_id, ts)
+);
 
 -- name: series_of_sensor
 SELECT series_id FROM sensor WHERE id = :sensor_id;

@@ -23,11 +23,12 @@ from tidemark.database.database import Database
 from tidemark.database.migration import migrate
 from tidemark.database.statements import Statement, statements
 from tidemark.embedded.programs import Programs
+from tidemark.readings.columns import Block
 from tidemark.readings.rollup import move_line
+from tidemark.readings.settling.changes import put
 from tidemark.readings.statistics import Statistics, StatisticsQuery
 from tidemark.readings.tiers import plan
 
-from bench.copying import copy_payload, copy_readings
 from bench.report import ON_WHITE, TICKS, Goal, Report, table
 from bench.service import SQL, BenchError, scratch_server
 
@@ -149,11 +150,12 @@ async def _store(connection: "Connected", engine: str, start: int, finish: int) 
     with Progress(*columns, console=Console(stderr=True)) as progress:
         for part in progress.track(parts, description=f"{engine}: storing, {MINUTES_A_COPY * SENSORS:,} rows each"):
             minutes = np.arange(part, min(part + MINUTES_A_COPY * MINUTE, finish), MINUTE)
-            instants = np.repeat(minutes, SENSORS)
-            ids = np.tile(series, len(minutes))
+            instants = np.tile(minutes, SENSORS)
+            ids = np.repeat(series, len(minutes)).astype(np.int32)
             daily = 8 * np.sin(2 * np.pi * (instants % DAY) / DAY)
             values = np.round(12 + ids / 10 + daily + randomness.normal(0, 0.5, len(ids)), 2)
-            await copy_readings(connection, copy_payload(ids, instants, values))
+            async with connection.transaction(isolation="repeatable_read"):
+                await put(connection, engine, Block(series_id=ids, at=instants, value=values))
 
 
 def windows(length: int, start: int, finish: int, count: int) -> "Iterator[Window]":

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CHUNK = WEEK
-"""How long a chunk of the table is, in microseconds; they are cut from 1970 on."""
+CHUNK = 4 * WEEK
+"""How long a chunk of the table is at most, in microseconds; they are cut from 1970 on."""
 CONVERTED = 500_000
 """About how many readings `convert_some` moves."""
 MERGED = 1_000_000
