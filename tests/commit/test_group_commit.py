@@ -56,6 +56,7 @@ def grouped(
     watch: Watch | None = None,
     max_batch: int = 100,
     max_pending: int = 100,
+    beside: int = 1,
     on_idle: Callable[[], None] | None = None,
 ) -> GroupCommit[str]:
     """A group commit of texts."""
@@ -63,6 +64,7 @@ def grouped(
         stores,
         max_batch=max_batch,
         max_pending=max_pending,
+        beside=beside,
         watch=watch or Watch(),
         name="writer",
         noun="texts",
@@ -134,6 +136,28 @@ def test_batches_keep_the_order_and_end_when_they_are_full(sizes: list[int], max
     records = [[sizes[int(item)] for item in batch] for batch in batches]
     assert all(sum(batch[:-1]) < max_batch for batch in records)  # full only with its last item
     assert all(sum(batch) >= max_batch for batch in records[:-1])  # nothing waits for a batch that has room
+
+
+async def test_small_batches_wait_for_the_one_that_commits_and_large_ones_do_not(begin: Begin) -> None:
+    one, other = Store(), Store()
+    group = grouped(one, other, beside=3)
+    first = begin(group.stored("first"))
+    await one.begun()
+    small = [begin(group.stored(item)) for item in "ab"]
+    one.end()
+    await first
+    assert await one.begun() == ["a", "b"]
+    large = [begin(group.stored(item)) for item in "cde"]
+    assert await other.begun() == ["c", "d", "e"]
+    last = begin(group.stored("last"))
+    other.end()
+    await asyncio.gather(*large)
+    one.end()
+    await asyncio.gather(*small)
+    closing = asyncio.create_task(group.close())
+    for store in (one, other):
+        store.end()
+    await asyncio.gather(last, closing)
 
 
 async def test_stores_work_side_by_side(begin: Begin) -> None:

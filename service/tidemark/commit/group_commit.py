@@ -40,6 +40,7 @@ class GroupCommit(Generic[Item]):
         *,
         max_batch: int,
         max_pending: int,
+        beside: int = 1,
         watch: Watch,
         name: str,
         noun: str = "readings",
@@ -48,11 +49,14 @@ class GroupCommit(Generic[Item]):
         """Start a task named `name` for each of the stores, which work side by side.
 
         A store takes the items of a batch and returns once they have committed, or raises. A batch of `max_batch`
-        records is full; while `max_pending` or more records are pending, new items are refused. `noun` is what error
-        messages call the records. `on_idle` is called after each commit that leaves none pending.
+        records is full; while `max_pending` or more records are pending, new items are refused. While one batch commits,
+        another begins only if it has `beside` records: smaller ones cost less together. `noun` is what error messages
+        call the records. `on_idle` is called after each commit that leaves none pending.
         """
         self._max_batch = max_batch
         self._max_pending = max_pending
+        self._beside = beside
+        self._committing = 0
         self._noun = noun
         self._on_idle = on_idle
         self._loop = asyncio.get_running_loop()
@@ -97,7 +101,8 @@ class GroupCommit(Generic[Item]):
         batch.items.append(item)
         batch.records += records
         self.pending += records
-        self._arrived.set()
+        if self._may_commit():
+            self._arrived.set()
         return batch.committed
 
     async def close(self) -> None:
@@ -109,7 +114,7 @@ class GroupCommit(Generic[Item]):
 
     async def _run(self, store: Callable[[list[Item]], Awaitable[None]]) -> None:
         while True:
-            batch = self._next()
+            batch = self._next() if self._may_commit() else None
             if batch is not None:
                 await self._commit(batch, store)
             elif self._closing:
@@ -128,6 +133,9 @@ class GroupCommit(Generic[Item]):
     def _not_stored(self) -> TidemarkError:
         return unavailable(f"The {self._noun} could not be stored just now; send them again later.")
 
+    def _may_commit(self) -> bool:
+        return not self._committing or bool(self._full) or self._gathering.records >= self._beside
+
     def _next(self) -> _Batch[Item] | None:
         if self._full:
             return self._full.popleft()
@@ -139,6 +147,7 @@ class GroupCommit(Generic[Item]):
     async def _commit(self, batch: _Batch[Item], store: Callable[[list[Item]], Awaitable[None]]) -> None:
         # Whatever fails in here, even the log, the requests of the batch learn of it.
         error: TidemarkError | None = self._not_stored()
+        self._committing += 1
         try:
             await store(batch.items)
             error = None
@@ -147,6 +156,7 @@ class GroupCommit(Generic[Item]):
         except Exception:
             log.exception("batch not stored", records=batch.records)
         finally:
+            self._committing -= 1
             self.pending -= batch.records
             _settle(batch.committed, error)
         if self._on_idle is not None and not self.pending:

@@ -31,6 +31,8 @@ MAX_BATCH = 15_000
 """A batch that has this many readings in blocks takes no more; larger ones would hold up the others."""
 BULK_SHARE = 5
 """How many times as many readings in blocks as single ones may be pending: they take a fraction of the memory."""
+BESIDE = 1_000
+"""From so many on, a batch commits beside another one; single readings rather wait for a larger batch."""
 LANES = 2
 """Connections that append at once: one commits while the other's readings are still on their way."""
 
@@ -49,6 +51,7 @@ class Appender:
             [lane.append for lane in self._lanes],
             max_batch=MAX_BATCH,
             max_pending=max_pending * BULK_SHARE,
+            beside=BESIDE,
             watch=watch,
             name="appender",
         )
