@@ -49,9 +49,9 @@ class GroupCommit(Generic[Item]):
         """Start a task named `name` for each of the stores, which work side by side.
 
         A store takes the items of a batch and returns once they have committed, or raises. A batch of `max_batch`
-        records is full; while `max_pending` or more records are pending, new items are refused. While one batch commits,
-        another begins only if it has `beside` records: smaller ones cost less together. `noun` is what error messages
-        call the records. `on_idle` is called after each commit that leaves none pending.
+        records is full; while `max_pending` or more records are pending, new items are refused. While one batch
+        commits, another begins only if it has `beside` records: smaller ones cost less together. `noun` is what error
+        messages call the records. `on_idle` is called after each commit that leaves none pending.
         """
         self._max_batch = max_batch
         self._max_pending = max_pending
