@@ -1,6 +1,6 @@
 -- What the settler keeps; docs/decisions.md, "The settler", describes what it does. Advisory locks: 7463001 migrations,
 -- 7463003 the maintenance job, 7463004 partitions, 7463005 with a company id: the sensors that its new series create,
--- 7463006 the store: whoever changes it, 7463007 the maintenance of web records.
+-- 7463006 the store: whoever changes it, 7463007 the lines of web records, 7463008 the maintenance of web records.
 
 -- Readers trust roll-ups before the line; they hold everything that is stored there.
 ALTER TABLE rollup_line DROP COLUMN mark_line;
