@@ -48,8 +48,8 @@ VACUUM (TRUNCATE off, PROCESS_TOAST on) reading_log;
 VACUUM (TRUNCATE on, PROCESS_TOAST on) reading_log;
 
 -- name: known_series
--- Those of some series that still belong to a sensor.
-SELECT series_id FROM sensor WHERE series_id = ANY (:series_ids::integer []);
+-- Those of some series that still belong to a sensor, as one array.
+SELECT coalesce(array_agg(series_id), '{}') FROM sensor WHERE series_id = ANY (:series_ids::integer []);
 
 -- name: read_line
 SELECT read_line FROM rollup_line;
@@ -58,13 +58,20 @@ SELECT read_line FROM rollup_line;
 UPDATE rollup_line SET read_line = :line;
 
 -- name: newest_stored
--- When each of some series has its newest stored reading, if it has any.
-SELECT series_id, ts FROM newest_stored WHERE series_id = ANY (:series_ids::integer []);
+-- Those of some series that have a stored reading, and when each has its newest (microseconds since 1970), as arrays.
+SELECT
+    coalesce(array_agg(series_id), '{}') AS series_ids,
+    coalesce(array_agg(microseconds_of(ts)), '{}') AS newest_at
+FROM newest_stored
+WHERE series_id = ANY (:series_ids::integer []);
 
 -- name: note_newest_stored
 -- Notes the newest of some readings that were stored, one of each series.
 INSERT INTO newest_stored AS n (series_id, ts, value)
-SELECT * FROM unnest(:series_ids::integer [], :instants::timestamptz [], :newest_values::double precision [])
+SELECT series_id, instant_of(at), newest_value
+FROM
+    unnest(:series_ids::integer [], :newest_at::bigint [], :newest_values::double precision [])
+        AS r (series_id, at, newest_value)
 ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, value = excluded.value
 WHERE excluded.ts >= n.ts;
 

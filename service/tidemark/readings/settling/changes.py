@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from tidemark.base.time import HOUR, WEEK, Window, ceil, floor, instant, microseconds
 from tidemark.database.statements import engine_statements, statements
@@ -22,11 +23,9 @@ PART = 4 * WEEK
 async def put(connection: "Connected", engine: str, block: Block) -> None:
     """Store readings, sorted by series and instant, in place of those of the same instants."""
     line = microseconds(await statements().read_line.value(connection))
-    series_ids, ends = _last_of_series(block)
-    known = await statements().newest_stored.rows(connection, series_ids=series_ids)
-    newest = {row["series_id"]: microseconds(row["ts"]) for row in known}
-    of_reading = np.repeat([newest.get(one, -1) for one in series_ids], np.diff(ends, prepend=-1))
-    newer = (block.at > of_reading) & (block.at >= line)
+    ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
+    newest = await _newest_stored(connection, block.series_id[ends])
+    newer = (block.at > np.repeat(newest, np.diff(ends, prepend=-1))) & (block.at >= line)
     if newer.any():
         await STORES[engine].append(connection, block.take(newer))
     if not newer.all():
@@ -37,10 +36,19 @@ async def put(connection: "Connected", engine: str, block: Block) -> None:
         await _roll_up(connection, engine, hours_of(now, touched_hours(late.series_id, late.at, line)), line)
     await statements().note_newest_stored.run(
         connection,
-        series_ids=series_ids,
-        instants=[instant(at) for at in block.at[ends].tolist()],
+        series_ids=block.series_id[ends].tolist(),
+        newest_at=block.at[ends].tolist(),
         newest_values=block.value[ends].tolist(),
     )
+
+
+async def _newest_stored(connection: "Connected", series_ids: npt.NDArray[np.int32]) -> Integers:
+    """When each of some series, ascending, has its newest stored reading; before 1970 where it has none."""
+    row = await statements().newest_stored.row(connection, series_ids=series_ids.tolist())
+    assert row is not None  # an aggregate has one row
+    newest = np.full(len(series_ids), -1, dtype=np.int64)
+    newest[np.searchsorted(series_ids, row["series_ids"])] = row["newest_at"]
+    return newest
 
 
 async def delete(connection: "Connected", engine: str, series_id: int, window: Window) -> int:
@@ -79,12 +87,6 @@ async def _delete_part(connection: "Connected", engine: str, series_id: int, par
     left = await STORES[engine].rewrite(connection, hours, without)
     await _roll_up(connection, engine, hours_of(left, touched_hours(series_id, gone, line)), line)
     return len(gone)
-
-
-def _last_of_series(block: Block) -> tuple[list[int], Integers]:
-    """The series of a sorted block, and where the last reading of each stands."""
-    ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
-    return block.series_id[ends].tolist(), ends
 
 
 async def _roll_up(connection: "Connected", engine: str, hours: Hours, line: int) -> None:

@@ -97,10 +97,8 @@ def _oldest(runs: Sequence[Appended]) -> Sequence[Appended]:
 async def _of_known_series(connection: "Connected", block: Block) -> Block:
     """The readings of a block whose sensors have not been deleted."""
     series_ids = np.unique(block.series_id)
-    rows = await statements().known_series.rows(connection, series_ids=series_ids.tolist())
-    if len(rows) == len(series_ids):
-        return block
-    return block.take(np.isin(block.series_id, [row["series_id"] for row in rows]))
+    known = await statements().known_series.value(connection, series_ids=series_ids.tolist())
+    return block if len(known) == len(series_ids) else block.take(np.isin(block.series_id, known))
 
 
 def _check_order(first: int, settled: int) -> None:
