@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from statistics import median
+from typing import TypeAlias
 
 from matplotlib.figure import Figure
 from tidemark.embedded.programs import Programs
@@ -127,14 +128,15 @@ def _report(results: list[EngineResult], minutes: float) -> Report:
     return report
 
 
-KINDS = (
-    ("rate", "thousand readings per second", 1e3),
-    ("memory", "memory of service and settler, MiB", 2**20),
-    ("unsettled", "unsettled readings, thousands", 1e3),
-    ("log_bytes", "log on disk, MiB", 2**20),
-    ("bytes_a_reading", "bytes on disk a settled reading", 1),
+Kind: TypeAlias = tuple[Callable[[Sample], float], str]
+KINDS: tuple[Kind, ...] = (
+    (lambda sample: sample.rate / 1e3, "thousand readings per second"),
+    (lambda sample: sample.memory / 2**20, "memory of service and settler, MiB"),
+    (lambda sample: sample.unsettled / 1e3, "unsettled readings, thousands"),
+    (lambda sample: sample.log_bytes / 2**20, "log on disk, MiB"),
+    (lambda sample: sample.bytes_a_reading, "bytes on disk a settled reading"),
 )
-COLUMNS = ("", *(label for _, label, _ in KINDS))
+COLUMNS = ("", *(label for _, label in KINDS))
 
 
 def _rows(results: list[EngineResult]) -> list[list[str]]:
@@ -142,11 +144,8 @@ def _rows(results: list[EngineResult]) -> list[list[str]]:
     for one in results:
         third = max(1, len(one.samples) // 3)
         cells = [
-            " → ".join(
-                f"{median(getattr(sample, name) for sample in part) / unit:,.0f}"
-                for part in (one.samples[:third], one.samples[-third:])
-            )
-            for name, _, unit in KINDS
+            " → ".join(f"{median(map(measure, part)):,.0f}" for part in (one.samples[:third], one.samples[-third:]))
+            for measure, _ in KINDS
         ]
         rows.append([one.engine, *cells])
     return rows
@@ -155,10 +154,10 @@ def _rows(results: list[EngineResult]) -> list[list[str]]:
 def _plot(results: list[EngineResult]) -> Figure:
     figure = Figure(figsize=(10, 2 * len(KINDS)), layout="constrained")
     many = figure.subplots(len(KINDS), 1, sharex=True)
-    for axes, (name, label, unit) in zip(many, KINDS, strict=True):
+    for axes, (measure, label) in zip(many, KINDS, strict=True):
         for one in results:
             minutes = [sample.seconds / 60 for sample in one.samples]
-            axes.plot(minutes, [getattr(sample, name) / unit for sample in one.samples], label=one.engine)
+            axes.plot(minutes, [*map(measure, one.samples)], label=one.engine)
         axes.set_title(label, fontsize=10, loc="left")
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(TICKS)

@@ -7,7 +7,6 @@ abandoned appends and the end of their sessions (test_append). `order_model` tri
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from tidemark.base.time import MINUTE, Window, instant, microseconds
 from tidemark.database.database import QUERY_SESSION, SESSION
 from tidemark.database.migration import migrate
-from tidemark.database.statements import SQL, Part, Sources, Statement, files, statements
+from tidemark.database.statements import SQL, Part, Sources, Statement, Statements, files, statements
 from tidemark.embedded.server import Server
 from tidemark.readings.log import closing
 from tidemark.readings.log.closing import closed_before
@@ -79,9 +78,11 @@ def key() -> Key:
 
 async def found(connection: Connection, key: Key, asked: Statement | None = None) -> list[float]:
     """What a reader finds there."""
-    rows = await (asked or statements().readings_by_timestamp_asc).rows(
-        connection, series_ids=[key[0]], start=instant(key[1]), finish=instant(key[1] + 1), max_rows=10
-    )
+    window = {"series_ids": [key[0]], "start": instant(key[1]), "finish": instant(key[1] + 1), "max_rows": 10}
+    if asked is None:
+        rows = await statements().readings_by_timestamp_asc.rows(connection, **window)
+    else:
+        rows = await asked.rows(connection, **window)
     return [row["value"] for row in rows]
 
 
@@ -108,9 +109,10 @@ async def test_the_oldest_runs_are_settled_first(
     for value in (1.0, 2.0, 3.0):
         await write(writer, {key: value})
     if not rule:
-        usual = statements().appended_before
-        newest_first = replace(usual, text=usual.text.replace("ORDER BY xid", "ORDER BY xid DESC"))
-        monkeypatch.setitem(statements()._of_name, "appended_before", newest_first)
+        sources = Sources.of(files(SQL / "queries", ""))
+        sources.statements["appended_before"] = sources.statements["appended_before"].replace("xid;", "xid DESC;")
+        newest_first = Statements(sources)
+        monkeypatch.setattr(turn, "statements", lambda: newest_first)
     await settle_some(writer, engine, 1)
     assert await found(reader, key) == ([3.0] if rule else [2.0])
 
