@@ -77,12 +77,12 @@ WHERE excluded.ts >= n.ts;
 
 -- name: first_stored_at
 -- When the first stored reading of a series with start ≤ ts < finish is; no row if there is none.
-SELECT ts FROM first_stored(:series_id, :start, :finish, 1);
+SELECT ts FROM first_stored(:series_id, :start, :finish, 1) ORDER BY ts LIMIT 1;
 
 -- name: renew_newest_stored
 -- Looks up anew which stored reading of a series is its newest.
 WITH newest AS (
-    SELECT ts, value FROM last_stored(:series_id, 'epoch', 'infinity', 1)
+    SELECT ts, value FROM last_stored(:series_id, 'epoch', 'infinity', 1) ORDER BY ts DESC LIMIT 1
 ),
 
 gone AS (
