@@ -18,11 +18,11 @@ from tidemark.readings.store.columnstore import (
     StoreError,
     append,
     convert_some,
-    finish_conversion,
     merge_small,
     rewrite,
     take_out,
 )
+from tidemark.readings.store.conversion import finish_conversion
 from tidemark.readings.store.windows import Windows
 
 from tests.database import released
@@ -233,7 +233,7 @@ async def test_readings_of_the_old_shape_move_into_batches_before_everyones_eyes
     assert {await settler.fetchval("SELECT pg_relation_size($1::regclass)", chunk) for chunk in chunks} == {0}
     async with reader.transaction(isolation="repeatable_read"):
         await reader.execute("SELECT")
-        await finish_conversion(settler)
+        await finish_conversion(settler, "timescale")
         assert await stored(reader) == whole
     plan = await settler.fetch("EXPLAIN SELECT ts FROM reading WHERE series_id = 1 ORDER BY ts DESC LIMIT 1")
     assert not any("Merge Append" in row[0] for row in plan)

@@ -14,6 +14,7 @@ from tidemark.readings.log.closing import closed_before
 from tidemark.readings.log.merge import SMALL_ROW
 from tidemark.readings.settling.merging import merge_runs
 from tidemark.readings.settling.turn import settle, settle_all, store_held
+from tidemark.readings.store.conversion import finish_conversion
 from tidemark.readings.store.engines import STORES
 
 if TYPE_CHECKING:
@@ -140,7 +141,9 @@ class Settler:
     async def _tidy(self) -> bool:
         """Look for what is worth it when an hour has closed, not at each step."""
         if self._may_tidy:
-            self._may_tidy = await self._convert() or await self._merge_pieces()
+            self._may_tidy = await self._convert() or await self._changed_store(self._store.merge_small)
+            if not self._may_tidy:
+                await self._finish_conversion()
         return self._may_tidy
 
     async def _convert(self) -> bool:
@@ -149,15 +152,12 @@ class Settler:
         # Rows that have moved are looked through again and again, until they are vacuumed.
         self._conversions += 1
         if self._conversions % VACUUM_EVERY == 0:
-            await self._store.finish_conversion(self._connection)
+            await self._finish_conversion()
         return True
 
-    async def _merge_pieces(self) -> bool:
-        if self._conversions:
-            await self._store.finish_conversion(self._connection)
-            self._conversions = 0
+    async def _finish_conversion(self) -> None:
+        if await finish_conversion(self._connection, self._engine):
             log.info("readings of an older version have moved into the new store")
-        return await self._changed_store(self._store.merge_small)
 
     async def _changed_store(self, change: "Callable[[Connected], Awaitable[bool]]") -> bool:
         async with store_held(self._connection), self._connection.transaction(isolation="repeatable_read"):

@@ -10,10 +10,8 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import asyncpg
 import numpy as np
 import numpy.typing as npt
-import structlog
 
 from tidemark.base.time import WEEK
 from tidemark.database.copying import copy_in
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
     from tidemark.database.database import Connected
-
-log = structlog.get_logger(__name__)
 
 CHUNK = 4 * WEEK
 """How long a chunk of the table is at most, in microseconds; they are cut from 1970 on."""
@@ -141,24 +137,9 @@ async def take_out(connection: "Connected", series_ids: Stretch, starts: Stretch
 
 
 async def convert_some(connection: "Connected") -> bool:
-    """Move some readings of the old shape, rows of a chunk, into batches; False if no chunk has any rows.
-
-    Call `finish_conversion` now and then, and after the last time.
-    """
+    """Move some readings of the old shape, rows of a chunk, into batches; False if no chunk has any rows."""
     rows = await engine_statements("timescale").rows_to_convert.rows(connection, max_rows=CONVERTED)
     return await _repack(connection, rows)
-
-
-async def finish_conversion(connection: "Connected") -> None:
-    """See Store.finish_conversion. Chunks that are busy just now are left to a later time.
-
-    It waits for readers of these chunks, and readers wait for it, so it gives up after a moment.
-    """
-    await engine_statements("timescale").vacuum_readings.run(connection)
-    try:
-        await engine_statements("timescale").finish_conversion.run(connection)
-    except asyncpg.LockNotAvailableError:
-        log.info("chunks are left to a later run, they are busy")
 
 
 async def merge_small(connection: "Connected") -> bool:

@@ -120,11 +120,6 @@ async def convert_some(connection: "Connected") -> bool:
     return True
 
 
-async def finish_conversion(connection: "Connected") -> None:
-    """See Store.finish_conversion."""
-    await engine_statements("postgres").vacuum_unpacked.run(connection)
-
-
 async def merge_small(connection: "Connected") -> bool:
     """Merge neighbouring small segments of an hour, day or month that is over, a limited number of readings at once.
 

@@ -31,7 +31,7 @@ class Store(Protocol):
         """Merge small pieces, a limited number of readings at once; False if none are worth it."""
 
     async def convert_some(self, connection: "Connected") -> bool:
-        """Turn readings that an older version has stored into pieces, a limited number; False if there are none."""
+        """Turn readings that an older version has stored into pieces, a limited number; False if there are none.
 
-    async def finish_conversion(self, connection: "Connected") -> None:
-        """Give back the space of readings that were turned into pieces; not in a transaction."""
+        `conversion.finish_conversion` gives back their space, now and then, and after the last time.
+        """
