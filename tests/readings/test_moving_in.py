@@ -31,7 +31,7 @@ from tests.server.test_takeover import processes_of
 
 LINE = BEGIN + timedelta(days=12, hours=5)
 ROLLED_UP = LINE + timedelta(hours=4)
-"""How far roll-ups reach that were being computed when the released version ended: nobody trusts those after the line."""
+"""How far roll-ups reach that were being computed when the released version ended. After the line nobody trusts them."""
 DELETED = 14
 """A series of which readings were written while its sensor was being deleted."""
 AT_ONCE = 150
@@ -176,7 +176,9 @@ async def fill(connection: Connection, engine: str, rng: random.Random) -> dict[
     known |= {(SERIES[0], day + hour * HOUR): Stored(1e6) for hour in range(24)}
     await write_some(20)  # much of it is late, and is only marked
     window = Window(at + DAY // 2, at + DAY)
-    await connection.execute("SELECT delete_readings($1, $2, $3)", SERIES[1], instant(window.start), BEGIN + timedelta(1))
+    await connection.execute(
+        "SELECT delete_readings($1, $2, $3)", SERIES[1], instant(window.start), BEGIN + timedelta(1)
+    )
     await connection.execute("DELETE FROM sensor WHERE series_id = $1", DELETED)
     assert await connection.fetchval("SELECT count(*) FROM late_mark")
     gone = without(known, SERIES[1], window)
