@@ -20,6 +20,7 @@ from tidemark.readings.settling.deletion import delete_settled
 from tidemark.readings.settling.settler import Settler
 from tidemark.readings.settling.turn import store_held
 from tidemark.readings.store import columnstore, segments
+from tidemark.readings.store.engines import STORES
 
 from tests.conftest import MakeTenant, StartService
 from tests.database import released
@@ -31,10 +32,10 @@ from tests.server.test_takeover import processes_of
 
 LINE = BEGIN + timedelta(days=12, hours=5)
 ROLLED_UP = LINE + timedelta(hours=4)
-"""How far roll-ups reach that were being computed when the released version ended. After the line nobody trusts them."""
+"""How far roll-ups reach that were being computed when the released version ended. Nobody trusts the last."""
 DELETED = 14
 """A series of which readings were written while its sensor was being deleted."""
-AT_ONCE = 150
+AT_ONCE = 200
 """How many readings move at once: less than a chunk, a partition or a series has."""
 SECONDS = 20
 """How long anything may take that a service does; the machine may be busy."""
@@ -83,11 +84,11 @@ class Moving:
     rng: random.Random
     known: dict[Key, Stored] = field(default_factory=dict)
 
-    async def agree(self, reader: Connection) -> None:
+    async def agree(self, reader: Connection, questions: int = 1) -> None:
         """All there is is what has been written, and whatever is asked is answered from that."""
         async with reader.transaction():
             assert exact(await everything(reader)) == exact(self.known)
-        for _ in range(3):
+        for _ in range(questions):
             await check(reader, self.rng)
 
     async def change(self, writer: Connection) -> None:
@@ -204,7 +205,7 @@ async def moving(database_url: str, engine: str, monkeypatch: pytest.MonkeyPatch
 async def test_readings_move_while_they_are_read_and_written(moving: Moving) -> None:
     one = moving.connections.one
     job, writer, reader, older = await one(), await one(), await one(QUERY_SESSION), await one(QUERY_SESSION)
-    await moving.agree(reader)
+    await moving.agree(reader, 8)
     maintenance, now, steps = Settler(job, moving.engine), LINE, 0
     async with older.transaction(isolation="repeatable_read"):
         before = exact(await everything(older))
@@ -225,7 +226,7 @@ async def test_readings_move_while_they_are_read_and_written(moving: Moving) -> 
         pass
     assert await moving.is_moved(reader)
     assert not await maintenance.step(now)
-    await moving.agree(reader)
+    await moving.agree(reader, 4)
 
 
 async def test_whoever_moves_them_may_end_at_any_statement(moving: Moving) -> None:
@@ -254,9 +255,8 @@ async def test_whoever_moves_them_may_end_at_any_statement(moving: Moving) -> No
 
 
 async def convert_some(moving: Moving, connection: Connection) -> bool:
-    store = columnstore if moving.engine == "timescale" else segments
     async with store_held(connection), connection.transaction(isolation="repeatable_read"):
-        return await store.convert_some(connection)
+        return await STORES[moving.engine].convert_some(connection)
 
 
 async def test_an_empty_database_of_the_released_version_has_nothing_to_move(database_url: str, engine: str) -> None:

@@ -9,10 +9,12 @@ one has those of an older version.
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import asyncpg
 import structlog
 
 from tidemark.database.engine import choose_engine
@@ -92,13 +94,29 @@ async def migrate(connection: "Connected", engine: str = "auto") -> Schema:
             )
         for step in steps[version:]:
             log.info("migrating", version=step.version, name=step.name, engine=chosen)
-            await connection.execute(step.path.read_text(encoding="utf-8"))
+            with _messages_logged(connection):
+                await connection.execute(step.path.read_text(encoding="utf-8"))
             await sql.record_migration.run(connection, version=step.version, name=step.name, engine=chosen)
         await replace_changed(connection, chosen)
         await replace_views(connection, chosen, migrated=version < len(steps))
         if version < len(steps):
             await sql.prepare_storage.run(connection)
     return Schema(chosen, reason, len(steps), len(steps) - version)
+
+
+@contextmanager
+def _messages_logged(connection: "Connected") -> Iterator[None]:
+    """Log what a step says by RAISE INFO, such as that it takes long."""
+
+    def tell(_connection: object, message: asyncpg.PostgresLogMessage) -> None:
+        if message.severity_en == "INFO":
+            log.info(message.message)
+
+    connection.add_log_listener(tell)
+    try:
+        yield
+    finally:
+        connection.remove_log_listener(tell)
 
 
 async def current_engine(connection: "Connected") -> str | None:

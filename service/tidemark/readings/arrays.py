@@ -161,17 +161,6 @@ def optional_of(columns: Iterable[Sequence[Field]], readings: npt.NDArray[np.int
     }
 
 
-def optional_singles_of(columns: Iterable[Sequence[Field]]) -> dict[str, Array]:
-    """The optional columns of rows with one reading each, whose absent numbers are NaN, in their order."""
-    found = {
-        column.name: numbers_of(fields, "f8")
-        if isinstance(column, NumberColumn)
-        else np.array([None if field is None else str(field, "utf-8") for field in fields], dtype=object)
-        for column, fields in zip(OPTIONAL, columns, strict=True)
-    }
-    return {column.name: found[column.name] for column in OPTIONAL if not column.is_empty(found[column.name])}
-
-
 def _rows(data: bytes) -> Iterator[list[Field]]:
     view, at = memoryview(data), len(HEADER)
     while (count := _COUNT.unpack_from(data, at)[0]) >= 0:

@@ -151,12 +151,3 @@ CROSS JOIN LATERAL (
 ) AS p
 WHERE NOT e.is_month
 ON CONFLICT (start, finish) DO NOTHING;
-
--- name: has_old_shape
-SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'unpacked_reading'::regclass);
-
--- name: vacuum_old_shape
-VACUUM unpacked_reading;
-
--- name: finish_conversion
-SELECT finish_conversion();

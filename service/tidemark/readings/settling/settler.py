@@ -149,6 +149,8 @@ class Settler:
     async def _convert(self) -> bool:
         if not await self._changed_store(self._store.convert_some):
             return False
+        if not self._conversions:
+            log.info("moving readings of an older version into the new store")
         # Rows that have moved are looked through again and again, until they are vacuumed.
         self._conversions += 1
         if self._conversions % VACUUM_EVERY == 0:

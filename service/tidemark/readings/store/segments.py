@@ -25,13 +25,13 @@ from tidemark.readings.arrays import (
     numbers_of,
     optional_arrays,
     optional_of,
-    optional_singles_of,
     row_starts,
     without,
 )
 from tidemark.readings.columns import Block, Integers, merged
 from tidemark.readings.copy_format import HEADER, POSTGRES_EPOCH, TRAILER
 from tidemark.readings.optional_columns import OPTIONAL
+from tidemark.readings.store.copy_rows import block_of_rows
 from tidemark.readings.store.store import Change
 from tidemark.readings.store.windows import Windows
 
@@ -91,7 +91,7 @@ async def take_out(
         return _EMPTY
     sql, windows = engine_statements("postgres"), _windows(series_ids, starts, finishes)
     segments = segment_block(await fetch_columns(connection, sql.take_segments, **windows))
-    rows = _row_block(await fetch_columns(connection, sql.take_unpacked, **windows))
+    rows = block_of_rows(await sql.take_unpacked.copy(connection, **windows))
     return merged([segments, rows])
 
 
@@ -108,12 +108,9 @@ async def convert_some(connection: "Connected") -> bool:
     start, finish = month
     border = await sql.unpacked_border.row(connection, start=start, finish=finish, rows=CONVERTED_AT_ONCE)
     series_id, at = border or (2**31 - 1, finish)
-    rows = _row_block(
-        await fetch_columns(
-            connection, sql.take_unpacked_until, start=start, finish=finish, last_series=series_id, last_at=at
-        )
+    rows = block_of_rows(
+        await sql.take_unpacked_until.copy(connection, start=start, finish=finish, last_series=series_id, last_at=at)
     )
-    rows = merged([rows])
     first, last = _ends(rows)
     windows = Windows(rows.series_id[first], rows.at[first], rows.at[last])
     await rewrite(connection, windows, lambda stored: merged([stored, rows]))
@@ -244,17 +241,4 @@ def segment_block(columns: list[tuple[Field, ...]]) -> Block:
         at=instants + POSTGRES_EPOCH,
         value=elements_of(value, "f8"),
         optional=optional_of(optional, readings),
-    )
-
-
-def _row_block(columns: list[tuple[Field, ...]]) -> Block:
-    """The readings of rows of the old table that a statement has returned."""
-    if not columns:
-        return _EMPTY
-    series_id, at, value, *optional = columns
-    return Block(
-        series_id=numbers_of(series_id, "i4"),
-        at=numbers_of(at, "i8") + POSTGRES_EPOCH,
-        value=numbers_of(value, "f8"),
-        optional=optional_singles_of(optional),
     )
