@@ -94,11 +94,11 @@ class World:
 
     async def close_hours(self, connection: Connection) -> None:
         """Move the line by a few hours."""
-        await Settler(connection, self.engine).step(self.line + timedelta(minutes=10))
+        await Settler(connection, self.engine, 1_000_000).step(self.line + timedelta(minutes=10))
 
     async def forget(self, connection: Connection) -> None:
         """Delete what is stored of deleted sensors."""
-        await Settler(connection, self.engine).step(BEGIN)
+        await Settler(connection, self.engine, 1_000_000).step(BEGIN)
 
 
 def batch(rng: random.Random) -> dict[Key, float]:

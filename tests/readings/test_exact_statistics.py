@@ -177,7 +177,7 @@ async def test_readings_scattered_over_fifty_years_are_answered_and_settled(
 async def test_maintenance_catches_up_by_itself(connections: Connections, migrated_url: str) -> None:
     writer, reader = await connections.one(), await connections.one(QUERY_SESSION)
     await write(writer, {(SERIES[0], microseconds(BEGIN) + 12_345): 3.0})
-    job = asyncio.create_task(maintenance.run(Database(migrated_url)))
+    job = asyncio.create_task(maintenance.run(Database(migrated_url), 1_000_000))
     while (line := await reader.fetchval("SELECT read_line FROM rollup_line")) == BEGIN:
         assert not job.done()
     assert not await reader.fetchval("SELECT count(*) FROM reading_log")

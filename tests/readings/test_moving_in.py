@@ -206,7 +206,7 @@ async def test_readings_move_while_they_are_read_and_written(moving: Moving) -> 
     one = moving.connections.one
     job, writer, reader, older = await one(), await one(), await one(QUERY_SESSION), await one(QUERY_SESSION)
     await moving.agree(reader, 8)
-    maintenance, now, steps = Settler(job, moving.engine), LINE, 0
+    maintenance, now, steps = Settler(job, moving.engine, 1_000_000), LINE, 0
     async with older.transaction(isolation="repeatable_read"):
         before = exact(await everything(older))
         more = True
@@ -235,7 +235,7 @@ async def test_whoever_moves_them_may_end_at_any_statement(moving: Moving) -> No
     crash_at, crashed = 0, True
 
     async def step(connection: Connection) -> None:
-        await Settler(connection, moving.engine).step(LINE)
+        await Settler(connection, moving.engine, 1_000_000).step(LINE)
 
     while crashed:
         crash_at += 1
@@ -247,7 +247,7 @@ async def test_whoever_moves_them_may_end_at_any_statement(moving: Moving) -> No
     while await convert_some(moving, writer):
         pass
     assert not await moving.is_moved(reader)
-    maintenance = Settler(writer, moving.engine)
+    maintenance = Settler(writer, moving.engine, 1_000_000)
     while await maintenance.step(LINE):
         pass
     assert await moving.is_moved(reader)
@@ -265,7 +265,7 @@ async def test_an_empty_database_of_the_released_version_has_nothing_to_move(dat
     await migrate(connection)
     assert not await connection.fetchval(BYTES[engine])
     line = await connection.fetchval("SELECT read_line FROM rollup_line")
-    assert not await Settler(connection, engine).step(line)
+    assert not await Settler(connection, engine, 1_000_000).step(line)
     await connection.close()
 
 

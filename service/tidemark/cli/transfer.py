@@ -93,7 +93,7 @@ async def _import(
             max_rejections=None,  # a file has an end, and its operator wants to know of every row
         )
         # The service may not run, and then nobody else would settle what is imported.
-        keeping = maintained(database.url, settings.log_level)
+        keeping = maintained(settings, database.url)
         with keeping, _progress(DownloadColumn(), TransferSpeedColumn(), quiet=quiet) as progress:
             task = progress.add_task("import", total=None)
             skip = before.accepted + before.rejected

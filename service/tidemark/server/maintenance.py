@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
 
 from tidemark.base.logs import configure_logs
+from tidemark.base.settings import Settings
 from tidemark.database.database import OUTAGES, Database
 from tidemark.database.migration import current_engine
 from tidemark.database.statements import Statement, statements
@@ -40,10 +42,10 @@ Job = Callable[["Connection[Any]", str], Awaitable[None]]
 
 
 @contextlib.contextmanager
-def maintained(url: str, log_level: str) -> Iterator[None]:
+def maintained(settings: Settings, url: str) -> Iterator[None]:
     """Keep a maintenance process running; start another within seconds of its end."""
     leaving = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(url, log_level, leaving), name="maintenance", daemon=True)
+    keeper = threading.Thread(target=_keep, args=(settings, url, leaving), name="maintenance", daemon=True)
     keeper.start()
     try:
         yield
@@ -52,12 +54,12 @@ def maintained(url: str, log_level: str) -> Iterator[None]:
         keeper.join(STOP_SECONDS + 1)
 
 
-def _keep(url: str, log_level: str, leaving: threading.Event) -> None:
+def _keep(settings: Settings, url: str, leaving: threading.Event) -> None:
     context = multiprocessing.get_context("spawn")
     while not leaving.is_set():
         # Whatever fails, such as a start without memory or descriptors left, is tried again.
         try:
-            process = context.Process(target=_main, args=(url, log_level), name="maintenance", daemon=True)
+            process = context.Process(target=_main, args=(settings, url), name="maintenance", daemon=True)
             process.start()
             while process.exitcode is None and not leaving.is_set():
                 process.join(0.1)
@@ -72,12 +74,12 @@ def _keep(url: str, log_level: str, leaving: threading.Event) -> None:
         leaving.wait(RESTART_SECONDS)
 
 
-def _main(url: str, log_level: str) -> None:
+def _main(settings: Settings, url: str) -> None:
     """Run the process. A transaction that it leaves unfinished is undone by the database, so it may end at any time."""
-    configure_logs(log_level)
+    configure_logs(settings.log_level)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the server ends this process when it stops
     with contextlib.suppress(asyncio.CancelledError):
-        uvloop.run(_with_parent(run(Database(url))))
+        uvloop.run(_with_parent(run(Database(url), settings.max_unsettled)))
 
 
 async def _with_parent(work: "Awaitable[None]") -> None:
@@ -89,11 +91,11 @@ async def _with_parent(work: "Awaitable[None]") -> None:
     await task
 
 
-async def run(database: Database) -> None:
+async def run(database: Database, max_unsettled: int) -> None:
     """Do all maintenance for ever."""
     sql = statements()
     async with asyncio.TaskGroup() as jobs:
-        jobs.create_task(_in_turn(database, sql.try_maintenance_lock, _settle))
+        jobs.create_task(_in_turn(database, sql.try_maintenance_lock, partial(_settle, max_unsettled)))
         jobs.create_task(_in_turn(database, sql.try_web_maintenance_lock, _keep_web))
 
 
@@ -122,8 +124,8 @@ async def _turn(connection: "Connection[Any]", lock: Statement) -> str:
         await asyncio.sleep(TURN_SECONDS)
 
 
-async def _settle(connection: "Connection[Any]", engine: str) -> None:
-    await Settler(connection, engine).run()
+async def _settle(max_unsettled: int, connection: "Connection[Any]", engine: str) -> None:
+    await Settler(connection, engine, max_unsettled).run()
 
 
 async def _keep_web(connection: "Connection[Any]", _engine: str) -> None:

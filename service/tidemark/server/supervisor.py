@@ -82,7 +82,7 @@ def serve(settings: Settings, *, json_output: bool = False) -> None:
                 url = stack.enter_context(awaited_server(settings, sockets[0], stopping))
             stack.enter_context(kept_up(settings.data_dir, settings.postgres_bin, listen=settings.postgres_listen))
         report_shortage(settings.max_connections, settings.workers)
-        stack.enter_context(maintained(url, settings.log_level))
+        stack.enter_context(maintained(settings, url))
         if settings.workers == 1:
             _serve_here(settings, url, sockets[0], json_output, stopping)
         else:

@@ -10,6 +10,7 @@ import structlog
 
 from tidemark.database.statements import statements
 from tidemark.readings import rollup
+from tidemark.readings.log.backlog import SLOW_FROM
 from tidemark.readings.log.closing import closed_before
 from tidemark.readings.log.merge import SMALL_ROW
 from tidemark.readings.settling.merging import merge_runs
@@ -46,12 +47,14 @@ FORGOTTEN_AT_ONCE = 1_000
 class Settler:
     """One session of the whole database: it alone settles, rolls up and tidies the store."""
 
-    def __init__(self, connection: "Connected", engine: str) -> None:
+    def __init__(self, connection: "Connected", engine: str, max_unsettled: int) -> None:
+        """Writers slow down before `max_unsettled` readings wait to be settled."""
         self._connection = connection
         self._engine = engine
         self._store = STORES[engine]
         self._settled_at = self._absorbed_at = time.monotonic()
-        self._worth_settling = SETTLED_AT_ONCE
+        self._at_most = min(AT_MOST, int(max_unsettled * SLOW_FROM))
+        self._worth_settling = min(SETTLED_AT_ONCE, self._at_most)
         self._may_tidy = True
         self._conversions = 0
 
@@ -102,7 +105,7 @@ class Settler:
         await self._after_settling()
         if settled is None:
             return False
-        self._worth_settling = min(max(SETTLED_AT_ONCE, OF_A_SERIES * settled.series), AT_MOST)
+        self._worth_settling = min(max(SETTLED_AT_ONCE, OF_A_SERIES * settled.series), self._at_most)
         log.debug("settled", **settled._asdict(), seconds=round(time.monotonic() - began, 3))
         return True
 
