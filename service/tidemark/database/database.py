@@ -45,12 +45,12 @@ SESSION = {
     # A role named tidemark would otherwise find the views for SQL users first, in the schema of its own name.
     "search_path": "public",
     "synchronous_commit": "on",
-    # Writers read the mark line in the statement after the one that locks it, and must see its current value.
+    # Writers read a line of web records in the statement after the one that locks it, and must see its current value.
     "default_transaction_isolation": "read committed",
 }
 QUERY_SESSION = SESSION | {
     # One snapshot for planning and execution. With read committed, a chunk (or partition) may be created between the
-    # two: its rows would be missing, although the marks and roll-ups of the same commit would be visible.
+    # two: its rows would be missing, although what was deleted from the log in the same commit would be gone.
     "default_transaction_isolation": "repeatable read",
     "default_transaction_read_only": "on",
     # A plan for the actual bounds excludes chunks early, which is faster than a generic plan over hundreds of them.

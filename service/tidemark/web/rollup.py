@@ -1,7 +1,7 @@
 """The maintenance job's work for web analytics: rolls up the days of sites that have ended, destroys the keys of
 visitors, and deletes what the collector has counted for its limits.
 
-The protocol is that of readings, with one line per site: docs/decisions.md, "Exact web analytics".
+The protocol: docs/decisions.md, "Exact web analytics".
 """
 
 import math
@@ -25,7 +25,7 @@ GRACE = timedelta(minutes=5)
 """How long a day stays open after the site's midnight, for records that are still on their way."""
 LINES_SECONDS = 30.0
 SITES_AT_ONCE = 100
-"""Number of sites rolled up in one turn; the job has readings to look after as well."""
+"""Number of sites rolled up in one turn; so that all sites have their turn."""
 SETTLED_AT_ONCE = 5000
 
 

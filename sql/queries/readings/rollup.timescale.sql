@@ -34,7 +34,7 @@ INSERT INTO reading_daily_repair (series_id, bucket, sample_count, value_sum, va
 
 -- name: absorbable_window
 -- The first day of the week with the most repaired hours, if there are many of them or they are old. Weeks begin on
--- Thursday, like the table's chunks, so that a refresh reads one chunk.
+-- Thursday, and four of them are a chunk of the table, so that a refresh reads one chunk.
 SELECT date_bin('7 days', bucket, 'epoch') AS start
 FROM reading_hourly_repair
 WHERE bucket < (SELECT date_bin('7 days', read_line, 'epoch') FROM rollup_line)
