@@ -6,6 +6,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 from tidemark.catalog import organizations
 from tidemark.cli.demo import ORGANIZATION, STORAGE_ORGANIZATION
 from tidemark.database import migration
@@ -145,6 +146,18 @@ async def test_a_failing_step_leaves_nothing_half_done(
     with pytest.raises(asyncpg.DivisionByZeroError):
         await migrate(connection)
     assert await connection.fetchval("SELECT to_regclass('half') IS NULL AND to_regclass('sensor') IS NULL")
+    await connection.close()
+
+
+async def test_what_a_step_says_is_logged(database_url: str, engine: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await released.make_schema(connection, engine)
+    if engine == "timescale":
+        await connection.execute("INSERT INTO reading (series_id, ts, value) VALUES (1, now(), 1)")
+    with capture_logs() as logs:
+        await migrate(connection)
+    said = [entry["event"] for entry in logs if "building an index" in entry["event"]]
+    assert len(said) == (engine == "timescale")
     await connection.close()
 
 
