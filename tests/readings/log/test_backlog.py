@@ -1,6 +1,7 @@
 """Back-pressure: slower towards the limit of what is unsettled, then refused, then taken again."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -39,11 +40,12 @@ async def test_a_service_whose_settler_is_held_back_refuses_then_recovers(
     server: Server, start_service: StartService, make_tenant: MakeTenant
 ) -> None:
     """Another session holds the store, as a long delete does."""
-    async with new_database(server) as url:
+    async with new_database(server) as url, AsyncExitStack() as held:
         service = start_service(url, TIDEMARK_MAX_UNSETTLED="1000")
         tenant = await make_tenant(service, url)
         sensor = await tenant.sensor()
         holder = await asyncpg.connect(url)
+        held.push_async_callback(holder.close)
         await holder.execute("SELECT pg_advisory_lock(7463006)")
         number, status = 0, 201
         while status != 503:
@@ -51,9 +53,8 @@ async def test_a_service_whose_settler_is_held_back_refuses_then_recovers(
             body = [{"sensor": sensor, "timestamp": ago(seconds=number * 500 + at), "value": at} for at in range(500)]
             response = await tenant.manage("POST", "readings", body)
             status = response.status
-            assert number < 100
+            assert number < 5_000, "nobody refuses"
         assert int(response.headers["Retry-After"]) > 0
         await holder.execute("SELECT pg_advisory_unlock(7463006)")
         while (await tenant.upload(sensor, ago(seconds=1), 1)).status == 503:
             await asyncio.sleep(0.1)
-        await holder.close()
