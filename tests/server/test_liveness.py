@@ -134,7 +134,7 @@ async def test_workers_end_with_their_supervisor_after_committing_what_they_took
     while len(acknowledged) < 200:
         await asyncio.sleep(0.01)
     workers = [pid for pid in _children(service.process.pid) if "spawn_main" in _command(pid)]
-    assert len(workers) == 2
+    assert len(workers) == 3, "two that serve, and the maintenance process"
     service.process.kill()
     service.process.wait()
     again = start_service(None, TIDEMARK_PORT=str(service.port), **settings)

@@ -17,7 +17,12 @@ from tests.conftest import MakeTenant, Service, StartService, Tenant
 ROWS = 30_000
 SECONDS = 20
 """How long anything may take; the machine may be busy."""
-HOLDER = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7463003 AND granted"
+HOLDER = """
+    SELECT pid FROM pg_locks
+    WHERE
+        locktype = 'advisory' AND objid = 7463003 AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 def processes_of(service: Service) -> list[int]:
