@@ -135,6 +135,19 @@ async def test_only_batches_that_overlap_the_stretch_are_taken_out(settler: Conn
     assert await rows_outside_batches(settler) == 0
 
 
+async def test_readings_on_both_sides_of_a_batch_never_share_one(settler: Connection) -> None:
+    """Also where a database still has chunks of a week, and COPY turns from one to another and back."""
+    await settler.execute("SELECT set_chunk_time_interval('reading', INTERVAL '7 days')")
+    start = (MONDAY // (4 * WEEK) + 1) * 4 * WEEK
+    stored_before = readings([1], 10, start=start + 100 * SECOND)
+    await settle(settler, stored_before)
+    around = [readings([1], 1, start=start), readings([1], 1, start=start + 5 * HOUR)]
+    block = merged([*around, readings([2], 1, start=start + WEEK)])
+    await settle(settler, block)
+    assert await stored(settler) == rows_of(merged([stored_before, block]))
+    assert await batches(settler) == 4
+
+
 async def test_appending_across_a_stored_batch_is_refused(settler: Connection) -> None:
     await settle(settler, readings([1], 10, start=MONDAY + SECOND))
     across = readings([1], 2, start=MONDAY, step=20 * SECOND)

@@ -108,20 +108,19 @@ async def _crossed(
 
 
 def _copies(block: Block, starts: Positions) -> Iterator[Block]:
-    """A block in parts that are copied one by one: a batch ends where COPY turns to another series or chunk, so two
-    stretches of a series may not follow one another in one chunk.
+    """A block in parts that are copied one by one, each with one stretch of a series at most.
+
+    TimescaleDB puts into one batch what one COPY brings of a series into a chunk without anything in between.
     """
-    stretch = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(block)))
     series = block.series_id[starts]
     first = np.flatnonzero(np.append(True, series[1:] != series[:-1]))
-    turn = (np.arange(len(starts)) - np.repeat(first, np.diff(first, append=len(starts))))[stretch]
-    chunk = block.at // CHUNK
-    order = np.lexsort((turn, chunk))  # stable: by series and instant within
-    block, stretch, chunk = block.take(order), stretch[order], chunk[order]
-    follows = (block.series_id[1:] == block.series_id[:-1]) & (chunk[1:] == chunk[:-1])
-    cuts = np.flatnonzero(follows & (stretch[1:] != stretch[:-1])) + 1
-    for start, end in pairwise([0, *cuts.tolist(), len(block)]):
-        yield block.take(slice(start, end))
+    turn = np.arange(len(starts)) - np.repeat(first, np.diff(first, append=len(starts)))
+    of_reading = np.repeat(turn, np.diff(starts, append=len(block)))
+    # Stable: within, by series and instant. A batch ends where COPY turns to another chunk.
+    order = np.lexsort((block.at // CHUNK, of_reading))
+    bounds = np.cumsum(np.bincount(of_reading))
+    for start, end in pairwise([0, *bounds.tolist()]):
+        yield block.take(order[start:end])
 
 
 async def take_out(connection: "Connected", series_ids: Stretch, starts: Stretch, finishes: Stretch) -> Block:
