@@ -14,45 +14,13 @@ CREATE OR REPLACE FUNCTION first_stored(
 (
     SELECT r.ts, r.value, r.latitude, r.longitude, r.x_axis_value, r.metadata
     FROM (
-        SELECT
-            coalesce(p.at, p.first_at + (p.number - 1) * p.step * interval '1 microsecond') AS ts,
-            p.value, p.latitude, p.longitude, p.x_axis_value, p.metadata
-        FROM (
-            SELECT
-                g.first_at, g.step,
-                generate_series(g.first, g.last) AS number, unnest(g.at[g.first:g.last]) AS at,
-                unnest(g.value[g.first:g.last]) AS value,
-                unnest(g.latitude[g.first:g.last]) AS latitude, unnest(g.longitude[g.first:g.last]) AS longitude,
-                unnest(g.x_axis_value[g.first:g.last]) AS x_axis_value, unnest(g.metadata[g.first:g.last]) AS metadata
-            FROM (
-                SELECT *
-                FROM (
-                    SELECT
-                        c.*,
-                        sum(c.last - c.first + 1) OVER (ORDER BY c.first_at) - c.last + c.first - 1 AS before
-                    FROM (
-                        SELECT
-                            s.*,
-                            CASE
-                                WHEN s.first_at < start THEN segment_position(start, s.first_at, s.step, s.at)
-                                ELSE 1
-                            END AS first,
-                            CASE
-                                WHEN s.last_at < finish THEN s.readings
-                                ELSE least(segment_position(finish, s.first_at, s.step, s.at) + 1, s.readings)
-                            END AS last
-                        FROM segment AS s
-                        WHERE
-                            s.series_id = series
-                            AND s.first_at >= month_of(start) AND s.first_at < finish AND s.last_at >= start
-                        OFFSET 0
-                    ) AS c
-                ) AS b
-                WHERE b.before <= max_rows + 2
-            ) AS g
-        ) AS p
+        SELECT c.*, sum(c.last - c.first + 1) OVER (ORDER BY c.first_at) - (c.last - c.first + 1) AS before
+        FROM (SELECT * FROM segments_in(start, finish) AS s WHERE s.series_id = series OFFSET 0) AS c
+    ) AS g
+    CROSS JOIN LATERAL unpacked(
+        g.first_at, g.step, g.first, g.last, g.at, g.value, g.latitude, g.longitude, g.x_axis_value, g.metadata
     ) AS r
-    WHERE r.ts >= start AND r.ts < finish
+    WHERE g.before <= max_rows + 2 AND r.ts >= start AND r.ts < finish
     ORDER BY r.ts
     LIMIT max_rows
 )

@@ -5,32 +5,10 @@
 INSERT INTO reading_hourly AS h (series_id, bucket, sample_count, value_sum, value_min, value_max)
 SELECT series_id, date_bin('1 hour', ts, 'epoch'), count(*), sum(value), min(value), max(value)
 FROM (
-    -- As stored_values does, but for all series.
-    SELECT
-        p.series_id, coalesce(p.at, p.first_at + (p.number - 1) * p.step * interval '1 microsecond') AS ts, p.value
-    FROM (
-        SELECT
-            g.series_id, g.first_at, g.step,
-            generate_series(g.first, g.last) AS number, unnest(g.at[g.first:g.last]) AS at,
-            unnest(g.value[g.first:g.last]) AS value
-        FROM (
-            SELECT
-                s.*,
-                CASE
-                    WHEN s.first_at < :start THEN segment_position(:start, s.first_at, s.step, s.at)
-                    ELSE 1
-                END AS first,
-                CASE
-                    WHEN s.last_at < :finish THEN s.readings
-                    ELSE least(segment_position(:finish, s.first_at, s.step, s.at) + 1, s.readings)
-                END AS last
-            FROM segment AS s
-            WHERE
-                s.first_at >= month_of(:start::timestamptz) AND s.first_at < :finish::timestamptz
-                AND s.last_at >= :start
-            OFFSET 0
-        ) AS g
-    ) AS p
+    -- As stored_values, but of all series.
+    SELECT g.series_id, u.ts, u.value
+    FROM (SELECT * FROM segments_in(:start::timestamptz, :finish::timestamptz) OFFSET 0) AS g
+    CROSS JOIN LATERAL unpacked(g.first_at, g.step, g.first, g.last, g.at, g.value) AS u
     UNION ALL
     SELECT series_id, ts, value FROM unpacked_reading WHERE ts >= :start AND ts < :finish
 ) AS r
