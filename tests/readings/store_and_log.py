@@ -2,25 +2,24 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import asyncpg
-import numpy as np
 from tidemark.base.time import DAY, HOUR, Window, microseconds
 from tidemark.catalog import organizations
 from tidemark.database.database import SESSION
 from tidemark.readings import rollup
-from tidemark.readings.columns import Block
 from tidemark.readings.log.closing import closed_before
-from tidemark.readings.optional_columns import OPTIONAL
 from tidemark.readings.settling import changes, turn
 from tidemark.readings.settling.merging import merge_runs
 from tidemark.readings.settling.turn import settle, settle_all, store_held
 from tidemark.readings.store.engines import STORES
 
+from tests.readings.blocks import block_of
 from tests.readings.log_by_hand import Key, Stored, append
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -67,21 +66,8 @@ async def write(connection: Connection, values: Mapping[Key, float]) -> None:
 async def store(connection: Connection, engine: str, readings: Readings) -> None:
     """Put readings into the store, as the settler does."""
     async with store_held(connection), connection.transaction(isolation="repeatable_read"):
-        await changes.put(connection, engine, block_of(readings))
-
-
-def block_of(readings: Readings) -> Block:
-    """Readings as a block, sorted."""
-    keys = sorted(readings)
-    return Block(
-        series_id=np.array([series for series, _ in keys], dtype=np.int32),
-        at=np.array([at for _, at in keys], dtype=np.int64),
-        value=np.array([readings[key].value for key in keys], dtype=np.float64),
-        optional={
-            column.name: np.array([getattr(readings[key], column.name) for key in keys], dtype=column.dtype)
-            for column in OPTIONAL
-        },
-    )
+        rows = ((*key, *astuple(readings[key])) for key in sorted(readings))
+        await changes.put(connection, engine, block_of(rows))
 
 
 async def empty_store(connection: Connection, engine: str) -> None:
@@ -128,6 +114,48 @@ async def maintain(connection: Connection, engine: str, rng: random.Random, done
             await roll_up(connection, engine, line)
         else:
             await tidy(connection, engine)
+
+
+async def beside_the_settler(
+    connections: Connections,
+    engine: str,
+    seed: int,
+    *,
+    writer: Callable[[Connection, random.Random], Awaitable[None]],
+    writers: int,
+    batches: int,
+    check: Callable[[], Awaitable[None]],
+    checks: int,
+) -> None:
+    """Check so many times, while writers write and the settler works in any order.
+
+    Beside a check writers write so many times together, so that all there is stays few enough to recompute.
+    """
+    done = asyncio.Event()
+    turns: asyncio.Queue[bool] = asyncio.Queue()
+
+    async def writes(number: int) -> None:
+        rng, connection = random.Random(seed + number), await connections.one()
+        while await turns.get():
+            await writer(connection, rng)
+
+    async def reads() -> None:
+        for _ in range(checks):
+            for _ in range(batches):
+                turns.put_nowait(True)
+            await check()
+        for _ in range(writers):
+            turns.put_nowait(False)
+        done.set()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for number in range(writers):
+                group.create_task(writes(number))
+            group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
+            group.create_task(reads())
+    finally:
+        done.set()
 
 
 async def tidy(connection: Connection, engine: str) -> None:

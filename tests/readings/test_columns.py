@@ -14,8 +14,9 @@ from tidemark.readings.columns import Block, merged
 from tidemark.readings.optional_columns import OPTIONAL, NumberColumn
 from tidemark.readings.wire.piece import Piece
 
+from tests.readings.blocks import Row, block_of, table_of
+
 PACKAGE = Path(optional_columns.__file__).parents[1]
-Row = tuple[Any, ...]
 
 numbers = st.sampled_from((0.0, -0.0)) | st.floats(-1, 1)
 optional = (
@@ -24,32 +25,6 @@ optional = (
 rows = st.tuples(st.integers(1, 3), st.integers(0, 12), numbers, *optional)
 """Series, instant, value and the optional columns."""
 tables = st.lists(rows, max_size=8)
-
-
-def block_of(table: list[Row]) -> Block:
-    """A block without the columns that no row has."""
-    series_id, at, value, *optional = zip(*table, strict=True) if table else [()] * (3 + len(OPTIONAL))
-    return Block(
-        series_id=np.array(series_id, np.int32),
-        at=np.array(at, np.int64),
-        value=np.array(value, np.float64),
-        optional={
-            column.name: np.array([column.absent if each is None else each for each in cells], column.dtype)
-            for column, cells in zip(OPTIONAL, optional, strict=True)
-            if any(each is not None for each in cells)
-        },
-    )
-
-
-def table_of(block: Block) -> list[Row]:
-    """The rows of a block."""
-    optional = [
-        [None if each is None or each != each else each for each in block.optional[column.name].tolist()]
-        if column.name in block.optional
-        else [None] * len(block)
-        for column in OPTIONAL
-    ]
-    return list(zip(block.series_id.tolist(), block.at.tolist(), block.value.tolist(), *optional, strict=True))
 
 
 @given(st.lists(tables, min_size=1, max_size=4), st.data())

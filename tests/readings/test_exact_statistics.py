@@ -23,8 +23,8 @@ from tests.readings.store_and_log import (
     SERIES,
     Connection,
     Connections,
+    beside_the_settler,
     connections_to,
-    maintain,
     random_instant,
     random_values,
     random_window,
@@ -38,7 +38,6 @@ UTC_DAYS = CalendarDays(ZoneInfo("UTC"))
 CHECKS = 100
 WRITERS = 3
 BATCHES = 4
-"""What writers may do beside a check, so that all there is stays few enough to recompute."""
 
 
 @pytest.fixture
@@ -76,43 +75,25 @@ def agree(found: Statistics, values: list[float], where: str) -> None:
 async def test_under_writers_deletes_and_the_settler(engine: str, connections: Connections) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
-    done = asyncio.Event()
-    turns: asyncio.Queue[bool] = asyncio.Queue()
+    chance, reader, line = random.Random(seed - 1), await connections.one(QUERY_SESSION), 0
 
-    async def writes(number: int) -> None:
-        rng = random.Random(seed + number)
-        connection = await connections.one()
-        while await turns.get():
-            if rng.random() < 0.1:
-                start = random_instant(rng)
-                await delete_settled(
-                    connection, engine, rng.choice(SERIES), Window(start, start + rng.choice((HOUR, DAY)))
-                )
-            else:
-                await write(connection, random_values(rng))
+    async def change(connection: Connection, rng: random.Random) -> None:
+        if rng.random() < 0.1:
+            start = random_instant(rng)
+            window = Window(start, start + rng.choice((HOUR, DAY)))
+            await delete_settled(connection, engine, rng.choice(SERIES), window)
+        else:
+            await write(connection, random_values(rng))
 
-    async def reads() -> None:
-        rng = random.Random(seed - 1)
-        connection = await connections.one(QUERY_SESSION)
-        line = 0
-        for _ in range(CHECKS):
-            for _ in range(BATCHES):
-                turns.put_nowait(True)
-            # Any line that was one once will do; an older one only costs time.
-            line = await check(connection, [random_window(rng) for _ in range(4)], rng.choice((line, line, 0)))
-        for _ in range(WRITERS):
-            turns.put_nowait(False)
-        done.set()
+    async def question() -> None:
+        nonlocal line
+        # Any line that was one once will do; an older one only costs time.
+        line = await check(reader, [random_window(chance) for _ in range(4)], chance.choice((line, line, 0)))
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for number in range(WRITERS):
-                group.create_task(writes(number))
-            group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
-            group.create_task(reads())
-    finally:
-        done.set()
-    reader, job = await connections.one(QUERY_SESSION), await connections.one()
+    await beside_the_settler(
+        connections, engine, seed, writer=change, writers=WRITERS, batches=BATCHES, check=question, checks=CHECKS
+    )
+    job = await connections.one()
     await settle_everything(job, engine)
     assert not await reader.fetchval("SELECT count(*) FROM reading_log")
     rng = random.Random(seed)

@@ -1,10 +1,10 @@
 """Buckets and pages equal a plain recomputation of the snapshot's raw readings, whatever happens meanwhile."""
 
-import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,9 +35,9 @@ from tests.readings.store_and_log import (
     SERIES,
     Connection,
     Connections,
+    beside_the_settler,
     connections_to,
     empty_store,
-    maintain,
     random_instant,
     random_values,
     roll_up,
@@ -48,7 +48,6 @@ from tests.readings.store_and_log import (
 CHECKS = 60
 WRITERS = 2
 BATCHES = 4
-"""What writers may do beside a check, so that all there is stays few enough to recompute."""
 YEAR = 365 * DAY
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe")
 """The readings lie around the last Sunday of March and the first of April, when clocks change."""
@@ -225,45 +224,32 @@ async def test_under_writers_deletes_and_the_settler(
     monkeypatch.setattr(query, "SLICE_BUCKETS", 150)
     seed = random.randrange(2**32)
     print("seed", seed)
-    done = asyncio.Event()
-    turns: asyncio.Queue[bool] = asyncio.Queue()
+    chance, reader = random.Random(seed - 1), await connections.one(QUERY_SESSION)
 
-    async def writes(number: int) -> None:
-        rng = random.Random(seed + number)
-        connection = await connections.one()
-        while await turns.get():
-            if rng.random() < 0.1:
-                start = random_instant(rng)
-                window = Window(start, start + rng.choice((HOUR, DAY, 3 * DAY)))
-                await delete_settled(connection, engine, rng.choice(SERIES), window)
-            else:
-                await write(connection, random_values(rng))
+    async def change(connection: Connection, rng: random.Random) -> None:
+        if rng.random() < 0.1:
+            start = random_instant(rng)
+            window = Window(start, start + rng.choice((HOUR, DAY, 3 * DAY)))
+            await delete_settled(connection, engine, rng.choice(SERIES), window)
+        else:
+            await write(connection, random_values(rng))
 
-    async def reads() -> None:
-        rng = random.Random(seed - 1)
-        connection = await connections.one(QUERY_SESSION)
-        for _ in range(CHECKS):
-            for _ in range(BATCHES):
-                turns.put_nowait(True)
-            await check(connection, rng)
-        for _ in range(WRITERS):
-            turns.put_nowait(False)
-        done.set()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for number in range(WRITERS):
-                group.create_task(writes(number))
-            group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
-            group.create_task(reads())
-    finally:
-        done.set()
-    connection, job = await connections.one(QUERY_SESSION), await connections.one()
+    await beside_the_settler(
+        connections,
+        engine,
+        seed,
+        writer=change,
+        writers=WRITERS,
+        batches=BATCHES,
+        check=partial(check, reader, chance),
+        checks=CHECKS,
+    )
+    job = await connections.one()
     await settle_everything(job, engine)
     await roll_up(job, engine, BEGIN + timedelta(days=DAYS))
     rng = random.Random(seed)
     for _ in range(CHECKS):
-        await check(connection, rng)
+        await check(reader, rng)
 
 
 @pytest.mark.parametrize("rolled_up", [True, False])

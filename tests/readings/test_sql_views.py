@@ -5,6 +5,7 @@ import random
 import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -20,8 +21,8 @@ from tests.readings.store_and_log import (
     SERIES,
     Connection,
     Connections,
+    beside_the_settler,
     connections_to,
-    maintain,
     random_window,
     roll_up,
     store,
@@ -177,33 +178,26 @@ async def test_the_views_are_exact_under_writers_deletions_and_settles(
 ) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
-    done = asyncio.Event()
-    turns: asyncio.Queue[bool] = asyncio.Queue()
+    chance = random.Random(seed - 1)
+    written: dict[Key, Stored] = {}
 
-    async def writes() -> None:
-        rng = random.Random(seed)
-        connection = await connections.one()
-        written: dict[Key, Stored] = {}
-        while await turns.get():
-            batch = random_readings(rng, written)
-            written |= batch
-            await append(connection, batch, size=rng.choice((1, 7, 1000)))
-            if rng.random() < 0.1:
-                await delete_settled(connection, engine, rng.choice(SERIES), random_window(rng))
+    async def change(connection: Connection, rng: random.Random) -> None:
+        batch = random_readings(rng, written)
+        written.update(batch)
+        await append(connection, batch, size=rng.choice((1, 7, 1000)))
+        if rng.random() < 0.1:
+            await delete_settled(connection, engine, rng.choice(SERIES), random_window(rng))
 
-    async def reads() -> None:
-        rng = random.Random(seed - 1)
-        for _ in range(CHECKS):
-            for _ in range(6):
-                turns.put_nowait(True)
-            await check(owner, user, rng)
-        turns.put_nowait(False)
-        done.set()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(writes())
-        group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
-        group.create_task(reads())
+    await beside_the_settler(
+        connections,
+        engine,
+        seed,
+        writer=change,
+        writers=1,
+        batches=6,
+        check=partial(check, owner, user, chance),
+        checks=CHECKS,
+    )
 
 
 async def test_columns_are_as_documented(user: Connection) -> None:

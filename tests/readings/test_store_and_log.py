@@ -1,9 +1,9 @@
 """Whatever is asked of readings, the answer is that of store and log together, where the last write wins."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ from tests.readings.store_and_log import (
     SERIES,
     Connection,
     Connections,
+    beside_the_settler,
     connections_to,
-    maintain,
     random_instant,
     random_window,
     roll_up,
@@ -32,7 +32,6 @@ from tests.readings.test_series import check as check_series
 CHECKS = 30
 WRITERS = 2
 BATCHES = 6
-"""What writers append beside a check, so that all there is stays few enough to recompute."""
 Readings = dict[Key, Stored]
 
 
@@ -178,34 +177,24 @@ async def test_under_writers_and_settles(
     monkeypatch.setattr(query, "SLICE_BUCKETS", 150)
     seed = random.randrange(2**32)
     print("seed", seed)
-    done = asyncio.Event()
-    turns: asyncio.Queue[bool] = asyncio.Queue()
+    chance, reader = random.Random(seed - 1), await connections.one(QUERY_SESSION)
+    written: Readings = {}
 
-    async def writes(number: int) -> None:
-        rng = random.Random(seed + number)
-        connection = await connections.one()
-        written: Readings = {}
-        while await turns.get():
-            batch = random_readings(rng, written)
-            written |= batch
-            await append(connection, batch, size=rng.choice((1, 7, 1000)))
+    async def change(connection: Connection, rng: random.Random) -> None:
+        batch = random_readings(rng, written)
+        written.update(batch)
+        await append(connection, batch, size=rng.choice((1, 7, 1000)))
 
-    async def reads() -> None:
-        rng = random.Random(seed - 1)
-        connection = await connections.one(QUERY_SESSION)
-        for _ in range(CHECKS):
-            for _ in range(BATCHES):
-                turns.put_nowait(True)
-            await check(connection, rng)
-        for _ in range(WRITERS):
-            turns.put_nowait(False)
-        done.set()
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(WRITERS):
-            group.create_task(writes(number))
-        group.create_task(maintain(await connections.one(), engine, random.Random(seed), done))
-        group.create_task(reads())
+    await beside_the_settler(
+        connections,
+        engine,
+        seed,
+        writer=change,
+        writers=WRITERS,
+        batches=BATCHES,
+        check=partial(check, reader, chance),
+        checks=CHECKS,
+    )
 
 
 async def test_the_latest_is_the_newest_instant_and_then_the_last_write(engine: str, connections: Connections) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tidemark.readings.columns import Block
-from tidemark.readings.copy_format import HEADER, NULL
+from tidemark.readings.columns import Block, Positions, starts_of
+from tidemark.readings.copy_format import HEADER, NULL, text_fields
 from tidemark.readings.optional_columns import OPTIONAL, Array, NumberColumn, OptionalColumn
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ def number_fields(field_count: int, values: Sequence[tuple[str, Any]]) -> list[m
     return _cut(rows.tobytes(), [size * place for place in range(len(rows) + 1)])
 
 
-def row_starts(group: npt.NDArray[Any], most: int) -> npt.NDArray[np.intp]:
+def row_starts(group: npt.NDArray[Any], most: int) -> Positions:
     """Where rows of at most so many readings start, if each group of readings that stand together is cut evenly."""
-    starts = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
+    starts = starts_of(group)
     sizes = np.diff(starts, append=len(group))
     rows = -(-sizes // most)
     of_row = np.repeat(np.arange(len(starts)), rows)
     row = np.arange(len(of_row)) - (np.cumsum(rows) - rows)[of_row]
-    result: npt.NDArray[np.intp] = starts[of_row] + row * sizes[of_row] // rows[of_row]
+    result: Positions = starts[of_row] + row * sizes[of_row] // rows[of_row]
     return result
 
 
@@ -104,7 +104,7 @@ def _number_arrays(values: Array, bounds: list[int]) -> Fields:
 
 
 def _text_arrays(texts: Array, bounds: list[int]) -> Fields:
-    elements = [NULL if text is None else _field(text.encode()) for text in texts.tolist()]
+    elements = text_fields(texts)
     bodies = [b"".join(elements[start:end]) for start, end in pairwise(bounds)]
     counts = [elements[start:end].count(NULL) for start, end in pairwise(bounds)]
     return _with_nulls(bodies, _TEXT, counts, bounds)
@@ -127,10 +127,6 @@ def _elements(values: npt.NDArray[Any]) -> npt.NDArray[np.void]:
     elements["length"] = values.itemsize
     elements["value"] = values
     return elements
-
-
-def _field(data: bytes) -> bytes:
-    return _LENGTH.pack(len(data)) + data
 
 
 def _cut(data: bytes, bounds: list[int]) -> list[memoryview]:

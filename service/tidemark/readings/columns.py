@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tidemark.readings.optional_columns import OPTIONAL, Array, OptionalColumn
 
+Positions: TypeAlias = npt.NDArray[np.intp]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -57,13 +58,23 @@ class Block(Columns):
     _required: ClassVar[tuple[str, ...]] = ("series_id", "at", "value")
 
 
+def starts_of(values: Array) -> Positions:
+    """Where each stretch of equal values starts."""
+    return np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.empty(0, dtype=np.intp)
+
+
+def ends_of(starts: Positions, count: int) -> Positions:
+    """Where stretches of so many values end that start at these positions: the last of each."""
+    return np.append(starts[1:], count) - 1
+
+
 def merged(blocks: Sequence[Block]) -> Block:
     """All readings sorted by (series, instant). Of several with the same series and instant, only the last is kept."""
     whole = blocks[0] if len(blocks) == 1 else Block.concat(blocks)
     return whole.take(newest(whole))
 
 
-def newest(block: Block) -> npt.NDArray[np.intp]:
+def newest(block: Block) -> Positions:
     """The positions of the last reading of each (series, instant), sorted by series and instant."""
     # Stable, so equal keys keep the order in which they arrived; and fast on stretches that are sorted already.
     order = np.lexsort((block.at, block.series_id))

@@ -92,7 +92,7 @@ def _rows(
 def _with_texts(rows: npt.NDArray[np.void], texts: list[Array]) -> Iterable[bytes]:
     size, data = rows.dtype.itemsize, rows.tobytes()
     starts = [data[start : start + size] for start in range(0, len(data), size)]
-    return map(b"".join, zip(starts, *map(_text_fields, texts), strict=True))
+    return map(b"".join, zip(starts, *map(text_fields, texts), strict=True))
 
 
 def _in_order(parts: Iterable[Iterable[bytes]], places: list[npt.NDArray[np.intp]]) -> Iterable[bytes]:
@@ -103,7 +103,8 @@ def _in_order(parts: Iterable[Iterable[bytes]], places: list[npt.NDArray[np.intp
     return ordered
 
 
-def _text_fields(texts: Array) -> list[bytes]:
+def text_fields(texts: Array) -> list[bytes]:
+    """Texts as fields, each its length and its bytes; null where there is none."""
     return [
         NULL if text is None else len(encoded := text.encode()).to_bytes(4, "big") + encoded for text in texts.tolist()
     ]

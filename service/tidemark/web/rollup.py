@@ -25,7 +25,7 @@ GRACE = timedelta(minutes=5)
 """How long a day stays open after the site's midnight, for records that are still on their way."""
 LINES_SECONDS = 30.0
 SITES_AT_ONCE = 100
-"""Number of sites rolled up in one turn; so that all sites have their turn."""
+"""Number of sites rolled up in one turn, so that late records need not wait for all of them."""
 SETTLED_AT_ONCE = 5000
 
 

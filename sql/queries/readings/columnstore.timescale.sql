@@ -13,16 +13,7 @@ SELECT readings_in_batches(:series_ids, :starts, :finishes);
 SELECT number FROM stretches_with_batches(:series_ids, :starts, :finishes);
 
 -- name: take_out_readings
--- Absent numbers are NaN, as in memory, so that rows without texts have the same length.
-SELECT
-    series_id,
-    ts,
-    value,
-    coalesce(latitude, 'NaN') AS latitude,
-    coalesce(longitude, 'NaN') AS longitude,
-    coalesce(x_axis_value, 'NaN') AS x_axis_value,
-    metadata
-FROM take_out_readings(:series_ids, :starts, :finishes);
+SELECT {columns_without_nulls} FROM take_out_readings(:series_ids, :starts, :finishes);
 
 -- name: rows_to_convert
 SELECT

@@ -5,6 +5,3 @@ SELECT EXISTS (SELECT FROM pg_inherits WHERE inhparent = 'unpacked_reading'::reg
 
 -- name: vacuum_old_shape
 VACUUM unpacked_reading;
-
--- name: finish_conversion
-SELECT finish_conversion();

@@ -10,6 +10,3 @@ SELECT EXISTS (
 
 -- name: vacuum_old_shape
 VACUUM reading;
-
--- name: finish_conversion
-SELECT finish_conversion();

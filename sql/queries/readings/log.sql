@@ -2,7 +2,6 @@
 -- What these transactions have appended, in the order of their writing. Their readings come in arrays without nulls: an
 -- absent coordinate is NaN, which no reading has.
 SELECT
-    xid,
     company_id,
     series,
     starts,
@@ -49,3 +48,33 @@ WHERE
 SELECT pg_terminate_backend(pid)
 FROM pg_locks
 WHERE locktype = 'virtualxid' AND virtualtransaction = ANY (:transactions::text []);
+
+-- name: unsettled
+-- How much the log has: readings, rows, and bytes on disk, those included that can be used again.
+SELECT
+    coalesce(sum(readings), 0)::bigint AS readings,
+    count(*) AS rows,
+    pg_total_relation_size('reading_log') AS bytes
+FROM reading_log;
+
+-- name: appended_before
+-- What each transaction before the horizon has appended, in the order of writing.
+SELECT xid, sum(readings) AS readings, count(*) AS rows
+FROM reading_log
+WHERE xid < :horizon
+GROUP BY xid
+ORDER BY xid;
+
+-- name: delete_runs
+DELETE FROM reading_log WHERE xid BETWEEN :first AND :last;
+
+-- name: vacuum_log
+-- The space is used again; it is not given back to the disk, for which readers and writers would have to wait.
+VACUUM (TRUNCATE off, PROCESS_TOAST on) reading_log;
+
+-- name: shrink_log
+-- Gives the space of a log that has drained back to the disk.
+VACUUM (TRUNCATE on, PROCESS_TOAST on) reading_log;
+
+-- name: database_now
+SELECT clock_timestamp();

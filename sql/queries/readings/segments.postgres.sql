@@ -1,6 +1,5 @@
 -- The store of plain PostgreSQL: segments, and rows of the old table that have not moved there yet. Only the settler
--- changes it. Arrays are returned without nulls: an absent number is NaN, which no reading has. COPY puts a statement in
--- parentheses, so no semicolon ends these.
+-- changes it. Arrays are returned without nulls: an absent number is NaN, which no reading has.
 
 -- part: segment_columns
 g.series_id,
@@ -13,15 +12,6 @@ array_replace(g.longitude, NULL, 'NaN'),
 array_replace(g.x_axis_value, NULL, 'NaN'),
 g.metadata
 
--- part: unpacked_columns
-series_id,
-ts,
-value,
-coalesce(latitude, 'NaN'),
-coalesce(longitude, 'NaN'),
-coalesce(x_axis_value, 'NaN'),
-metadata
-
 -- name: take_segments
 -- Removes every segment that overlaps one of these windows, start ≤ ts ≤ finish, and returns it. All of these windows
 -- are within least ≤ ts ≤ greatest; least begins a month.
@@ -32,7 +22,7 @@ WHERE
     AND g.first_at <= instant_of(w.finish) AND g.last_at >= instant_of(w.start)
     AND g.first_at >= month_of(instant_of(w.start))
     AND g.first_at >= :least::timestamptz AND g.first_at <= :greatest::timestamptz
-RETURNING {segment_columns}
+RETURNING {segment_columns};
 
 -- name: take_unpacked
 -- Removes every row of the old table that is in one of these windows, as for segments, and returns it.
@@ -42,7 +32,7 @@ WHERE
     series_id = w.id
     AND ts >= instant_of(w.start) AND ts <= instant_of(w.finish)
     AND ts >= :least::timestamptz AND ts <= :greatest::timestamptz
-RETURNING {unpacked_columns}
+RETURNING {columns_without_nulls};
 
 -- name: crossed_stretches
 -- Which of these stretches of series, start < ts < finish, have something stored in them, by position from 0. All of
@@ -82,7 +72,7 @@ LIMIT 1 OFFSET :rows::bigint - 1;
 -- Removes the rows of a month up to one of them, in the order of the key, and returns them.
 DELETE FROM unpacked_reading
 WHERE ts >= :start AND ts < :finish AND (series_id, ts) <= (:last_series::integer, :last_at::timestamptz)
-RETURNING {unpacked_columns}
+RETURNING {columns_without_nulls};
 
 -- name: plan_merges
 -- Plans to merge the small segments that begin in these hours (microseconds since 1970): when the hour is over, or the

@@ -5,22 +5,6 @@ SELECT pg_advisory_lock(7463006);
 -- name: unlock_store
 SELECT pg_advisory_unlock(7463006);
 
--- name: unsettled
--- How much the log has: readings, rows, and bytes on disk, those included that can be used again.
-SELECT
-    coalesce(sum(readings), 0)::bigint AS readings,
-    count(*) AS rows,
-    pg_total_relation_size('reading_log') AS bytes
-FROM reading_log;
-
--- name: appended_before
--- What each transaction before the horizon has appended, in the order of writing.
-SELECT xid, sum(readings) AS readings, count(*) AS rows
-FROM reading_log
-WHERE xid < :horizon
-GROUP BY xid
-ORDER BY xid;
-
 -- name: settled_xid
 SELECT xid FROM settled;
 
@@ -35,17 +19,6 @@ SELECT
 
 -- name: begin_anew
 UPDATE settled SET xid = '0';
-
--- name: delete_runs
-DELETE FROM reading_log WHERE xid BETWEEN :first AND :last;
-
--- name: vacuum_log
--- The space is used again; it is not given back to the disk, for which readers and writers would have to wait.
-VACUUM (TRUNCATE off, PROCESS_TOAST on) reading_log;
-
--- name: shrink_log
--- Gives the space of a log that has drained back to the disk.
-VACUUM (TRUNCATE on, PROCESS_TOAST on) reading_log;
 
 -- name: known_series
 -- Those of some series that still belong to a sensor, as one array.
@@ -99,5 +72,15 @@ SELECT series_id FROM forgotten_series LIMIT :max_rows;
 -- name: forget_series
 SELECT forget_series(:series_ids::integer []);
 
--- name: database_now
-SELECT clock_timestamp();
+-- part: columns_without_nulls
+-- All columns of a row of readings; absent numbers are NaN, as in memory, so that rows without texts have one length.
+series_id,
+ts,
+value,
+coalesce(latitude, 'NaN') AS latitude,
+coalesce(longitude, 'NaN') AS longitude,
+coalesce(x_axis_value, 'NaN') AS x_axis_value,
+metadata
+
+-- name: finish_conversion
+SELECT finish_conversion();

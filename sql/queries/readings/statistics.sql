@@ -83,9 +83,9 @@ GROUP BY series_id;
 
 -- name: exact_statistics
 -- Count, sum, min and max of each series over start ≤ ts < finish, in one snapshot: unsettled readings, stored ones at the
--- ragged edges that are not overridden by them, hours and days from the roll-ups in between, and stored readings again for
--- hours that have unsettled readings. Returns the read line too: the bounds are
--- valid for every line at or after hours_finish.
+-- ragged edges that are not overridden by them, hours and days from the roll-ups in between, and stored readings again
+-- for hours that have unsettled readings. Returns the read line too: the bounds are valid for every line at or after
+-- hours_finish.
 WITH {unsettled_slices_of_window(at, value)},
 
 unsettled_bounds AS MATERIALIZED (

@@ -26,7 +26,7 @@ from tidemark.readings.store.conversion import finish_conversion
 from tidemark.readings.store.windows import Windows
 
 from tests.database import released
-from tests.readings.test_columns import block_of
+from tests.readings.blocks import block_of
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 Row: TypeAlias = tuple[Any, ...]
@@ -103,6 +103,10 @@ async def settle(connection: Connection, block: Block) -> None:
         await rewrite(connection, Windows.around(block, 0), lambda stored: merged([stored, block]))
 
 
+def windows(series_ids: list[int], starts: list[int], finishes: list[int]) -> Windows:
+    return Windows(np.array(series_ids, np.int32), np.array(starts), np.array(finishes))
+
+
 async def test_readings_are_stored_in_batches_in_every_chunk(settler: Connection) -> None:
     block = Block.concat([readings([1, 2], 1500), readings([1, 2], 10, start=MONDAY + 5 * WEEK)])
     block = merged([block])
@@ -121,14 +125,14 @@ async def test_columns_that_only_some_readings_have_keep_their_place(settler: Co
     assert await stored(settler) == rows_of(block)
     assert await batches(settler) == 1
     async with settler.transaction(isolation="repeatable_read"):
-        assert rows_of(await take_out(settler, [1], [MONDAY], [MONDAY])) == rows_of(block)
+        assert rows_of(await take_out(settler, Windows.of(1, MONDAY, MONDAY))) == rows_of(block)
 
 
 async def test_only_batches_that_overlap_the_stretch_are_taken_out(settler: Connection) -> None:
     await settle(settler, readings([1, 2, 3], 3000))
     async with settler.transaction(isolation="repeatable_read"):
         instant = MONDAY + 1500 * SECOND
-        out = await take_out(settler, [1, 3, 9], [instant, instant, instant], [instant, instant, instant + WEEK])
+        out = await take_out(settler, windows([1, 3, 9], [instant] * 3, [instant, instant, instant + WEEK]))
         middle = [row for row in rows_of(readings([1, 2, 3], 3000)) if 1000 <= (row[1] - MONDAY) / SECOND < 2000]
         assert rows_of(out) == [row for row in middle if row[0] in (1, 3)]
     assert await batches(settler) == 7
@@ -192,7 +196,7 @@ async def test_any_writes_and_deletes_leave_what_a_dict_would_hold(
             else:
                 change = settler.transaction(isolation="repeatable_read")
                 await change.start()
-                await take_out(settler, [1, 2, 3], [0] * 3, [MONDAY + 99 * WEEK] * 3)
+                await take_out(settler, windows([1, 2, 3], [0] * 3, [MONDAY + 99 * WEEK] * 3))
                 await change.rollback()
             assert await stored(reader) == before
         assert await stored(settler) == [held[key] for key in sorted(held)]

@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 from tidemark.base.time import DAY, HOUR, MINUTE, instant, microseconds
 from tidemark.database.database import QUERY_SESSION
-from tidemark.readings.columns import Block
+from tidemark.readings.columns import Block, merged
 from tidemark.readings.store import segments
 from tidemark.readings.store.segments import append, convert_some, merge_small, rewrite, take_out
 from tidemark.readings.store.windows import Windows
 
-from tests.readings.store.blocks import Reading, Store, block_of, readings_of, windows_of, write
+from tests.readings.blocks import block_of, table_of
 
 if TYPE_CHECKING:
     Connection: TypeAlias = "asyncpg.Connection[Any]"
+
+Reading: TypeAlias = tuple[Any, ...]
+"""The value and the optional columns."""
+Store: TypeAlias = dict[tuple[int, int], Reading]
+"""Readings by series and instant, in microseconds since 1970 UTC."""
 
 SERIES = (1, 2, 3)
 BEGIN = microseconds(instant(0).replace(year=2025, month=5, day=20))
@@ -103,6 +108,20 @@ async def check_readers(connection: "Connection", rng: random.Random, store: Sto
         assert [(microseconds(row[0]), *map(repr, list(row)[1:])) for row in rows] == expected
 
 
+def block_with(store: Store) -> Block:
+    return block_of((*key, *store[key]) for key in sorted(store))
+
+
+def store_of(block: Block) -> Store:
+    return {row[:2]: row[2:] for row in table_of(block)}
+
+
+async def write(connection: "Connection", readings: Store) -> None:
+    """What the settler does with readings that may be stored already."""
+    block = block_with(readings)
+    await rewrite(connection, Windows.around(block, 0), lambda stored: merged([stored, block]))
+
+
 def without(start: int, finish: int, stored: Block) -> Block:
     return stored.take((stored.at < start) | (stored.at > finish))
 
@@ -138,8 +157,9 @@ async def test_the_store_is_what_a_dict_would_be(connection: "Connection", seed:
             await transaction.commit()
         await check_shape(connection)
         await check_readers(connection, rng, store)
-    rest = await take_out(connection, np.array(SERIES, np.int32), np.zeros(3, np.int64), np.full(3, BEGIN + 100 * DAY))
-    assert readings_of(rest) == store
+    everywhere = Windows(np.array(SERIES, np.int32), np.zeros(3, np.int64), np.full(3, BEGIN + 100 * DAY))
+    rest = await take_out(connection, everywhere)
+    assert store_of(rest) == store
     assert not await connection.fetch("SELECT FROM segment")
     assert not await connection.fetch("SELECT FROM unpacked_reading")
 
@@ -183,7 +203,7 @@ async def test_small_segments_become_one_of_an_hour_then_of_a_day_then_of_a_mont
     for number in range(48):
         new = {(1, month + number * HOUR // 2 + n * MINUTE): (float(n), *(None,) * 4) for n in range(7)}
         async with connection.transaction(isolation="repeatable_read"):
-            await append(connection, block_of(new))
+            await append(connection, block_with(new))
         store |= new
     assert month < now
     assert await shape() == [(48, 48 * 7)]
@@ -202,7 +222,7 @@ async def test_small_segments_become_one_of_an_hour_then_of_a_day_then_of_a_mont
     assert await shape() == [(1, 48 * 7)]
     assert not await connection.fetch("SELECT FROM segment_merge")
     await check_shape(connection)
-    assert readings_of(await take_out(connection, *windows_of(store))) == store
+    assert store_of(await take_out(connection, Windows.around(block_with(store), 0))) == store
 
 
 def unpacked_in(plan: str) -> float:
@@ -215,7 +235,7 @@ async def test_readers_look_at_no_more_than_they_need(connection: "Connection") 
     """The planner looks into the functions, leaves other months out, and unpacks no segments beyond a limit."""
     store: Store = {(1, BEGIN + n * MINUTE): (float(n), *(None,) * 4) for n in range(10_000)}
     async with connection.transaction(isolation="repeatable_read"):
-        await append(connection, block_of(store))
+        await append(connection, block_with(store))
     assert await connection.fetchval("SELECT count(*) FROM segment") == 10
 
     async def plan(query: str, finish: int) -> str:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 class Rows:
     """Rows of the log, in the order of their writing."""
 
-    xid: npt.NDArray[np.int64]
-    """The transaction of each row, ascending."""
     company_id: npt.NDArray[np.int32]
     """The company of each row."""
     readings: npt.NDArray[np.intp]
@@ -37,11 +35,10 @@ def rows_of(columns: list[tuple[Field, ...]]) -> Rows | None:
     """What COPY has sent of the statement `log_rows`; None for no rows."""
     if not columns:
         return None
-    xid, company_id, series, starts, at, value, *optional = columns
+    company_id, series, starts, at, value, *optional = columns
     readings = np.array([count_of(field) for field in at])
     slices = np.array([count_of(field) for field in series])
     return Rows(
-        numbers_of(xid, "i8"),
         numbers_of(company_id, "i4"),
         readings,
         Block(

@@ -13,12 +13,11 @@ import numpy.typing as npt
 
 from tidemark.base.time import HOUR
 from tidemark.readings.arrays import Fields, arrays, number_fields, optional_arrays, row_starts
-from tidemark.readings.columns import Block, newest
+from tidemark.readings.columns import Block, Positions, newest, starts_of
 from tidemark.readings.copy_format import HEADER, POSTGRES_EPOCH, TRAILER
 from tidemark.readings.optional_columns import OPTIONAL
 
 Ids: TypeAlias = npt.NDArray[np.int32]
-Places: TypeAlias = npt.NDArray[np.intp]
 
 ROW_READINGS = 1_000
 """About how many readings a row has at most: readers take whole rows, and each row costs the writer some µs."""
@@ -41,7 +40,7 @@ class Run:
     company_id: Ids
     """Of each reading."""
     block: Block
-    starts: Places
+    starts: Positions
     """Where each row of the log starts; no row is of two companies, or of late readings and others."""
 
     def __len__(self) -> int:
@@ -84,10 +83,10 @@ def copied(run: Run, deadline: int, xid: int | None = None) -> bytes:
     return b"".join([HEADER, *chain.from_iterable(rows), TRAILER])
 
 
-def _slice_starts(run: Run) -> Places:
+def _slice_starts(run: Run) -> Positions:
     """Where the readings of a series start in a row."""
-    first = np.append(True, run.block.series_id[1:] != run.block.series_id[:-1])
-    first[run.starts] = True
+    first = np.zeros(len(run), dtype=bool)
+    first[starts_of(run.block.series_id)] = first[run.starts] = True
     return np.flatnonzero(first)
 
 

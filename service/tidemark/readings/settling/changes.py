@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from tidemark.base.time import HOUR, WEEK, Window, ceil, floor, instant, microseconds
 from tidemark.database.statements import engine_statements, statements
-from tidemark.readings.columns import Block, Integers, merged
+from tidemark.readings.columns import Block, Integers, ends_of, merged, starts_of
 from tidemark.readings.settling.hours import Hours, days_of, hours_of, touched_hours
 from tidemark.readings.store.engines import STORES
 from tidemark.readings.store.windows import Windows
@@ -23,7 +23,7 @@ PART = 4 * WEEK
 async def put(connection: "Connected", engine: str, block: Block) -> None:
     """Store readings, sorted by series and instant, in place of those of the same instants."""
     line = microseconds(await statements().read_line.value(connection))
-    ends = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
+    ends = ends_of(starts_of(block.series_id), len(block))
     newest = await _newest_stored(connection, block.series_id[ends])
     newer = (block.at > np.repeat(newest, np.diff(ends, prepend=-1))) & (block.at >= line)
     if newer.any():

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemark.base.time import DAY, HOUR
-from tidemark.readings.columns import Block, Floats, Integers
+from tidemark.readings.columns import Block, Floats, Integers, starts_of
 
 _HOUR_BITS = 27
 """An hour's number, counted from 1970, fits into so many bits until the year 17,000."""
@@ -40,7 +40,7 @@ def hours_of(block: Block, touched: Integers) -> Hours:
     """The roll-ups of hours, given as distinct numbers, of which a block, sorted, has all readings."""
     # Sorted by number, an hour that has readings is found where it starts.
     numbers = _hour_of(block.series_id, block.at)
-    starts = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1])) if len(block) else np.array([], dtype=np.intp)
+    starts = starts_of(numbers)
     chosen = np.isin(touched, numbers[starts])
     at = np.searchsorted(numbers[starts], touched[chosen])
 

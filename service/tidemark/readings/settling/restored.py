@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from tidemark.database.statements import statements
-from tidemark.readings.settling.turn import settle, store_held
+from tidemark.readings.settling.turn import settle_before, store_held
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -24,10 +24,8 @@ async def settle_restored(connection: "Connected", engine: str) -> int:
     """
     if not await statements().is_of_another_server.value(connection):
         return 0
-    settled = 0
     async with store_held(connection):
-        while turn := await settle(connection, engine, ALL):
-            settled += turn.readings
+        settled = await settle_before(connection, engine, ALL)
         await statements().begin_anew.run(connection)
     log.info("settled the log of another server", readings=settled)
     return settled

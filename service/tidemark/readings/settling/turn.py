@@ -60,7 +60,11 @@ async def settle_all(connection: "Connected", engine: str) -> int:
 
     The connection holds the store, and is not in a transaction.
     """
-    horizon = await closed_before(connection)
+    return await settle_before(connection, engine, await closed_before(connection))
+
+
+async def settle_before(connection: "Connected", engine: str, horizon: int) -> int:
+    """Settle everything below a horizon, in as many turns as it takes; return how many readings that were."""
     settled = 0
     while turn := await settle(connection, engine, horizon):
         settled += turn.readings

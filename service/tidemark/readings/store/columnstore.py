@@ -7,8 +7,9 @@ batches and appends what is to be there instead, since to change readings within
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ import numpy.typing as npt
 from tidemark.base.time import WEEK
 from tidemark.database.copying import copy_in
 from tidemark.database.statements import engine_statements
-from tidemark.readings.columns import Block, Integers
+from tidemark.readings.columns import Block, Positions, ends_of, starts_of
 from tidemark.readings.copy_format import copy_payload
 from tidemark.readings.store.copy_rows import block_of_rows
+from tidemark.readings.store.cuts import cuts
 from tidemark.readings.store.store import Change
 from tidemark.readings.store.windows import Windows
 
@@ -36,9 +38,6 @@ MERGED = 1_000_000
 WIDTHS = (timedelta(days=1), timedelta(hours=1))
 """Small batches are merged with those of their day, or if that is not over, of their hour."""
 
-Positions: TypeAlias = npt.NDArray[np.intp]
-Stretch: TypeAlias = Sequence[int] | npt.NDArray[Any]
-
 
 class StoreError(Exception):
     """TimescaleDB did not store readings as it should; the transaction must be rolled back."""
@@ -50,12 +49,12 @@ async def append(connection: "Connected", block: Block) -> None:
     Raises StoreError if TimescaleDB stores any of them outside of batches.
     """
     if len(block):
-        await _store(connection, block, _starts_of_series(block))
+        await _store(connection, block, starts_of(block.series_id))
 
 
 async def rewrite(connection: "Connected", windows: Windows, change: Change) -> Block:
     """See Store.rewrite. Raises StoreError as append does."""
-    block = change(await take_out(connection, windows.series_id, windows.start, windows.finish))
+    block = change(await take_out(connection, windows))
     if len(block):
         await _store(connection, block, await _starts_of_stretches(connection, block))
     return block
@@ -68,43 +67,31 @@ async def _store(connection: "Connected", block: Block, starts: Positions) -> No
     for part in _copies(block, starts):
         payload = copy_payload(part)
         await copy_in(connection, "reading", payload.columns, payload.data)
-    ends = np.append(starts[1:], len(block)) - 1
-    stored = await sql.readings_in_batches.value(
-        connection,
-        series_ids=block.series_id[starts].tolist(),
-        starts=block.at[starts].tolist(),
-        finishes=block.at[ends].tolist(),
-    )
+    stretches = _stretches(block, starts, ends_of(starts, len(block)))
+    stored = await sql.readings_in_batches.value(connection, **stretches.parameters())
     if stored != len(block):
         raise StoreError(f"The batches where {len(block)} readings were stored hold {stored}.")
 
 
-def _starts_of_series(block: Block) -> Positions:
-    return np.flatnonzero(np.append(True, block.series_id[1:] != block.series_id[:-1]))
-
-
 async def _starts_of_stretches(connection: "Connected", block: Block) -> Positions:
     """Where a sorted block is to be cut, so that nothing that is stored lies within a stretch of it."""
-    starts = _starts_of_series(block)
-    ends = np.append(starts[1:], len(block)) - 1
-    crossed = await _crossed(connection, block.series_id[starts], block.at[starts], block.at[ends])
-    if not len(crossed):
-        return starts
-    inner = np.repeat(np.isin(np.arange(len(starts)), crossed), ends - starts + 1)
-    inner[starts] = False
-    gaps = np.flatnonzero(inner)
-    cut = await _crossed(connection, block.series_id[gaps], block.at[gaps - 1], block.at[gaps])
-    return np.union1d(starts, gaps[cut])
+    starts = starts_of(block.series_id)
+    cut = await cuts(len(block), starts, partial(_crossed, connection, block))
+    return np.union1d(starts, np.flatnonzero(cut))
 
 
-async def _crossed(
-    connection: "Connected", series_ids: npt.NDArray[np.int32], starts: Integers, finishes: Integers
-) -> Positions:
-    """Which of some stretches, each between two instants, have a batch between them."""
+async def _crossed(connection: "Connected", block: Block, firsts: Positions, lasts: Positions) -> npt.NDArray[np.bool_]:
+    """See cuts.Crossed."""
     rows = await engine_statements("timescale").stretches_with_batches.rows(
-        connection, series_ids=series_ids.tolist(), starts=starts.tolist(), finishes=finishes.tolist()
+        connection, **_stretches(block, firsts, lasts).parameters()
     )
-    return np.array([row["number"] - 1 for row in rows], dtype=np.intp)
+    crossed = np.zeros(len(firsts), dtype=bool)
+    crossed[[row["number"] - 1 for row in rows]] = True
+    return crossed
+
+
+def _stretches(block: Block, firsts: Positions, lasts: Positions) -> Windows:
+    return Windows(block.series_id[firsts], block.at[firsts], block.at[lasts])
 
 
 def _copies(block: Block, starts: Positions) -> Iterator[Block]:
@@ -113,7 +100,7 @@ def _copies(block: Block, starts: Positions) -> Iterator[Block]:
     TimescaleDB puts into one batch what one COPY brings of a series into a chunk without anything in between.
     """
     series = block.series_id[starts]
-    first = np.flatnonzero(np.append(True, series[1:] != series[:-1]))
+    first = starts_of(series)
     turn = np.arange(len(starts)) - np.repeat(first, np.diff(first, append=len(starts)))
     of_reading = np.repeat(turn, np.diff(starts, append=len(block)))
     # Stable: within, by series and instant. A batch ends where COPY turns to another chunk.
@@ -123,16 +110,14 @@ def _copies(block: Block, starts: Positions) -> Iterator[Block]:
         yield block.take(order[start:end])
 
 
-async def take_out(connection: "Connected", series_ids: Stretch, starts: Stretch, finishes: Stretch) -> Block:
-    """Remove the whole batches that overlap the stretches, and return their readings sorted by (series, instant).
+async def take_out(connection: "Connected", windows: Windows) -> Block:
+    """Remove the whole batches that overlap the windows, and return their readings sorted by (series, instant).
 
-    A stretch is a series with its first and its last instant, in microseconds since 1970 UTC. A series may have
-    several. Readings in a stretch that are not in a batch are removed as well.
+    Readings in a window that are not in a batch are removed as well.
     """
-    rows = await engine_statements("timescale").take_out_readings.copy(
-        connection, series_ids=_listed(series_ids), starts=_listed(starts), finishes=_listed(finishes)
+    return block_of_rows(
+        await engine_statements("timescale").take_out_readings.copy(connection, **windows.parameters())
     )
-    return block_of_rows(rows)
 
 
 async def convert_some(connection: "Connected") -> bool:
@@ -157,8 +142,3 @@ async def _repack(connection: "Connected", rows: "Sequence[Record]") -> bool:
     series_ids, starts, finishes = np.array([tuple(row) for row in rows], dtype=np.int64).T
     await rewrite(connection, Windows(series_ids.astype(np.int32), starts, finishes), lambda stored: stored)
     return True
-
-
-def _listed(numbers: Stretch) -> list[int]:
-    listed: list[int] = np.asarray(numbers, dtype=np.int64).tolist()
-    return listed

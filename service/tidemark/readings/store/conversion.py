@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 import structlog
 
-from tidemark.database.statements import engine_statements
+from tidemark.database.statements import engine_statements, statements
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
@@ -24,7 +24,7 @@ async def finish_conversion(connection: "Connected", engine: str) -> bool:
         return False
     await sql.vacuum_old_shape.run(connection)
     try:
-        await sql.finish_conversion.run(connection)
+        await statements().finish_conversion.run(connection)
     except asyncpg.LockNotAvailableError:
         log.info("the space of readings that have moved is given back later, it is busy")
     return not await sql.has_old_shape.value(connection)

@@ -7,11 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tidemark.readings.columns import Block
-from tidemark.readings.copy_format import POSTGRES_EPOCH
+from tidemark.readings.copy_format import HEADER, POSTGRES_EPOCH, TRAILER
 from tidemark.readings.optional_columns import OPTIONAL, Array, NumberColumn
 
-_HEADER_BYTES = 19
-_TRAILER_BYTES = 2
 _LENGTH = Struct("!i")
 _NUMBERS = [column.name for column in OPTIONAL if isinstance(column, NumberColumn)]
 _TEXTS = [column.name for column in OPTIONAL if not isinstance(column, NumberColumn)]
@@ -47,8 +45,8 @@ def block_of_rows(data: bytes) -> Block:
 
 def _rows_without_texts(data: bytes) -> npt.NDArray[np.void] | None:
     """The rows if none has a text, which are all of the same length; else None."""
-    count, rest = divmod(len(data) - _HEADER_BYTES - _TRAILER_BYTES, _WITHOUT_TEXTS.itemsize)
-    rows = np.frombuffer(data, _WITHOUT_TEXTS, count, _HEADER_BYTES)
+    count, rest = divmod(len(data) - len(HEADER) - len(TRAILER), _WITHOUT_TEXTS.itemsize)
+    rows = np.frombuffer(data, _WITHOUT_TEXTS, count, len(HEADER))
     return rows if not rest and all((rows[name] == -1).all() for name in _TEXTS) else None
 
 
@@ -56,8 +54,8 @@ def _rows_with_texts(data: bytes) -> tuple[npt.NDArray[np.void], dict[str, Array
     """The rows, and their texts by column."""
     starts: list[int] = []
     texts: dict[str, list[str | None]] = {name: [] for name in _TEXTS}
-    at = _HEADER_BYTES
-    while at < len(data) - _TRAILER_BYTES:
+    at = len(HEADER)
+    while at < len(data) - len(TRAILER):
         starts.append(at)
         at += _WITH_TEXTS.itemsize
         for name in _TEXTS:

@@ -5,8 +5,9 @@ and no row of the old table lies within one. Only the settler changes the store:
 transaction, which is repeatable read. Instants are in microseconds since 1970 UTC.
 """
 
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +29,16 @@ from tidemark.readings.arrays import (
     row_starts,
     without,
 )
-from tidemark.readings.columns import Block, Integers, merged
+from tidemark.readings.columns import Block, Integers, Positions, ends_of, merged, starts_of
 from tidemark.readings.copy_format import HEADER, POSTGRES_EPOCH, TRAILER
 from tidemark.readings.optional_columns import OPTIONAL
 from tidemark.readings.store.copy_rows import block_of_rows
+from tidemark.readings.store.cuts import cuts
 from tidemark.readings.store.store import Change
 from tidemark.readings.store.windows import Windows
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected
-
-Positions: TypeAlias = npt.NDArray[np.intp]
 
 SEGMENT_READINGS = 1_000
 """Largest number of readings of a segment: readers unpack whole segments."""
@@ -65,7 +65,7 @@ async def append(connection: "Connected", block: Block) -> None:
 
 async def rewrite(connection: "Connected", windows: Windows, change: Change) -> Block:
     """See Store.rewrite."""
-    block = change(await take_out(connection, windows.series_id, windows.start, windows.finish))
+    block = change(await take_out(connection, windows))
     if len(block):
         await _store(connection, block, await _segment_starts(connection, block))
     return block
@@ -80,18 +80,16 @@ async def _store(connection: "Connected", block: Block, starts: Positions) -> No
         await engine_statements("postgres").plan_merges.run(connection, hours=hours.tolist())
 
 
-async def take_out(
-    connection: "Connected", series_ids: npt.NDArray[np.int32], starts: Integers, finishes: Integers
-) -> Block:
-    """Remove the segments that overlap these windows of series, start ≤ at ≤ finish, and old rows in the windows.
+async def take_out(connection: "Connected", windows: Windows) -> Block:
+    """Remove the segments that overlap these windows, and old rows in the windows.
 
     Returns all readings that they had, sorted by series and instant; some may lie outside of the windows.
     """
-    if not len(series_ids):
+    if not len(windows):
         return _EMPTY
-    sql, windows = engine_statements("postgres"), _windows(series_ids, starts, finishes)
-    segments = segment_block(await fetch_columns(connection, sql.take_segments, **windows))
-    rows = block_of_rows(await sql.take_unpacked.copy(connection, **windows))
+    sql, bounds = engine_statements("postgres"), _bounds(windows)
+    segments = segment_block(await fetch_columns(connection, sql.take_segments, **bounds))
+    rows = block_of_rows(await sql.take_unpacked.copy(connection, **bounds))
     return merged([segments, rows])
 
 
@@ -111,8 +109,8 @@ async def convert_some(connection: "Connected") -> bool:
     rows = block_of_rows(
         await sql.take_unpacked_until.copy(connection, start=start, finish=finish, last_series=series_id, last_at=at)
     )
-    first, last = _ends(rows)
-    windows = Windows(rows.series_id[first], rows.at[first], rows.at[last])
+    first = starts_of(rows.series_id)
+    windows = Windows(rows.series_id[first], rows.at[first], rows.at[ends_of(first, len(rows))])
     await rewrite(connection, windows, lambda stored: merged([stored, rows]))
     return True
 
@@ -135,7 +133,7 @@ async def merge_small(connection: "Connected") -> bool:
     if small:
         series_ids, starts, finishes = np.array([tuple(row) for row in small], dtype=np.int64).T
         windows = Windows(series_ids.astype(np.int32), starts, finishes)
-        block = await take_out(connection, windows.series_id, windows.start, windows.finish)
+        block = await take_out(connection, windows)
         await copy_in(connection, "segment", COPIED, copied(block, await _segment_starts(connection, block)))
     else:
         await sql.plan_longer_merge.run(connection, start=start, finish=finish)
@@ -146,16 +144,8 @@ async def _segment_starts(connection: "Connected", block: Block) -> Positions:
     """Where the segments of a sorted block start."""
     group = _pieces_of(block)
     starts = row_starts(group, SEGMENT_READINGS)
-    crossed = await _crossed(connection, block, starts, np.append(starts[1:], len(block)) - 1)
-    if not crossed.any():
-        return starts
-    # The gaps between readings of those segments.
-    inner = np.repeat(crossed, np.diff(starts, append=len(block)))
-    inner[starts] = False
-    gaps = np.flatnonzero(inner)
-    after_gap = np.zeros(len(block), dtype=np.int64)
-    after_gap[gaps] = await _crossed(connection, block, gaps - 1, gaps)
-    return row_starts(group + np.cumsum(after_gap), SEGMENT_READINGS)
+    cut = await cuts(len(block), starts, partial(_crossed, connection, block))
+    return row_starts(group + np.cumsum(cut), SEGMENT_READINGS) if cut.any() else starts
 
 
 def _pieces_of(block: Block) -> Positions:
@@ -165,39 +155,31 @@ def _pieces_of(block: Block) -> Positions:
 
 
 async def _crossed(connection: "Connected", block: Block, firsts: Positions, lasts: Positions) -> npt.NDArray[np.bool_]:
-    """Flags the stretches, each from a reading of a block to another of the same series, that hold something stored."""
+    """See cuts.Crossed."""
     longer = np.flatnonzero(firsts < lasts)
     crossed = np.zeros(len(firsts), dtype=bool)
     if len(longer):
         first, last = firsts[longer], lasts[longer]
-        windows = _windows(block.series_id[first], block.at[first], block.at[last])
-        rows = await engine_statements("postgres").crossed_stretches.rows(connection, **windows)
+        bounds = _bounds(Windows(block.series_id[first], block.at[first], block.at[last]))
+        rows = await engine_statements("postgres").crossed_stretches.rows(connection, **bounds)
         crossed[longer[[row["position"] for row in rows]]] = True
     return crossed
 
 
-def _windows(series_ids: npt.NDArray[np.int32], starts: Integers, finishes: Integers) -> dict[str, Any]:
-    """The parameters of statements that look at windows of series."""
-    least = instant(int(starts.min()))
+def _bounds(windows: Windows) -> dict[str, Any]:
+    """The parameters of statements that look at windows, and between what all of these lie."""
+    least = instant(int(windows.start.min()))
     return {
-        "series_ids": series_ids.tolist(),
-        "starts": starts.tolist(),
-        "finishes": finishes.tolist(),
+        **windows.parameters(),
         "least": least.replace(day=1, hour=0, minute=0, second=0, microsecond=0),
-        "greatest": instant(int(finishes.max())),
+        "greatest": instant(int(windows.finish.max())),
     }
-
-
-def _ends(block: Block) -> tuple[Positions, Positions]:
-    """The positions of the first and the last reading of each series of a sorted block."""
-    last = np.flatnonzero(np.append(block.series_id[1:] != block.series_id[:-1], True))
-    return np.append(0, last[:-1] + 1), last
 
 
 def copied(block: Block, starts: Positions) -> bytes:
     """Segments that start at these positions of a block, as COPY takes them into the columns `COPIED`."""
     bounds = [*starts.tolist(), len(block)]
-    ends = np.array(bounds[1:]) - 1
+    ends = ends_of(starts, len(block))
     steps, is_regular = _steps(block.at, starts, ends)
     heads = number_fields(
         len(COPIED),

@@ -23,6 +23,14 @@ class Windows:
     finish: Integers
     """The last microsecond that belongs to the window."""
 
+    def parameters(self) -> dict[str, list[int]]:
+        """As statements take them."""
+        return {
+            "series_ids": self.series_id.tolist(),
+            "starts": self.start.tolist(),
+            "finishes": self.finish.tolist(),
+        }
+
     def __len__(self) -> int:
         return len(self.series_id)
 
