@@ -174,12 +174,13 @@ def _loads(service: Service, plan: Plan, say: Callable[[str], None]) -> tuple[Lo
     _post(service.port, LINE_PROTOCOL, some, service.credentials)
     asyncio.run(settle(service))
     note(REPEATED, _send(service, live, LINE_PROTOCOL, lambda: known))
-    say(f"{MANY_SERIES:,} new series")
-    _post(service.port, LINE_PROTOCOL, live.rows(MANY_SERIES, MANY_SERIES), service.credentials)
-    for _ in range(plan.rounds):
-        note(HUNDRED_THOUSAND, _send(service, live, LINE_PROTOCOL, lambda: live.weather(plan.readings, MANY_SERIES)))
     for _ in range(plan.rounds):
         note(SINGLE, _send_singles(service, live, plan.singles))
+    say(f"{MANY_SERIES:,} new series")
+    _post(service.port, LINE_PROTOCOL, live.rows(MANY_SERIES, MANY_SERIES), service.credentials)
+    asyncio.run(settle(service))  # the settler then knows how many they are
+    for _ in range(plan.rounds):
+        note(HUNDRED_THOUSAND, _send(service, live, LINE_PROTOCOL, lambda: live.weather(plan.readings, MANY_SERIES), MANY_SERIES))
     return loads, disk_bytes
 
 
@@ -189,8 +190,10 @@ def _size(service: Service) -> int:
     return asyncio.run(usage(service)).size
 
 
-def _send(service: Service, live: LiveTimes, form: Format, make: Callable[[], Rows]) -> Settled:
-    filling = live.filling()
+def _send(
+    service: Service, live: LiveTimes, form: Format, make: Callable[[], Rows], series: int = SERIES
+) -> Settled:
+    filling = live.filling(series)
     rows = make()
     requests = [form.request(part, service.credentials) for part in rows.requests()]
     measured = send_settled(service, filling, requests, len(rows), connections=CONNECTIONS, status=form.status)

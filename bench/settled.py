@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 from tidemark.base.time import floor, instant, microseconds
-from tidemark.readings.settling.settler import SETTLED_AT_ONCE
+from tidemark.readings.settling.settler import worth_settling
 
 from bench.bodies import LINE_PROTOCOL, READINGS, Rows, rows_from, weather_from
 from bench.processor import machine_seconds, own_seconds, process_seconds
@@ -24,8 +24,6 @@ CONNECTIONS = 4
 SERIES = 1_000
 LIVE_STEP = 1_000
 """Microseconds between two readings of a series: a million readings of a thousand series each second."""
-FILLED = SETTLED_AT_ONCE - READINGS
-"""Readings in the log before a load: as many as wait for others, so that only what is more has to be settled."""
 POLL_SECONDS = 0.02
 
 
@@ -71,9 +69,9 @@ class LiveTimes:
         """The same with values such as a thermometer has."""
         return weather_from(self.take(count, series), count, LIVE_STEP, series)
 
-    def filling(self) -> Rows:
-        """What may be needed to fill the log."""
-        return self.rows(FILLED)
+    def filling(self, series: int = SERIES) -> Rows:
+        """As many as wait for others in the log: with them in it, only what is more has to be settled."""
+        return self.rows(worth_settling(series) - READINGS, series)
 
     def take(self, count: int, series: int = SERIES, step: int = LIVE_STEP) -> int:
         """Where a stretch begins that has room for so many readings, in microseconds since 1970 UTC."""
@@ -85,8 +83,8 @@ class LiveTimes:
 def send_settled(service: Service, filling: Rows, requests: list[bytes], readings: int, **how: Any) -> Settled:
     """Send requests and wait until the log is no longer than before; `how` is for `Sender`. Raises BenchError.
 
-    As many readings of `filling` as necessary are sent before that. They are older than those of the requests, which
-    would otherwise come late once the others are settled.
+    As many readings of `filling` as the log lacks are sent before that. They are older than those of the requests,
+    which would otherwise come late once the others are settled.
     """
     sender = Sender(service.port, requests, **how)
     _fill_log(service, filling)
@@ -104,8 +102,7 @@ def send_settled(service: Service, filling: Rows, requests: list[bytes], reading
 
 
 def _fill_log(service: Service, filling: Rows) -> None:
-    """Bring the log to the length at which it waits for more readings before it is settled."""
-    missing = max(0, FILLED - asyncio.run(log_length(service))) // READINGS * READINGS
+    missing = max(0, len(filling) - asyncio.run(log_length(service))) // READINGS * READINGS
     requests = [LINE_PROTOCOL.request(part, service.credentials) for part in filling.part(slice(missing)).requests()]
     Sender(service.port, requests, connections=CONNECTIONS, status=LINE_PROTOCOL.status).send()
 

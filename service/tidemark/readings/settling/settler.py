@@ -44,6 +44,11 @@ SHRINK_BYTES = 64 * 1024 * 1024
 FORGOTTEN_AT_ONCE = 1_000
 
 
+def worth_settling(series: int) -> int:
+    """So many unsettled readings are worth settling at once, if they are of that many series."""
+    return min(max(SETTLED_AT_ONCE, OF_A_SERIES * series), AT_MOST)
+
+
 class Settler:
     """One session of the whole database: it alone settles, rolls up and tidies the store."""
 
@@ -53,8 +58,8 @@ class Settler:
         self._engine = engine
         self._store = STORES[engine]
         self._settled_at = self._absorbed_at = time.monotonic()
-        self._at_most = min(AT_MOST, int(max_unsettled * SLOW_FROM))
-        self._worth_settling = min(SETTLED_AT_ONCE, self._at_most)
+        self._at_most = int(max_unsettled * SLOW_FROM)
+        self._worth_settling = min(worth_settling(0), self._at_most)
         self._may_tidy = True
         self._conversions = 0
 
@@ -105,7 +110,7 @@ class Settler:
         await self._after_settling()
         if settled is None:
             return False
-        self._worth_settling = min(max(SETTLED_AT_ONCE, OF_A_SERIES * settled.series), self._at_most)
+        self._worth_settling = min(worth_settling(settled.series), self._at_most)
         log.debug("settled", **settled._asdict(), seconds=round(time.monotonic() - began, 3))
         return True
 
