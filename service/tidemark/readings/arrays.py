@@ -28,8 +28,8 @@ _ARRAY_HEADER_BYTES = 20
 _COUNT, _LENGTH = Struct("!h"), Struct("!i")
 _ARRAY = Struct("!iiiiii")  # length, dimensions, whether there are nulls, type, elements, lower bound
 _ARRAY_BYTES = _ARRAY.size - _LENGTH.size
-_TYPES = {"i4": 23, "i8": 20, "f8": 701}
-_TEXT = 25
+TYPES = {"i4": 23, "i8": 20, "f8": 701, "text": 25}
+"""PostgreSQL's numbers of the types of elements."""
 TIMESTAMPTZ = 1184
 
 
@@ -58,13 +58,16 @@ def row_starts(group: npt.NDArray[Any], most: int) -> Positions:
     return result
 
 
+def array_start(kind: int, size: int, count: int, *, has_nulls: bool = False) -> bytes:
+    """How the field of an array begins whose elements are so many and together have this size in bytes."""
+    return _ARRAY.pack(_ARRAY_BYTES + size, 1, has_nulls, kind, count, 1)
+
+
 def arrays(values: npt.NDArray[Any], bounds: list[int], kind: int | None = None) -> Fields:
     """Arrays of numbers; `kind` is the number of the elements' type, if it is not that of the numbers."""
     elements = _elements(values)
-    size, kind = elements.dtype.itemsize, kind or _TYPES[values.dtype.str[1:]]
-    headers = [
-        _ARRAY.pack(_ARRAY_BYTES + size * (end - start), 1, 0, kind, end - start, 1) for start, end in pairwise(bounds)
-    ]
+    size, kind = elements.dtype.itemsize, kind or TYPES[values.dtype.str[1:]]
+    headers = [array_start(kind, size * (end - start), end - start) for start, end in pairwise(bounds)]
     return headers, _cut(elements.tobytes(), [size * bound for bound in bounds])
 
 
@@ -100,21 +103,21 @@ def _number_arrays(values: Array, bounds: list[int]) -> Fields:
         cells.shape[1] * (end - start - count) + _LENGTH.size * count
         for (start, end), count in zip(pairwise(bounds), counts, strict=True)
     ]
-    return _with_nulls(_cut(cells[kept].tobytes(), _ends(sizes)), _TYPES["f8"], counts, bounds)
+    return _with_nulls(_cut(cells[kept].tobytes(), _ends(sizes)), TYPES["f8"], counts, bounds)
 
 
 def _text_arrays(texts: Array, bounds: list[int]) -> Fields:
     elements = text_fields(texts)
     bodies = [b"".join(elements[start:end]) for start, end in pairwise(bounds)]
     counts = [elements[start:end].count(NULL) for start, end in pairwise(bounds)]
-    return _with_nulls(bodies, _TEXT, counts, bounds)
+    return _with_nulls(bodies, TYPES["text"], counts, bounds)
 
 
 def _with_nulls(bodies: Sequence[memoryview | bytes], kind: int, nulls: list[int], bounds: list[int]) -> Fields:
     """Arrays of so many nulls each; null where there is nothing else."""
     sizes = [end - start for start, end in pairwise(bounds)]
     headers = [
-        NULL if count == size else _ARRAY.pack(_ARRAY_BYTES + len(body), 1, int(count > 0), kind, size, 1)
+        NULL if count == size else array_start(kind, len(body), size, has_nulls=count > 0)
         for body, count, size in zip(bodies, nulls, sizes, strict=True)
     ]
     return headers, [b"" if header is NULL else body for header, body in zip(headers, bodies, strict=True)]

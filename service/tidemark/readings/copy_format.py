@@ -104,7 +104,10 @@ def _in_order(parts: Iterable[Iterable[bytes]], places: list[npt.NDArray[np.intp
 
 
 def text_fields(texts: Array) -> list[bytes]:
-    """Texts as fields, each its length and its bytes; null where there is none."""
-    return [
-        NULL if text is None else len(encoded := text.encode()).to_bytes(4, "big") + encoded for text in texts.tolist()
-    ]
+    """Texts as fields; see `text_field`."""
+    return [text_field(text) for text in texts.tolist()]
+
+
+def text_field(text: str | None) -> bytes:
+    """A text as a field, its length and its bytes; null where there is none."""
+    return NULL if text is None else len(encoded := text.encode()).to_bytes(4, "big") + encoded

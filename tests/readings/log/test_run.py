@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from tidemark.base.time import instant
 from tidemark.readings.columns import Block, newest
 from tidemark.readings.log import run as module
+from tidemark.readings.log.few import copied_few
 from tidemark.readings.log.items import OwnedReading, gathered
 from tidemark.readings.log.rows import fetch_rows
-from tidemark.readings.log.run import LATE, run_of
+from tidemark.readings.log.run import LATE, copied, run_of
 
 from tests.readings.log.readings import ALL, NOW, copy, last_of, single_readings, winners
 
@@ -82,3 +83,8 @@ def test_the_last_of_a_series_and_instant_wins(keys: list[tuple[int, int]]) -> N
     series_id, at = zip(*keys, strict=True)
     block = Block(series_id=np.array(series_id, np.int32), at=np.array(at, np.int64), value=np.zeros(len(keys)))
     assert newest(block).tolist() == [expected[key] for key in sorted(expected)]
+
+
+@given(st.lists(single_readings(), min_size=1, max_size=40), st.integers(0, 2**50))
+def test_few_readings_become_the_same_rows(readings: list[OwnedReading], deadline: int) -> None:
+    assert copied_few(readings, NOW, deadline) == copied(run_of(*gathered(readings), NOW), deadline)

@@ -1,11 +1,10 @@
 """Appends readings to the log: what many requests bring, single readings and blocks alike, by one COPY a commit."""
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
@@ -20,12 +19,15 @@ from tidemark.readings.columns import Block
 from tidemark.readings.copy_format import has_texts
 from tidemark.readings.log.attempt import Attempt, Session, end, outwait
 from tidemark.readings.log.backlog import Backlog
+from tidemark.readings.log.few import FEW, copied_few
 from tidemark.readings.log.items import Item, OwnedBlock, OwnedReading, gathered
-from tidemark.readings.log.run import COPIED, Run, copied, run_of
+from tidemark.readings.log.run import COPIED, Ids, copied, run_of
 from tidemark.readings.reading import Reading
 
 if TYPE_CHECKING:
     from asyncpg import Connection
+
+Rows: TypeAlias = Callable[[int], Awaitable[bytes]]
 
 MAX_BATCH = 15_000
 """A batch that has this many readings in blocks takes no more; larger ones would hold up the others."""
@@ -103,14 +105,13 @@ class _Lane:
         """Append items in the order of their arrival; return after the commit. Raises TidemarkError once it is certain
         that whatever is written from then on wins over them.
         """
-        company_id, block = gathered(items)
-        if not len(block):
+        rows, readings = _rows(items)
+        if not readings:
             return
-        run = run_of(company_id, block, time_ns() // 1_000)
         if self._backlog.pause:
             await asyncio.sleep(self._backlog.pause)
         try:
-            await self._committer.commit(partial(self._copy, run), len(block))
+            await self._committer.commit(partial(self._copy, rows), readings)
         except TidemarkError:
             await self._until_passed()
             raise
@@ -119,13 +120,13 @@ class _Lane:
         """Close the connection."""
         await self._committer.close()
 
-    async def _copy(self, run: Run, connection: "Connection[Any]") -> None:
+    async def _copy(self, rows: Rows, connection: "Connection[Any]") -> None:
         if self._unknown is not None:
             await end(self._unknown, connection)
             self._unknown = None
         session = await self._session_on(connection)
         attempt = session.attempt()
-        payload = await _payload(run, attempt.deadline)
+        payload = await rows(microseconds(attempt.deadline))
         self._unknown = attempt
         try:
             await copy_in(connection, "reading_log", COPIED, payload)
@@ -147,7 +148,22 @@ class _Lane:
             self._unknown, self.lost = None, False
 
 
-async def _payload(run: Run, deadline: datetime) -> bytes:
+def _rows(items: Sequence[Item]) -> tuple[Rows, int]:
+    """What makes the rows of some items until a deadline (microseconds since 1970), and how many readings they have."""
+    now = time_ns() // 1_000
+    singles = [item for item in items if isinstance(item, OwnedReading)] if len(items) <= FEW else []
+    if len(singles) == len(items):
+        return partial(_few, singles, now), len(singles)
+    company_id, block = gathered(items)
+    return partial(_many, company_id, block, now), len(block)
+
+
+async def _few(readings: Sequence[OwnedReading], now: int, deadline: int) -> bytes:
+    return copied_few(readings, now, deadline)
+
+
+async def _many(company_id: Ids, block: Block, now: int, deadline: int) -> bytes:
     # Numbers take a fraction of a millisecond, less than a thread does; texts are handled one by one.
-    build = partial(copied, run, microseconds(deadline))
-    return await asyncio.to_thread(build) if has_texts(run.block) else build()
+    run = run_of(company_id, block, now)
+    build = partial(copied, run, deadline)
+    return await asyncio.to_thread(build) if has_texts(block) else build()
