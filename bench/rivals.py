@@ -180,7 +180,10 @@ def _loads(service: Service, plan: Plan, say: Callable[[str], None]) -> tuple[Lo
     _post(service.port, LINE_PROTOCOL, live.rows(MANY_SERIES, MANY_SERIES), service.credentials)
     asyncio.run(settle(service))  # the settler then knows how many they are
     for _ in range(plan.rounds):
-        note(HUNDRED_THOUSAND, _send(service, live, LINE_PROTOCOL, lambda: live.weather(plan.readings, MANY_SERIES), MANY_SERIES))
+        note(
+            HUNDRED_THOUSAND,
+            _send(service, live, LINE_PROTOCOL, lambda: live.weather(plan.readings, MANY_SERIES), MANY_SERIES),
+        )
     return loads, disk_bytes
 
 
@@ -190,9 +193,7 @@ def _size(service: Service) -> int:
     return asyncio.run(usage(service)).size
 
 
-def _send(
-    service: Service, live: LiveTimes, form: Format, make: Callable[[], Rows], series: int = SERIES
-) -> Settled:
+def _send(service: Service, live: LiveTimes, form: Format, make: Callable[[], Rows], series: int = SERIES) -> Settled:
     filling = live.filling(series)
     rows = make()
     requests = [form.request(part, service.credentials) for part in rows.requests()]

@@ -117,11 +117,20 @@ def check_instant(at: int, now: int, field: str = "timestamp", noun: str = "A re
     return at
 
 
+@lru_cache(maxsize=4096)  # coordinates and many values come again and again
+def _number_of(text: str) -> float | None:
+    return float(text) if is_number(text) else None
+
+
 def parse_number(value: str | float, field: str) -> float:
     """A finite number from JSON text or a JSON number; −0 stays −0. Raises FieldError."""
-    if isinstance(value, str) and not is_number(value):
-        raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
-    number = float(value)
+    if isinstance(value, str):
+        sent = _number_of(value) if len(value) <= _MAX_NUMBER_LENGTH else None
+        if sent is None:
+            raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
+        number = sent
+    else:
+        number = float(value)
     if isfinite(number):
         return number
     if isnan(number):

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -106,5 +107,6 @@ def _sha256(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).digest()
 
 
+@lru_cache(maxsize=4_096)  # the same few callers come again and again
 def _fingerprint(organization_id: str, api_key: str) -> bytes:
     return _sha256(f"{organization_id}\0{api_key}")

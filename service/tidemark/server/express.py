@@ -8,10 +8,12 @@ store and answer with the same functions (`tidemark.readings.http.upload`), and 
 """
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable
 from email.utils import formatdate
+from functools import lru_cache
 from typing import cast
 
 import httptools
@@ -38,6 +40,10 @@ MAX_AHEAD = 256 * 1024
 """Bytes that a client may send ahead of its answers before its connection is read no further."""
 MAX_HEADERS = 100
 """Requests with more headers go to aiohttp, which accepts a few more and refuses the rest."""
+REMEMBERED_HEADS = 4_096
+"""Gateways send the same heads again and again, and parsing one takes as long as reading the body."""
+MAX_REMEMBERED = 1024
+"""In bytes; larger heads are parsed each time."""
 
 _PREFIX = b"POST /api/external/v1/inputs/"
 # Paths that need decoding are for aiohttp.
@@ -63,13 +69,17 @@ _CREATED = (
 
 
 class _Request:
-    """The head of one request, as httptools reports it."""
+    """The head of one request, as httptools reports it, and what this lane makes of it."""
 
-    __slots__ = ("complete", "headers", "input_pk", "repeated", "url")
+    __slots__ = ("complete", "credentials", "headers", "input_pk", "length", "repeated", "url")
 
     def __init__(self) -> None:
         self.url = b""
         self.input_pk = ""
+        self.length = 0
+        """Of the body, in bytes."""
+        self.credentials: tuple[str, str, str] | None = None
+        """None if they are not as they should be; see `_credentials`."""
         self.headers: dict[bytes, bytes] = {}
         """Keyed by lower-case name."""
         self.repeated: tuple[bytes, ...] = ()
@@ -271,22 +281,13 @@ class ExpressConnection(asyncio.Protocol):
         size = len(received) if end < 0 else end + 4
         if size > MAX_HEAD or not received.startswith(_PREFIX[:size]):
             return self._leave()
-        request = _Request()
-        parser = httptools.HttpRequestParser(request)
-        try:
-            parser.feed_data(received[:size])
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            return self._leave()
         if end < 0:
-            return self._leave() if request.complete else False
-        if not request.complete or parser.get_http_version() != "1.1":
+            return False if _is_begun(received) else self._leave()
+        head = received[:size]
+        request = _remembered(head) if size <= MAX_REMEMBERED else _parsed(head)
+        if request is None or request.length > self._lane.max_body:
             return self._leave()
-        length = _body_length(request)
-        target = _TARGET.fullmatch(request.url)
-        if length is None or length > self._lane.max_body or target is None:
-            return self._leave()
-        request.input_pk = target[1].decode("ascii")
-        self._request, self._body_start, self._body_end = request, size, size + length
+        self._request, self._body_start, self._body_end = request, size, size + request.length
         return True
 
     def _leave(self) -> bool:
@@ -307,7 +308,7 @@ class ExpressConnection(asyncio.Protocol):
         lane = self._lane
         if lane.closing:
             raise unavailable("The service is stopping; send this reading again.")
-        organization_id, api_key, content_type = _credentials(request)
+        organization_id, api_key, content_type = request.credentials or _credentials(request)
         input_pk = request.input_pk
         principal = lane.access.remembered_organization(organization_id, api_key)
         if principal is None:
@@ -376,6 +377,40 @@ class ExpressConnection(asyncio.Protocol):
             self._reading_paused = False
             transport.resume_reading()
         self._advance()
+
+
+def _is_begun(part: bytes) -> bool:
+    """Whether this may become the head of a request for this lane."""
+    request = _Request()
+    return _fed(request, part) is not None and not request.complete
+
+
+def _parsed(head: bytes) -> _Request | None:
+    """A whole head; None if the request is for aiohttp."""
+    request = _Request()
+    parser = _fed(request, head)
+    if parser is None or not request.complete or parser.get_http_version() != "1.1":
+        return None
+    length, target = _body_length(request), _TARGET.fullmatch(request.url)
+    if length is None or target is None:
+        return None
+    request.length, request.input_pk = length, target[1].decode("ascii")
+    with contextlib.suppress(TidemarkError):
+        request.credentials = _credentials(request)
+    return request
+
+
+_remembered = lru_cache(REMEMBERED_HEADS)(_parsed)
+
+
+def _fed(request: _Request, data: bytes) -> httptools.HttpRequestParser | None:
+    """The parser that has told `request` of the data; None if it refuses them."""
+    parser = httptools.HttpRequestParser(request)
+    try:
+        parser.feed_data(data)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return None
+    return parser
 
 
 def _body_length(request: _Request) -> int | None:

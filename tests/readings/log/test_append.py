@@ -181,7 +181,7 @@ async def test_what_comes_while_the_database_is_lost_is_refused_at_once(log_url:
         proxy.refusing = True
         first = asyncio.create_task(appender.store(*reading(1.0)))
         await proxy.cut_once_sent()
-        while not appender._lanes[0].lost:
+        while not appender._lost:
             await asyncio.sleep(0.001)
         with pytest.raises(TidemarkError, match="cannot be reached"):
             await appender.store(*reading(2.0))

@@ -48,7 +48,9 @@ class Appender:
 
     def __init__(self, database: Database, watch: Watch, backlog: Backlog, *, max_pending: int) -> None:
         self._backlog = backlog
-        self._lanes = [_Lane(database, backlog) for _ in range(LANES)]
+        self._lost: set[_Lane] = set()
+        """Lanes with an attempt whose outcome is unknown while the database is out of reach."""
+        self._lanes = [_Lane(database, backlog, self._lost) for _ in range(LANES)]
         self._group: GroupCommit[Item] = GroupCommit(
             [lane.append for lane in self._lanes],
             max_batch=MAX_BATCH,
@@ -85,21 +87,20 @@ class Appender:
         """Where it is known already that something cannot be stored; raises TidemarkError."""
         self._backlog.refuse_if_full()
         # What comes now need not wait with those whose outcome is unknown.
-        if any(lane.lost for lane in self._lanes):
+        if self._lost:
             raise unavailable("The database cannot be reached just now; send this again later.")
 
 
 class _Lane:
     """One connection that appends, one run after the other."""
 
-    def __init__(self, database: Database, backlog: Backlog) -> None:
+    def __init__(self, database: Database, backlog: Backlog, lost: "set[_Lane]") -> None:
+        self._lost = lost
         self._committer = Committer(database)
         self._backlog = backlog
         self._session: Session | None = None
         self._unknown: Attempt | None = None
         """The attempt whose outcome is not known (yet)."""
-        self.lost = False
-        """Whether an attempt's outcome is unknown and the database out of reach."""
 
     async def append(self, items: Sequence[Item]) -> None:
         """Append items in the order of their arrival; return after the commit. Raises TidemarkError once it is certain
@@ -143,9 +144,10 @@ class _Lane:
 
     async def _until_passed(self) -> None:
         if self._unknown is not None:
-            self.lost = True
+            self._lost.add(self)
             await outwait(self._unknown)
-            self._unknown, self.lost = None, False
+            self._unknown = None
+            self._lost.discard(self)
 
 
 def _rows(items: Sequence[Item]) -> tuple[Rows, int]:

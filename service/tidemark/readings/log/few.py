@@ -1,4 +1,4 @@
-"""The rows of a few single readings, without numpy: whatever their number, numpy takes a tenth of a millisecond and more.
+"""The rows of a few single readings, without numpy, which takes a tenth of a millisecond and more for however few.
 
 They are the same bytes as `run.copied` makes.
 """
