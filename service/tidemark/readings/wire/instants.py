@@ -53,7 +53,10 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
             alike = _have_shape(table, shape)
             match = _SHAPE.fullmatch(shape)
             if match is not None:
-                at[rows[alike]], known[rows[alike]] = _parse_alike(table[:, alike] - np.uint8(48), match)
+                if alike.all():
+                    at[rows], known[rows] = _parse_alike(table - np.uint8(48), match)
+                else:
+                    at[rows[alike]], known[rows[alike]] = _parse_alike(table[:, alike] - np.uint8(48), match)
             rows = rows[~alike]
             if not len(rows):
                 break
@@ -92,30 +95,40 @@ def _have_shape(table: npt.NDArray[np.uint8], shape: str) -> Flags:
 
 
 def _parse_alike(table: npt.NDArray[np.uint8], shape: re.Match[str]) -> tuple[Integers, Flags]:
-    def number(start: int, end: int) -> Integers:
-        total: Integers = table[start].astype(np.int64)
-        for line in table[start + 1 : end]:
-            total *= 10
-            total += line
-        return total
-
-    year, month, day = number(0, 4), number(5, 7), number(8, 10)
-    hour, minute, second = number(11, 13), number(14, 16), number(17, 19)
-    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
-    known = (year >= 1) & (month >= 1) & (month <= 12) & (hour <= 23) & (minute <= 59) & (second <= 59)
-    month[~known] = 1
-    known &= (day >= 1) & (day <= _MONTH_DAYS[month] + (leap & (month == 2)))
-    past = year - 1
-    days = past * 365 + past // 4 - past // 100 + past // 400 - _DAY_1970
-    days += _DAYS_BEFORE[month] + (leap & (month > 2)) + day - 1
-    at = (((days * 24 + hour) * 60 + minute) * 60 + second) * _SECOND
+    date = table[:10]
+    one_day = bool((date == date[:, :1]).all())  # as in most bodies
+    days, known = _days(date[:, :1] if one_day else date)
+    hour, minute, second = _number(table, 11, 13), _number(table, 14, 16), _number(table, 17, 19)
+    known = known & (hour <= 23) & (minute <= 59) & (second <= 59)
+    at = days * (86_400 * _SECOND) + ((hour * 60 + minute) * 60 + second).astype(np.int64) * _SECOND
     if shape[1]:
         digits = min(len(shape[1]), 6)
-        at += number(shape.start(1), shape.start(1) + digits) * 10 ** (6 - digits)
+        at += _number(table, shape.start(1), shape.start(1) + digits) * 10 ** (6 - digits)
     if shape[2]:
-        hours = number(shape.end(2), shape.end(2) + 2)
-        minutes = number(*shape.span(3)) if shape[3] else np.zeros_like(hours)
+        hours = _number(table, shape.end(2), shape.end(2) + 2).astype(np.int64)
+        minutes = _number(table, *shape.span(3)) if shape[3] else np.zeros_like(hours)
         known &= (hours <= 23) & (minutes <= 59)
         ahead = (hours * 60 + minutes) * 60 * _SECOND
         at += ahead if shape[2] == "-" else -ahead
     return at, known
+
+
+def _days(table: npt.NDArray[np.uint8]) -> tuple[Integers, Flags]:
+    """Days since 1970 of dates, and whether there is such a date."""
+    year, month, day = _number(table, 0, 4), _number(table, 5, 7), _number(table, 8, 10)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    known = (year >= 1) & (month >= 1) & (month <= 12)
+    month[~known] = 1
+    known &= (day >= 1) & (day <= _MONTH_DAYS[month] + (leap & (month == 2)))
+    past = year - 1
+    days = past * 365 + past // 4 - past // 100 + past // 400 - _DAY_1970
+    return days + _DAYS_BEFORE[month] + (leap & (month > 2)) + day - 1, known
+
+
+def _number(table: npt.NDArray[np.uint8], start: int, end: int) -> npt.NDArray[np.int32]:
+    """The number that the digits from one position to before another are; six at most."""
+    total: npt.NDArray[np.int32] = table[start].astype(np.int32)
+    for line in table[start + 1 : end]:
+        total *= 10
+        total += line
+    return total
