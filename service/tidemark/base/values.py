@@ -125,7 +125,7 @@ def _number_of(text: str) -> float | None:
 def parse_number(value: str | float, field: str) -> float:
     """A finite number from JSON text or a JSON number; −0 stays −0. Raises FieldError."""
     if isinstance(value, str):
-        sent = _number_of(value) if len(value) <= _MAX_NUMBER_LENGTH else None
+        sent = _number_of(value) if len(value) <= _MAX_NUMBER_LENGTH else None  # longer ones are not remembered
         if sent is None:
             raise FieldError(field, f"{_shown(value)} is not a number; write it like 12.5 or 1.25e1.")
         number = sent

@@ -21,13 +21,14 @@ from tidemark.readings.log.attempt import Attempt, Session, end, outwait
 from tidemark.readings.log.backlog import Backlog
 from tidemark.readings.log.few import FEW, copied_few
 from tidemark.readings.log.items import Item, OwnedBlock, OwnedReading, gathered
-from tidemark.readings.log.run import COPIED, Ids, copied, run_of
+from tidemark.readings.log.run import COPIED, Run, copied, run_of
 from tidemark.readings.reading import Reading
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-Rows: TypeAlias = Callable[[int], Awaitable[bytes]]
+Encoding: TypeAlias = Callable[[int], Awaitable[bytes]]
+"""Makes the rows of a commit, given the deadline of the attempt in microseconds since 1970."""
 
 MAX_BATCH = 15_000
 """A batch that has this many readings in blocks takes no more; larger ones would hold up the others."""
@@ -106,9 +107,10 @@ class _Lane:
         """Append items in the order of their arrival; return after the commit. Raises TidemarkError once it is certain
         that whatever is written from then on wins over them.
         """
-        rows, readings = _rows(items)
-        if not readings:
+        encoding = _encoding(items)
+        if encoding is None:
             return
+        readings, rows = encoding
         if self._backlog.pause:
             await asyncio.sleep(self._backlog.pause)
         try:
@@ -121,7 +123,7 @@ class _Lane:
         """Close the connection."""
         await self._committer.close()
 
-    async def _copy(self, rows: Rows, connection: "Connection[Any]") -> None:
+    async def _copy(self, rows: Encoding, connection: "Connection[Any]") -> None:
         if self._unknown is not None:
             await end(self._unknown, connection)
             self._unknown = None
@@ -150,22 +152,23 @@ class _Lane:
             self._lost.discard(self)
 
 
-def _rows(items: Sequence[Item]) -> tuple[Rows, int]:
-    """What makes the rows of some items until a deadline (microseconds since 1970), and how many readings they have."""
+def _encoding(items: Sequence[Item]) -> tuple[int, Encoding] | None:
+    """How many readings some items have, and what makes their rows; None if there are none. All attempts share it, so
+    the readings are sorted once.
+    """
     now = time_ns() // 1_000
     singles = [item for item in items if isinstance(item, OwnedReading)] if len(items) <= FEW else []
     if len(singles) == len(items):
-        return partial(_few, singles, now), len(singles)
+        return len(singles), partial(_few, singles, now)
     company_id, block = gathered(items)
-    return partial(_many, company_id, block, now), len(block)
+    return (len(block), partial(_many, run_of(company_id, block, now))) if len(block) else None
 
 
 async def _few(readings: Sequence[OwnedReading], now: int, deadline: int) -> bytes:
     return copied_few(readings, now, deadline)
 
 
-async def _many(company_id: Ids, block: Block, now: int, deadline: int) -> bytes:
+async def _many(run: Run, deadline: int) -> bytes:
     # Numbers take a fraction of a millisecond, less than a thread does; texts are handled one by one.
-    run = run_of(company_id, block, now)
     build = partial(copied, run, deadline)
-    return await asyncio.to_thread(build) if has_texts(block) else build()
+    return await asyncio.to_thread(build) if has_texts(run.block) else build()

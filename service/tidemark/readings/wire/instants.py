@@ -53,10 +53,8 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
             alike = _have_shape(table, shape)
             match = _SHAPE.fullmatch(shape)
             if match is not None:
-                if alike.all():
-                    at[rows], known[rows] = _parse_alike(table - np.uint8(48), match)
-                else:
-                    at[rows[alike]], known[rows[alike]] = _parse_alike(table[:, alike] - np.uint8(48), match)
+                chosen = table if alike.all() else table[:, alike]  # what is taken in whole need not be copied
+                at[rows[alike]], known[rows[alike]] = _parse_alike(chosen - np.uint8(48), match)
             rows = rows[~alike]
             if not len(rows):
                 break
