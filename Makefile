@@ -14,7 +14,7 @@ run: .venv/run.stamp ## set up everything and serve on http://127.0.0.1:8080
 	@exec $(BIN)/tidemark serve
 
 test: .venv/dev.stamp ## run the whole test suite on every storage engine this machine has
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n auto $(ARGS)
 
 demo: .venv/dev.stamp ## send a year of weather and one of cold storage to the running service and check the answers
 	@exec $(BIN)/tidemark demo

@@ -46,6 +46,11 @@ def _programs() -> dict[str, Programs]:
 PROGRAMS = _programs()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes run tests beside each other: one more than processors, since tests wait for servers too."""
+    return min((os.cpu_count() or 1) + 1, 8)
+
+
 def pytest_report_header() -> list[str]:
     """State which engines the suite runs on."""
     lines = [f"engine {name}: PostgreSQL {one.major} in {one.folder}" for name, one in PROGRAMS.items()]

@@ -147,7 +147,7 @@ async def test_nan_as_a_literal_is_not_json(tenant: Tenant, sensor: str) -> None
         "0000-01-01T00:00:00Z",
         "1969-12-31T23:59:59.999999Z",
         "1970-01-01T00:00:00+00:01",
-        (datetime.now(UTC) + timedelta(weeks=1)).isoformat(),
+        pytest.param((datetime.now(UTC) + timedelta(weeks=1)).isoformat(), id="in a week"),
         "9999-12-31T23:59:59-23:59",
         "10000-01-01T00:00:00Z",
         "2020-02-30T00:00:00Z",

@@ -37,7 +37,7 @@ SENSOR_API = README.parent / "docs" / "sensor-api.md"
 async def upload_until_refused(
     tenant: Tenant, sensor: str, acknowledged: set[int], start: int, step: int, over: asyncio.Event | None = None
 ) -> None:
-    """A gateway that sends one reading after another, noting each acknowledgement, until one is refused, or all over."""
+    """A gateway that sends one reading after another, noting each acknowledgement, until one is refused, or over."""
     number = start
     while over is None or not over.is_set():
         timestamp = f"2021-03-04T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}Z"

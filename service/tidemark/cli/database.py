@@ -9,7 +9,7 @@ import click
 from tidemark.base.settings import Settings
 from tidemark.cli.session import as_json, show
 from tidemark.embedded.server import NAME, embedded_server, kept_up
-from tidemark.server.supervisor import ServeError
+from tidemark.server.database_url import ServeError
 
 TEXT = """\
 PostgreSQL {postgres} is running on the data in {data_dir}, until Ctrl-C.

@@ -15,7 +15,7 @@ from tidemark.demo import cold_storage
 from tidemark.demo.player import PlayError, player
 from tidemark.demo.storage_player import storage_player
 from tidemark.demo.weather import STATIONS, WeatherMissingError, monthly, observations
-from tidemark.server.supervisor import ServeError
+from tidemark.server.database_url import ServeError
 
 if TYPE_CHECKING:
     from tidemark.database.database import Connected

@@ -13,7 +13,7 @@ from tidemark.catalog import organizations
 from tidemark.database.database import OUTAGES, Database
 from tidemark.database.migration import Schema, migrate
 from tidemark.readings.settling.restored import settle_restored
-from tidemark.server.supervisor import ServeError, database_url
+from tidemark.server.database_url import ServeError, database_url
 
 if TYPE_CHECKING:
     from asyncpg import Connection

@@ -42,8 +42,8 @@ from tidemark.readings.log.append import Appender
 from tidemark.readings.log.backlog import Backlog
 from tidemark.readings.pipeline import ReadingPipeline
 from tidemark.readings.wire.piece import Piece
+from tidemark.server.database_url import ServeError
 from tidemark.server.maintenance import maintained
-from tidemark.server.supervisor import ServeError
 
 
 @click.command("import")

@@ -22,10 +22,10 @@ from tidemark.base.logs import configure_logs
 from tidemark.base.settings import SettingError, Settings
 from tidemark.database.engine import EngineError
 from tidemark.database.migration import SchemaTooNewError
-from tidemark.embedded.programs import EmbeddedServerError
-from tidemark.embedded.server import embedded_server, kept_up
+from tidemark.embedded.server import kept_up
 from tidemark.server import process
 from tidemark.server.connections import report_shortage
+from tidemark.server.database_url import ServeError, embedded_errors
 from tidemark.server.maintenance import maintained
 from tidemark.server.starting import awaited_server
 from tidemark.server.stopping import Stopping
@@ -41,39 +41,13 @@ FATAL = 3
 """Exit code of a worker that would only fail again if it were restarted."""
 
 
-class ServeError(Exception):
-    """The service cannot run; the message tells what to do."""
-
-
-@contextlib.contextmanager
-def database_url(settings: Settings, *, create: bool = False) -> Iterator[str]:
-    """The URL of the configured database; if that is the embedded server's, the server is kept running.
-
-    Raises ServeError, also if there is no data directory and `create` does not allow making one.
-    """
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    embedded = embedded_server(settings.data_dir, settings.postgres_bin, listen=settings.postgres_listen, create=create)
-    with _embedded_errors(), embedded as server:
-        yield server.url
-
-
-@contextlib.contextmanager
-def _embedded_errors() -> Iterator[None]:
-    try:
-        yield
-    except EmbeddedServerError as error:
-        raise ServeError(str(error)) from None
-
-
 def serve(settings: Settings, *, json_output: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was accepted. Raises ServeError.
 
     The first organization of an empty database is printed, as text for people or as a JSON document.
     """
     stopping = Stopping()
-    with _embedded_errors(), contextlib.ExitStack() as stack:
+    with embedded_errors(), contextlib.ExitStack() as stack:
         # Bound before anything else: a second start on a port in use fails at once, and changes nothing.
         sockets = [stack.enter_context(one) for one in _listen(settings)]
         url = settings.database_url
