@@ -278,6 +278,8 @@ async def test_nothing_but_the_views_is_granted(owner: Connection, user: Connect
         "CREATE TABLE public.mine (a integer)",
         "CREATE SCHEMA mine",
         "SELECT public.forget_series('{11}')",
+        "SELECT pg_advisory_lock(7463003)",
+        "SELECT pg_try_advisory_xact_lock_shared(1, 2)",
         "CREATE ROLE mine",
         "SET SESSION AUTHORIZATION tidemark",
         "SET ROLE tidemark",
