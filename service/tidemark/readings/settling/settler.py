@@ -40,7 +40,9 @@ VACUUM_EVERY = 8
 """After so many steps of moving readings of an older version, those that have moved are vacuumed."""
 ABSORB_SECONDS = 60.0
 SHRINK_BYTES = 64 * 1024 * 1024
-"""A log that has drained gives its space back if it takes up more than this."""
+"""A log that has drained gives its space back if it takes up more than this,"""
+SHRINK_SECONDS = 60.0
+"""asked for no more often than this: an old snapshot, or readers that do not pause, may keep it from doing so."""
 FORGOTTEN_AT_ONCE = 1_000
 
 
@@ -58,6 +60,7 @@ class Settler:
         self._engine = engine
         self._store = STORES[engine]
         self._settled_at = self._absorbed_at = time.monotonic()
+        self._may_shrink_at = self._settled_at
         self._at_most = int(max_unsettled * SLOW_FROM)
         self._worth_settling = min(worth_settling(0), self._at_most)
         self._may_tidy = True
@@ -174,8 +177,11 @@ class Settler:
             return await change(self._connection)
 
     async def _shrink(self, unsettled: "Record") -> bool:
-        if unsettled["readings"] or unsettled["bytes"] < SHRINK_BYTES:
+        if unsettled["readings"] or unsettled["bytes"] < SHRINK_BYTES or time.monotonic() < self._may_shrink_at:
             return False
+        self._may_shrink_at = time.monotonic() + SHRINK_SECONDS
         await statements().shrink_log.run(self._connection)
-        log.info("gave back the space of the log")
+        left = await statements().unsettled.row(self._connection)
+        assert left is not None  # an aggregate has one row
+        log.info("gave back space of the log", bytes=unsettled["bytes"] - left["bytes"], left=left["bytes"])
         return False
