@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -79,6 +80,13 @@ def server(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     """An embedded server for the engine."""
     with embedded_server(tmp_path_factory.mktemp(engine), PROGRAMS[engine].folder) as running:
         yield running
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for the test whose own path is short, because that of a socket in it must be."""
+    with tempfile.TemporaryDirectory(prefix="tm-") as folder:
+        yield Path(folder)
 
 
 @asynccontextmanager

@@ -85,9 +85,9 @@ def database_command(folder: Path, programs: Programs, command: str) -> Iterator
 
 
 async def test_a_restored_backup_serves_as_before(
-    engine: str, programs: Programs, tmp_path: Path, start_service: StartService, make_tenant: MakeTenant
+    engine: str, programs: Programs, short_path: Path, start_service: StartService, make_tenant: MakeTenant
 ) -> None:
-    old, new = tmp_path / "o", tmp_path / "n"  # short names, because the path of a socket must be short
+    old, new = short_path / "o", short_path / "n"
     old.mkdir()
     new.mkdir()
     service = start_service(None, TIDEMARK_DATA_DIR=str(old / ".tidemark"), TIDEMARK_POSTGRES_BIN=str(programs.folder))

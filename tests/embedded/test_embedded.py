@@ -194,10 +194,10 @@ async def test_a_data_directory_may_have_any_other_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("length", "stays"), [(89, True), (90, False)])
 async def test_a_socket_path_too_long_for_the_system_moves_to_the_temporary_folder(
-    tmp_path: Path, length: int, stays: bool, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, length: int, stays: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    data_dir = tmp_path / ("d" * (length - len(f"{tmp_path}//socket")))
+    monkeypatch.setattr(tempfile, "tempdir", str(short_path))
+    data_dir = short_path / ("d" * (length - len(f"{short_path}//socket")))
     with embedded_server(data_dir) as server:
         assert (server.socket_dir.parent == data_dir) == stays
         assert stat.S_IMODE(server.socket_dir.stat().st_mode) == 0o700
