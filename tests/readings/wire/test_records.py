@@ -62,7 +62,9 @@ number_texts = st.one_of(
     st.sampled_from(["", " 1", "1_0", "1\n2", "0x1", "9" * 401, "1e400", "-0", "1e150", "1e151", "90.5", "180.5", "٣"]),
 )
 numbers = st.one_of(number_texts, st.floats(allow_nan=False, allow_infinity=False), st.floats(-200, 200))
-sensors = st.sampled_from(["a", "b", "sensor, with a comma", 'a "quoted" one', "Zürich", "", "\0", "x\ny"])
+sensors = st.sampled_from(
+    ["a", "b", "\ufeffb", " b", "sensor, with a comma", 'a "quoted" one', "Zürich", "", "\0", "x\ny"]
+)
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text('aé\n"☃', max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=3), inner, max_size=3),
@@ -303,6 +305,18 @@ def test_csv_agrees_with_the_rules_for_single_values(
         record = named(records, row)
         writer.writerow({name: cell.decode() if isinstance(cell, bytes) else cell for name, cell in record.items()})
     assert decode(CsvDecoder, text.getvalue().encode()) == exactly(records)
+
+
+@given(tables(number_texts), st.permutations(REQUIRED), st.sampled_from(["\n", "\r\n"]))
+def test_plain_csv_agrees_with_the_rules_for_single_values(records: Records, header: list[str], end: str) -> None:
+    def plain(column: Iterable[Any]) -> list[str]:
+        return [cell.translate(dict.fromkeys(map(ord, ',"\r\n'))) for cell in column]
+
+    records = Records(records.index, plain(records.sensor), plain(records.timestamp), plain(records.value))
+    lines = [header, *([getattr(records, name)[row] for name in header] for row in range(len(records.index)))]
+    body = "".join(",".join(cells) + end for cells in lines).encode()
+    assert repr(decode(CsvDecoder, body)) == repr(exactly(records))
+    assert repr(decode(CsvDecoder, body, range(0, len(body), 50))) == repr(exactly(records))
 
 
 GOOD_JSON = '{"sensor":"a","timestamp":"2024-05-06T07:08:09Z","value":1.5}'

@@ -1,15 +1,18 @@
 """CSV with a header row (RFC 4180), decoded as it arrives."""
 
+import codecs
 import csv
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import polars as pl
 
 from tidemark.base.values import Clock
 from tidemark.bodies.lines import MAX_RECORD, BlankLines, Lines
 from tidemark.bodies.outcome import BodyError, Rejection
 from tidemark.readings.wire.piece import Piece
 from tidemark.readings.wire.records import FIELDS, REQUIRED, Records, to_columns
+from tidemark.readings.wire.regular import regular_piece
 
 _COMMA, _LINE_FEED = b",\n"
 
@@ -62,17 +65,33 @@ class CsvDecoder:
         if not self._header:
             self._header = _read_header(rows)
         if self._header:
-            cells = None if self._open else _split_plain(lines[rows.start :], len(self._header))
-            if cells is not None:
-                index = range(self._count, self._count + len(cells[0]))
-                self._count += len(index)
-                yield to_columns(self._records(cells, index), [], self._clock(), self._unit)
+            piece = None if self._open else self._decode_plain(lines[rows.start :])
+            if piece is not None:
+                yield piece
                 self._open = []
                 return
             yield self._decode_rows(rows)
         self._open = lines[rows.start :]
         if rows.too_long or sum(map(len, self._open)) + len(self._open) - 1 > MAX_RECORD:
             raise BodyError(f"Record {self._count} is longer than {MAX_RECORD // 1024 // 1024} MiB.")
+
+    def _decode_plain(self, lines: list[bytes]) -> Piece | None:
+        """Decode rows without quotes that all have as many cells as the header; None if any is not such a row."""
+        width, first, now = len(self._header), self._count, self._clock()
+        block = _plain_block(lines, width)
+        if block is None:
+            return None
+        texts = _columns(block, self._header)
+        piece = None if texts is None else regular_piece(texts, first, now, self._unit)
+        if piece is None:
+            try:
+                cells = block[:-1].decode().replace("\n", ",").split(",") if block else []
+            except UnicodeDecodeError:
+                return None
+            columns = [cells[column::width] for column in range(width)]
+            piece = to_columns(self._records(columns, range(first, first + len(columns[0]))), [], now, self._unit)
+        self._count += block.count(b"\n")
+        return piece
 
     def _decode_rows(self, rows: "_Rows") -> Piece:
         """Decode rows that may have quoted cells, differ in their number of cells, or be malformed."""
@@ -117,7 +136,7 @@ class _Rows:
         self._exhausted = True
 
     def __iter__(self) -> Iterator[list[str] | str]:
-        all_utf8 = _is_utf8(self._lines)
+        all_utf8 = None  # nobody asks for more than the first row, where that is the header
         while True:
             row: list[str] | str
             try:
@@ -135,6 +154,8 @@ class _Rows:
             ):
                 self.too_long = True
                 return
+            if all_utf8 is None and self.start:
+                all_utf8 = _is_utf8(self._lines)
             if not all_utf8 and not _is_utf8(self._lines[self.start : end]):
                 row = "The row is not UTF-8."
             self.start = end
@@ -167,8 +188,19 @@ def _read_header(rows: _Rows) -> list[str]:
     return header
 
 
-def _split_plain(lines: list[bytes], width: int) -> list[list[str]] | None:
-    """The cells, column by column, of rows without quotes that all have `width` cells; None for any other rows."""
+def _columns(block: bytes, header: list[str]) -> pl.DataFrame | None:
+    """The cells of plain rows in columns, if these are the required ones and the cells are UTF-8."""
+    if not block or len(header) != len(REQUIRED) or block.startswith(codecs.BOM_UTF8):  # which would be dropped
+        return None
+    schema = dict.fromkeys(header, pl.String)
+    try:
+        return pl.read_csv(block, has_header=False, quote_char=None, schema=schema, n_threads=1)
+    except pl.exceptions.ComputeError:  # not UTF-8
+        return None
+
+
+def _plain_block(lines: list[bytes], width: int) -> bytes | None:
+    """The rows, each with a line feed, if none has quotes and all have `width` cells; None for any other rows."""
     block = b"\n".join(lines) + b"\n"
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n")
@@ -178,13 +210,9 @@ def _split_plain(lines: list[bytes], width: int) -> list[list[str]] | None:
         lines = [line for line in lines if line not in (b"", b"\r")]
         block = b"\n".join(lines).replace(b"\r\n", b"\n") + b"\n"
     if not lines:
-        return [[] for _ in range(width)]
+        return b""
     characters = np.frombuffer(block, np.uint8)
     separators = characters[(characters == _COMMA) | (characters == _LINE_FEED)]
     if len(separators) != len(lines) * width or (separators[width - 1 :: width] != _LINE_FEED).any():
         return None
-    try:
-        cells = block[:-1].decode().replace("\n", ",").split(",")
-    except UnicodeDecodeError:
-        return None
-    return [cells[column::width] for column in range(width)]
+    return block

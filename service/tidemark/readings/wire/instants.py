@@ -24,7 +24,7 @@ _MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _DAYS_BEFORE = np.concatenate(([0], np.cumsum(_MONTH_DAYS)[:-1]))
 
 
-def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
+def parse_instants(texts: Sequence[str] | pl.Series) -> tuple[Integers, Flags]:
     """Microseconds since 1970 UTC, and flags that tell which of them are known.
 
     A known instant is the same as `parse_instant` returns. Texts that are not instants are not known, nor are those in
@@ -32,11 +32,14 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
     """
     at = np.zeros(len(texts), np.int64)
     known = np.zeros(len(texts), np.bool_)
-    joined = "".join(texts)
+    joined = _joined(texts)
     if not joined.isascii():
         return at, known
     characters = np.frombuffer(joined.encode(), np.uint8)
-    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    if isinstance(texts, pl.Series):
+        sizes = texts.str.len_bytes().to_numpy().astype(np.int64)
+    else:
+        sizes = np.fromiter(map(len, texts), np.int64, len(texts))
     starts = np.cumsum(sizes) - sizes
     for size in np.unique(sizes):
         if not _SHORTEST <= size <= _LONGEST:
@@ -49,7 +52,7 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
                 cut = characters[starts[rows, None] + np.arange(size)]
             # One row for each character position, so that what follows processes all readings at once.
             table = np.ascontiguousarray(cut.T)
-            shape = texts[rows[0]].translate(_TO_SHAPE)
+            shape = texts[int(rows[0])].translate(_TO_SHAPE)
             alike = _have_shape(table, shape)
             match = _SHAPE.fullmatch(shape)
             if match is not None:
@@ -61,13 +64,13 @@ def parse_instants(texts: Sequence[str]) -> tuple[Integers, Flags]:
     return at, known
 
 
-def parse_epochs(texts: Sequence[str], unit: str) -> tuple[Integers, Flags]:
+def parse_epochs(texts: Sequence[str] | pl.Series, unit: str) -> tuple[Integers, Flags]:
     """Microseconds since 1970 UTC of numbers in one of `EPOCH_UNITS`, and flags that tell which of them are known.
 
     A known instant is the same as `parse_epoch` returns. Texts that are not numbers are not known, nor are numbers that
     are too large or have a sign or an exponent.
     """
-    if not "".join(texts).isascii():
+    if not _joined(texts).isascii():
         return np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
     finer = EPOCH_UNITS[unit]
     text, whole, fraction = pl.col("text"), pl.col("field_0"), pl.col("field_1")
@@ -83,6 +86,10 @@ def parse_epochs(texts: Sequence[str], unit: str) -> tuple[Integers, Flags]:
         .to_series()
     )
     return found.fill_null(0).to_numpy().copy(), found.is_not_null().to_numpy()
+
+
+def _joined(texts: Sequence[str] | pl.Series) -> str:
+    return str(texts.str.join("").item()) if isinstance(texts, pl.Series) else "".join(texts)
 
 
 def _have_shape(table: npt.NDArray[np.uint8], shape: str) -> Flags:

@@ -26,6 +26,14 @@ class JsonRecord(msgspec.Struct, gc=False):
     value: str | float
 
 
+class PlainRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """The object of a reading without any other field, as most are: decoded in half the time."""
+
+    sensor: str
+    timestamp: str
+    value: str | float
+
+
 class EpochRecord(JsonRecord, gc=False):
     """The same if timestamps may be numbers: keeps their digits exactly as sent."""
 
@@ -37,6 +45,10 @@ _DECODE: dict[type[JsonRecord], Callable[[bytes | msgspec.Raw], JsonRecord]] = {
 }
 
 
+_DECODE_PLAIN: Callable[[bytes | msgspec.Raw], PlainRecord] = msgspec.json.Decoder(PlainRecord).decode
+_INVALID = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 def record_type(unit: str | None) -> type[JsonRecord]:
     """The type to decode objects to, given the unit of numeric timestamps; None if these are rejected."""
     return JsonRecord if unit is None else EpochRecord
@@ -46,22 +58,26 @@ def read_objects(
     texts: list[bytes] | list[msgspec.Raw], first: int, kind: type[JsonRecord] = JsonRecord
 ) -> tuple[Records, list[Rejection]]:
     """Decode the JSON texts of records; the first of them is record number `first` of the body."""
+    index = range(first, first + len(texts))
+    if kind is JsonRecord:
+        with suppress(*_INVALID):
+            return _plain_records(list(map(_DECODE_PLAIN, texts)), index), []
     decode = _DECODE[kind]
     try:
-        return as_records(list(map(decode, texts)), range(first, first + len(texts))), []
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return as_records(list(map(decode, texts)), index), []
+    except _INVALID:
         pass  # the loop below finds the invalid ones
     objects: list[JsonRecord] = []
-    index: list[int] = []
+    taken: list[int] = []
     rejections: list[Rejection] = []
     for number, text in enumerate(texts, first):
         try:
             objects.append(decode(text))
-            index.append(number)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            taken.append(number)
+        except _INVALID as error:
             found = field_error(error)
             rejections.append(Rejection(number, found.field, found.message))
-    return as_records(objects, index), rejections
+    return as_records(objects, taken), rejections
 
 
 def as_records(objects: Sequence[JsonRecord], index: Sequence[int]) -> Records:
@@ -72,6 +88,15 @@ def as_records(objects: Sequence[JsonRecord], index: Sequence[int]) -> Records:
         timestamp=_timestamps(objects),
         value=[each.value for each in objects],
         optional=columns_of(objects),
+    )
+
+
+def _plain_records(objects: Sequence[PlainRecord], index: Sequence[int]) -> Records:
+    return Records(
+        index,
+        [each.sensor for each in objects],
+        [each.timestamp for each in objects],
+        [each.value for each in objects],
     )
 
 

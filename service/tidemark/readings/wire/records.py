@@ -101,7 +101,7 @@ def to_columns(records: Records, rejections: list[Rejection], now: int, unit: st
     rejected.sort(key=lambda rejection: rejection.index)
 
     sensors = records.sensor
-    index = np.fromiter(records.index, np.int64, len(columns))
+    index = _index(records.index)
     if not kept.all():
         sensors = [sensors[row] for row in np.flatnonzero(kept)]
         columns, index = columns.take(kept), index[kept]
@@ -120,6 +120,12 @@ def to_columns(records: Records, rejections: list[Rejection], now: int, unit: st
         rejections=rejected,
         rejected=len(rejected),
     )
+
+
+def _index(positions: Sequence[int]) -> Integers:
+    if isinstance(positions, range):
+        return np.arange(positions.start, positions.stop, dtype=np.int64)
+    return np.fromiter(positions, np.int64, len(positions))
 
 
 def _put(columns: Columns, row: int, reading: Reading) -> None:
@@ -180,21 +186,22 @@ def _numbers(values: Sequence[Number]) -> Floats:
         numbers = np.array(array("d", cast("Sequence[float]", values)))  # raises TypeError for a text
     except TypeError:
         try:
-            numbers = _plain_numbers(cast("Sequence[str]", values))
+            numbers = plain_numbers(cast("Sequence[str]", values))
         except (TypeError, ValueError):  # numbers mixed with texts, or texts that are not numbers
             numbers = np.array([_number_or_nan(value) for value in values], np.float64)
     return numbers
 
 
-def _plain_numbers(texts: Sequence[str]) -> Floats:
+def plain_numbers(texts: Sequence[str] | pl.Series) -> Floats:
     """Convert texts of `_NUMBER_CHARACTERS` only: for these, a cast accepts exactly what `parse_number` accepts.
 
-    Raises ValueError for any other text.
+    NaN for a text that is no number. Raises ValueError for any other text.
     """
-    other = "".join(texts).encode("utf-8", "replace").translate(None, _NUMBER_CHARACTERS)
-    if other or max(map(len, texts)) > _LONGEST_NUMBER:
+    column = texts if isinstance(texts, pl.Series) else pl.Series(texts, dtype=pl.String)
+    other = column.str.join("").item().encode().translate(None, _NUMBER_CHARACTERS)
+    if other or (column.str.len_bytes() > _LONGEST_NUMBER).any():
         raise ValueError
-    return pl.Series(texts, dtype=pl.String).cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy(writable=True)
+    return column.cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy(writable=True)
 
 
 def _number_or_nan(value: Number) -> float:
