@@ -89,9 +89,9 @@ async def test_a_crash_at_any_moment_loses_nothing_acknowledged(
         tenant = await make_tenant(service, server.url)
         sensor = await tenant.sensor()
         acknowledged: set[int] = set()
-        crashed = asyncio.Event()
+        over = asyncio.Event()
         gateways = [
-            asyncio.create_task(upload_until_refused(tenant, sensor, acknowledged, number, 16, crashed))
+            asyncio.create_task(upload_until_refused(tenant, sensor, acknowledged, number, 16, over))
             for number in range(16)
         ]
         while len(acknowledged) < 500:
@@ -104,7 +104,9 @@ async def test_a_crash_at_any_moment_loses_nothing_acknowledged(
             for pid in (*_children(postmaster), postmaster):
                 _kill(pid)
         # A service that gets its database back soon enough refuses nobody.
-        crashed.set()
+        while len(acknowledged) < 1000 and not any(gateway.done() for gateway in gateways):
+            await asyncio.sleep(0.01)
+        over.set()
         await asyncio.gather(*gateways)
     service.process.kill()
     service.process.wait()

@@ -90,7 +90,7 @@ def serve(settings: Settings, /, json_output: bool, **given: Any) -> None:
     """Serve until SIGTERM or Ctrl-C; on an empty database, create a first organization and print its keys."""
     settings = dataclasses.replace(settings, **{name: value for name, value in given.items() if value is not None})
     configure_logs(settings.log_level)
-    # Imported by this command alone: the others start in half the time without the whole service.
+    # Imported by this command alone: the others need not wait until the whole service is loaded.
     from tidemark.server.supervisor import serve as serve_until_stopped
 
     serve_until_stopped(settings, json_output=json_output)

@@ -17,21 +17,17 @@ _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _NUMERIC = re.compile(r"Expected `str`, got `(?:int|float)` - at `\$\.timestamp`")
 
 
-@with_optional
-class JsonRecord(msgspec.Struct, gc=False):
-    """The object of one reading. Other fields are ignored; null counts as absent."""
-
-    sensor: str
-    timestamp: str
-    value: str | float
-
-
 class PlainRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """The object of a reading without any other field, as most are: decoded in half the time."""
+    """The object of a reading without any other field, as most are: nothing optional has to be looked for."""
 
     sensor: str
     timestamp: str
     value: str | float
+
+
+@with_optional
+class JsonRecord(PlainRecord, gc=False, forbid_unknown_fields=False):
+    """The object of one reading. Other fields are ignored; null counts as absent."""
 
 
 class EpochRecord(JsonRecord, gc=False):
@@ -61,7 +57,7 @@ def read_objects(
     index = range(first, first + len(texts))
     if kind is JsonRecord:
         with suppress(*_INVALID):
-            return _plain_records(list(map(_DECODE_PLAIN, texts)), index), []
+            return as_records(list(map(_DECODE_PLAIN, texts)), index), []
     decode = _DECODE[kind]
     try:
         return as_records(list(map(decode, texts)), index), []
@@ -80,27 +76,18 @@ def read_objects(
     return as_records(objects, taken), rejections
 
 
-def as_records(objects: Sequence[JsonRecord], index: Sequence[int]) -> Records:
+def as_records(objects: Sequence[PlainRecord], index: Sequence[int]) -> Records:
     """The fields of decoded objects as lists."""
     return Records(
         index=index,
         sensor=[each.sensor for each in objects],
         timestamp=_timestamps(objects),
         value=[each.value for each in objects],
-        optional=columns_of(objects),
+        optional=columns_of(objects) if objects and isinstance(objects[0], JsonRecord) else {},
     )
 
 
-def _plain_records(objects: Sequence[PlainRecord], index: Sequence[int]) -> Records:
-    return Records(
-        index,
-        [each.sensor for each in objects],
-        [each.timestamp for each in objects],
-        [each.value for each in objects],
-    )
-
-
-def _timestamps(objects: Sequence[JsonRecord]) -> list[str]:
+def _timestamps(objects: Sequence[PlainRecord]) -> list[str]:
     if objects and isinstance(objects[0], EpochRecord):
         return [_as_text(bytes(cast("EpochRecord", each).timestamp)) for each in objects]
     return [each.timestamp for each in objects]
